@@ -1,0 +1,315 @@
+"""`Builder` writes a program: it names values, folds and shares index arithmetic, and knows sizes.
+
+Used by the tracer and by every pass that emits code. Regions (loop bodies, arms) are a stack: what is
+bound in one is not in scope after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from . import ops as _ops  # noqa: F401  (fills the registry)
+from .affine import Affine, Facts
+from .errors import IRError
+from .primitive import REGISTRY, Primitive, Ref
+from .program import Atom, Check, Index, Let, Lit, Node, Program, Slice, Span, Var, map_operand
+from .types import I64, Dim, Type
+
+
+def literal(value: Any, dtype: str) -> Lit:
+    """A number as a literal of this dtype: 1 in a float operation is 1.0.
+
+    >>> literal(1, "f64").text, literal(float("inf"), "f32").text, literal(True, "bool").text
+    ('1.0', 'inf', 'True')
+    """
+    if dtype == "bool":
+        return Lit(str(bool(value)), Type("bool"))
+    if dtype == "i64":
+        if not isinstance(value, (bool, np.bool_)) and int(value) != value:
+            raise IRError(f"{value} is not an integer")
+        return Lit(str(int(value)), I64)
+    return Lit(repr(float(np.float32(value)) if dtype == "f32" else float(value)), Type(dtype))
+
+
+def number(lit: Lit) -> Any:
+    """The NumPy scalar that a literal stands for."""
+    value = lit.text == "True" if lit.type.dtype == "bool" else float(lit.text)
+    return lit.type.numpy.type(int(lit.text) if lit.type.dtype == "i64" else value)
+
+
+def dim_atom(dim: Dim) -> Atom:
+    return Lit(str(dim), I64) if isinstance(dim, int) else Var(dim, I64)
+
+
+def atom_dim(atom: Atom) -> Dim:
+    return int(atom.text) if isinstance(atom, Lit) else atom.name
+
+
+class Builder:
+    """Writes nodes into the innermost open region.
+
+    `decide` answers whether a form is >= 0 where the facts do not tell; the tracer looks at the present
+    call and adds a guard. Without it the answer is None: not known.
+    """
+
+    def __init__(self, decide: Callable[[Affine], bool | None] | None = None):
+        self.names: set[str] = {"nan", "inf"}  # literals in the text
+        self.facts = Facts()
+        self.span: Span | None = None
+        self._decide = decide
+        self._regions: list[list[Node]] = [[]]
+        self._known: list[dict[Any, Atom]] = [{}]  # per region: (op, args) or affine form -> value
+        self._affine: dict[str, Affine] = {}
+        self._alias: dict[str, Affine] = {}  # sizes found equal to another form
+
+    # -- names and regions -------------------------------------------------------------------------
+
+    def fresh(self, hint: str) -> str:
+        """A new name: the hint, or the hint with a number.
+
+        >>> b = Builder()
+        >>> b.fresh("t"), b.fresh("t"), b.fresh("t_1")
+        ('t', 't_1', 't_2')
+        """
+        if hint not in self.names:
+            self.names.add(hint)
+            return hint
+        stem = re.sub(r"_\d+$", "", hint)
+        k = 1
+        while f"{stem}_{k}" in self.names:
+            k += 1
+        self.names.add(f"{stem}_{k}")
+        return f"{stem}_{k}"
+
+    def var(self, hint: str, type: Type) -> Var:
+        return Var(self.fresh(hint), type)
+
+    @property
+    def region(self) -> list[Node]:
+        return self._regions[-1]
+
+    @contextmanager
+    def open(self) -> Iterator[list[Node]]:
+        """A region of its own; the list is what was written in it."""
+        self._regions.append([])
+        self._known.append({})
+        try:
+            yield self._regions[-1]
+        finally:
+            self._regions.pop()
+            self._known.pop()
+
+    def add(self, node: Node) -> None:
+        self.region.append(node)
+
+    # -- operations --------------------------------------------------------------------------------
+
+    def ref(self, value: Any, dtype: str = "f64") -> Ref:
+        if isinstance(value, Ref):
+            return value
+        if isinstance(value, (Var, Lit)):
+            return Ref(self, value)
+        return Ref(self, literal(value, dtype))
+
+    def apply(self, op: Primitive, *args: Any) -> Ref:
+        return Ref(self, self.emit(op, *args))
+
+    def emit(self, op: Primitive | str, *args: Any, hint: str = "t", type: Type | None = None) -> Atom:
+        """Write `hint = op(args)`. Numbers become literals of the dtype that the other operands have."""
+        if isinstance(op, str):
+            op = REGISTRY[op]
+        operands = self._operands(op, args)
+        if type is None:
+            type = self.result_type(op, operands)
+        if type == I64:
+            known = self._integer(op, operands)
+            if known is not None:
+                return known
+        var = self.var(hint, type)
+        self.add(Let(var, op, operands, self.span))
+        if type == I64:
+            self._known[-1][op, operands] = var
+            form = self._form(op, operands)
+            if form is not None:
+                self._affine[var.name] = form
+                self._known[-1][form] = var
+        return var
+
+    def result_type(self, op: Primitive, operands: tuple[Any, ...]) -> Type:
+        return op.result(
+            *(
+                self._canonical(o) if k in op.sizes or k in op.static else self._types(o)
+                for k, o in enumerate(operands)
+            )
+        )
+
+    def _types(self, operand: Any) -> Any:
+        match operand:
+            case Var(_, type) | Lit(_, type):
+                return type.with_dims(tuple(map(self.canonical_dim, type.dims)))
+            case tuple():
+                return tuple(map(self._types, operand))
+            case Index():
+                return self._canonical(operand)
+        return operand
+
+    def _canonical(self, operand: Any) -> Any:
+        if isinstance(operand, (Index, tuple, Slice)):
+            return map_operand(operand, self._canonical, self.canonical_dim)
+        if isinstance(operand, Var):
+            if operand.type == I64:
+                return dim_atom(self.canonical_dim(operand.name))
+            return Var(operand.name, self._types(operand))
+        return operand
+
+    def _operands(self, op: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        def unwrap(value: Any) -> Any:
+            if isinstance(value, Ref):
+                return value.atom
+            return tuple(map(unwrap, value)) if isinstance(value, tuple) else value
+
+        values = [a if k in op.static else unwrap(a) for k, a in enumerate(args)]
+        dtypes = [v.type.dtype for k, v in enumerate(values) if isinstance(v, (Var, Lit)) and k not in op.sizes]
+        if op.name == "where" and isinstance(values[0], (Var, Lit)):
+            dtypes = dtypes[1:]
+        for k, value in enumerate(values):
+            if k not in op.static and isinstance(value, (int, float, np.number, np.bool_)):
+                dtype = "i64" if k in op.sizes else dtypes[0] if dtypes else "f64"
+                values[k] = literal(value, dtype)
+        return tuple(values)
+
+    # -- i64 scalars: folded, shared, compared as affine forms ---------------------------------------
+
+    def _integer(self, op: Primitive, operands: tuple[Any, ...]) -> Atom | None:
+        """The i64 value if it is a literal or already has a name."""
+        if op.elementwise and op.name != "where" and all(isinstance(o, Lit) for o in operands):
+            with np.errstate(all="ignore"):
+                return literal(op.numpy(*map(number, operands)), "i64")  # type: ignore[operator, arg-type]
+        form = self._form(op, operands)
+        if form is not None and not form.terms:
+            return Lit(str(form.constant), I64)
+        if form is not None and form.terms == ((form.terms[0][0], 1),) and not form.constant:
+            return Var(form.terms[0][0], I64)
+        for key in (form, (op, operands)):
+            for known in reversed(self._known):
+                if key is not None and key in known:
+                    return known[key]
+        return None
+
+    def _form(self, op: Primitive, operands: tuple[Any, ...]) -> Affine | None:
+        if op.name not in ("add", "sub", "mul", "neg"):
+            return None
+        forms = [self.affine(o) for o in operands]
+        match op.name:
+            case "add":
+                return forms[0] + forms[1]
+            case "sub":
+                return forms[0] - forms[1]
+            case "neg":
+                return forms[0].scaled(-1)
+        if not forms[0].terms:
+            return forms[1].scaled(forms[0].constant)
+        return None if forms[1].terms else forms[0].scaled(forms[1].constant)
+
+    def affine(self, value: Atom | Dim | Ref) -> Affine:
+        """An i64 value as an affine form of names that are not affine themselves."""
+        if isinstance(value, Ref):
+            value = value.atom
+        if isinstance(value, (int, Lit)):
+            return Affine(int(value.text) if isinstance(value, Lit) else value)
+        name = value if isinstance(value, str) else value.name
+        form = self._affine.get(name, Affine.name(name))
+        for known in form.names:
+            if known in self._alias:
+                form = form.substitute(known, self._alias[known])
+        return form
+
+    def integer(self, form: Affine, hint: str = "t") -> Atom:
+        """The value of an affine form, written if it has no name yet."""
+        form = self._resolve(form)
+        total: Atom | None = None
+        for known in reversed(self._known):
+            if form in known:
+                return known[form]
+        for name, coefficient in sorted(form.terms, key=lambda term: -term[1]):
+            term: Atom = Var(name, I64)
+            if total is not None and coefficient < 0:
+                size = term if coefficient == -1 else self.emit("mul", term, -coefficient)
+                total = self.emit("sub", total, size)
+                continue
+            if coefficient != 1:
+                term = self.emit("mul", term, coefficient)
+            total = term if total is None else self.emit("add", total, term)
+        if total is None:
+            return Lit(str(form.constant), I64)
+        if form.constant:
+            op = "add" if form.constant > 0 else "sub"
+            return self.emit(op, total, abs(form.constant), hint=hint)
+        return total
+
+    def _resolve(self, form: Affine) -> Affine:
+        for name in form.names:
+            form = form.substitute(name, self.affine(name))
+        return form
+
+    def canonical_dim(self, dim: Dim) -> Dim:
+        """One name for equal sizes."""
+        if isinstance(dim, int):
+            return dim
+        form = self.affine(dim)
+        if not form.terms:
+            return form.constant
+        if form == Affine.name(dim):
+            return dim
+        if form.constant == 0 and len(form.terms) == 1 and form.terms[0][1] == 1:
+            return form.terms[0][0]
+        for known in reversed(self._known):
+            if form in known:
+                return atom_dim(known[form])
+        return dim
+
+    def same_dim(self, a: Dim, b: Dim) -> bool:
+        """Are two sizes known to be equal?"""
+        return a == b or self.affine(a) == self.affine(b)
+
+    def unify(self, name: str, form: Affine) -> None:
+        """From now on `name` is known to equal `form`."""
+        form = self._resolve(form)
+        self._alias = {n: f.substitute(name, form) for n, f in self._alias.items()}
+        self._alias[name] = form
+        # Forms in the tables mention the old name: make them again from the new one.
+        for known in self._known:
+            for key, atom in list(known.items()):
+                if isinstance(key, Affine) and name in key.names:
+                    known.setdefault(key.substitute(name, form), atom)
+
+    @property
+    def aliases(self) -> dict[str, Affine]:
+        return dict(self._alias)
+
+    def holds(self, form: Affine) -> bool | None:
+        """Is form >= 0? By the facts; else by the present call, under a guard; else None."""
+        form = self._resolve(form)
+        if self.facts.proves(form):
+            return True
+        if self.facts.proves(form.scaled(-1) - 1):
+            return False
+        return self._decide(form) if self._decide else None
+
+    # -- effects and the finished program ----------------------------------------------------------
+
+    def check(self, cond: Atom, message: str) -> None:
+        if not (isinstance(cond, Lit) and cond.text == "True"):
+            self.add(Check(cond, message, self.span))
+
+    def program(
+        self, name: str, params: tuple[Var, ...], results: tuple[Atom, ...], origins: tuple[str, ...] = ()
+    ) -> Program:
+        """The finished program; the only open region must be the outermost."""
+        (body,) = self._regions
+        return Program(name, params, tuple(body), results, origins)

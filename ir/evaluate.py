@@ -1,0 +1,132 @@
+"""An interpreter of programs in plain NumPy: slow and obvious, the oracle of every test."""
+
+from __future__ import annotations
+
+import builtins
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from .build import number
+from .errors import IRError, ShapeMismatch
+from .primitive import Primitive
+from .program import Atom, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, map_operand
+from .types import Type
+
+Env = dict[str, Any]
+
+
+def evaluate(program: Program, *args: Any) -> tuple[Any, ...]:
+    """The results for these arguments, as NumPy scalars and new arrays.
+
+    >>> from .text import parse
+    >>> program = parse('''
+    ... def f(x: f64, n: i64) -> f64:
+    ...     for i in range(n):
+    ...         p: f64 = phi(1.0, p1)
+    ...         p1: f64 = p * x
+    ...     y: f64 = last(p)
+    ...     return y''')
+    >>> evaluate(program, 3.0, 4)
+    (np.float64(81.0),)
+    """
+    if len(args) != len(program.params):
+        raise TypeError(f"{program.name} takes {len(program.params)} arguments, got {len(args)}")
+    env: Env = {}
+    sizes: dict[str, int] = {}
+    for param, arg in zip(program.params, args):
+        value = np.asarray(arg, param.type.numpy)
+        _check_argument(param, value, sizes)
+        env[param.name] = value[()]
+    with np.errstate(all="ignore"):
+        _run(program.body, env)
+    return tuple(np.array(_value(r, env))[()] for r in program.results)
+
+
+def _check_argument(param: Var, value: np.ndarray, sizes: dict[str, int]) -> None:
+    """Refuse a shape that is not of the declared type, where one name is one size."""
+    fits = value.ndim == param.type.rank
+    for dim, size in zip(param.type.dims, value.shape):
+        fits = fits and size == (dim if isinstance(dim, int) else sizes.setdefault(dim, size))
+    if not fits:
+        raise ShapeMismatch(f"{param.name} has shape {value.shape}, its type is {param.type}")
+
+
+def _run(nodes: tuple[Node, ...], env: Env) -> None:
+    for node in nodes:
+        match node:
+            case Let(var, op, args):
+                # `map_operand` passes static values through.
+                result = function(op)(*(map_operand(a, lambda atom: _value(atom, env)) for a in args))
+                env[var.name] = _typed(result, var.type, env, node)
+            case Check(cond, message):
+                if not _value(cond, env):
+                    raise failure(message)
+            case For(index, start, stop, reverse, phis, body, exits):
+                trips = range(int(_value(start, env)), int(_value(stop, env)))
+                state = _firsts(phis, env)
+                for i in reversed(trips) if reverse else trips:
+                    env.update(state)
+                    env[index.name] = np.int64(i)
+                    _run(body, env)
+                    state = _seconds(phis, env)
+                env.update({exit.var.name: state[exit.phi.name] for exit in exits})
+            case While(phis, test, cond, body, exits):
+                state = _firsts(phis, env)
+                while True:
+                    env.update(state)
+                    _run(test, env)
+                    if not _value(cond, env):
+                        break
+                    _run(body, env)
+                    state = _seconds(phis, env)
+                env.update({exit.var.name: state[exit.phi.name] for exit in exits})
+            case If(cond, then, orelse, phis):
+                taken = bool(_value(cond, env))
+                _run(then if taken else orelse, env)
+                env.update(_firsts(phis, env) if taken else _seconds(phis, env))
+
+
+def _value(atom: Atom, env: Env) -> Any:
+    return number(atom) if isinstance(atom, Lit) else env[atom.name]
+
+
+def _firsts(phis: tuple[Phi, ...], env: Env) -> Env:
+    return {phi.var.name: _value(phi.first, env) for phi in phis}
+
+
+def _seconds(phis: tuple[Phi, ...], env: Env) -> Env:
+    return {phi.var.name: _value(phi.second, env) for phi in phis}
+
+
+def _typed(result: Any, type: Type, env: Env, let: Let) -> Any:
+    """The result in the dtype of its type, as some functions of SciPy widen; its shape must be right."""
+    value = np.asarray(result).astype(type.numpy, copy=False)
+    dims = tuple(d if isinstance(d, int) else int(env[d]) for d in type.dims)
+    if value.shape != dims:
+        raise IRError(f"{let.op.name} gives {let.var.name}: {type} the shape {value.shape}, not {dims}")
+    return value[()]
+
+
+@cache
+def function(op: Primitive) -> Any:
+    """The function of NumPy values that an operation stands for."""
+    if not isinstance(op.numpy, str):
+        return op.numpy
+    module, _, name = op.numpy.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def failure(message: str) -> Exception:
+    """The exception of a failed Check, by the class its message names; a guard is a ValueError.
+
+    >>> failure("IndexError: index 3 is out of bounds"), failure("guard: n >= 4")
+    (IndexError('index 3 is out of bounds'), ValueError('guard: n >= 4'))
+    """
+    name, _, text = message.partition(": ")
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        return kind(text)
+    return ValueError(message)

@@ -1,0 +1,206 @@
+"""The whole IR on one screen: SSA with structured loops and branches, and one join, `phi`.
+
+Every name is bound once, with its type. Names of a loop body are not visible after it; `Exit`
+names the value a phi has when the loop ends. Nodes are immutable; passes build new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Union
+
+from .types import Dim, Type
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a node comes from: the user's file, line and source text."""
+
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Lit:
+    """A number, equal by its text: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
+
+    text: str
+    type: Type
+
+
+Atom = Var | Lit
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """`start:stop:step` of a subscript: the `size` places start, start + step, ...; all in range.
+
+    `stop` is for the reader; it may be None, and `size` alone decides.
+    """
+
+    start: Atom
+    stop: Atom | None
+    step: int
+    size: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A subscript: one item per axis (i64 atom, index array or Slice), and None for a new axis."""
+
+    items: tuple[Atom | Slice | None, ...]
+
+
+Operand = Union[Atom, Index, tuple["Operand", ...], int, str, bool, None]
+"""What an operation takes: values, subscripts, shapes (tuples), and static Python values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    var: Var
+    op: Primitive
+    args: tuple[Operand, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Phi:
+    """In a loop: value on entry, value after an iteration. After an if: then, else."""
+
+    var: Var
+    first: Atom
+    second: Atom
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """`var = last(phi)`: the value of a loop's phi when the loop has ended."""
+
+    var: Var
+    phi: Var
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`for index in range(start, stop)`, backwards if `reverse`."""
+
+    index: Var
+    start: Atom
+    stop: Atom
+    reverse: bool
+    phis: tuple[Phi, ...]
+    body: tuple[Node, ...]
+    exits: tuple[Exit, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Run `test`; leave unless `cond`; run `body`; repeat."""
+
+    phis: tuple[Phi, ...]
+    test: tuple[Node, ...]
+    cond: Atom
+    body: tuple[Node, ...]
+    exits: tuple[Exit, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    cond: Atom
+    then: tuple[Node, ...]
+    orelse: tuple[Node, ...]
+    phis: tuple[Phi, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`assert cond, message`: an effect. The message starts with the error's class, or `guard`."""
+
+    cond: Atom
+    message: str
+    span: Span | None = field(default=None, compare=False)
+
+
+Node = Let | For | While | If | Check
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A function of the IR. `origins` says per parameter where a hidden input comes from.
+
+    Prints as its text, see text.py.
+    """
+
+    name: str
+    params: tuple[Var, ...]
+    body: tuple[Node, ...]
+    results: tuple[Atom, ...]
+    origins: tuple[str, ...] = field(default=(), compare=False)
+
+
+def atoms(operand: Any) -> Iterator[Atom]:
+    """The values inside an operand, however deep.
+
+    Sizes of slices count: they are names of i64 values too, but only as far as they have a
+    value of their own in `stop` and `start`; `dim_names` gives the others.
+    """
+    match operand:
+        case Var() | Lit():
+            yield operand
+        case Index(items):
+            for item in items:
+                yield from atoms(item)
+        case Slice(start, stop, _, _):
+            yield start
+            if stop is not None:
+                yield stop
+        case tuple():
+            for item in operand:
+                yield from atoms(item)
+
+
+def map_operand(
+    operand: Any, atom: Callable[[Atom], Atom], dim: Callable[[Dim], Dim] = lambda d: d
+) -> Any:
+    """The operand with every value and every size replaced."""
+    match operand:
+        case Var() | Lit():
+            return atom(operand)
+        case Index(items):
+            return Index(tuple(map_operand(item, atom, dim) for item in items))
+        case Slice(start, stop, step, size):
+            new_stop = None if stop is None else atom(stop)
+            return Slice(atom(start), new_stop, step, dim(size))
+        case tuple():
+            return tuple(map_operand(item, atom, dim) for item in operand)
+        case _:
+            return operand
+
+
+def dim_names(operand: Any) -> Iterator[str]:
+    """Names of i64 values that an operand mentions as sizes, in types and in slices."""
+    match operand:
+        case Var(_, type) | Lit(_, type):
+            yield from (d for d in type.dims if isinstance(d, str))
+        case Index(items) | tuple(items):
+            for item in items:
+                yield from dim_names(item)
+        case Slice(start, stop, _, size):
+            yield from dim_names(start)
+            yield from dim_names(stop)
+            if isinstance(size, str):
+                yield size

@@ -1,0 +1,98 @@
+"""Which sizes are equal: the i64 values of a program as affine forms, region by region.
+
+The printer, the parser and the verifier read a finished program with it; `Builder` has its own, richer
+knowledge while it writes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .affine import Affine
+from .program import Atom, Let, Lit, Var
+from .types import I64, Dim
+
+
+class Sizes:
+    """Affine forms of the i64 names bound so far, and the first name of each form."""
+
+    def __init__(self) -> None:
+        self._forms: dict[str, Affine] = {}
+        self._first: dict[Affine, str] = {}
+
+    @contextmanager
+    def region(self) -> Iterator[None]:
+        """Forget at the end what was bound inside."""
+        saved = dict(self._forms), dict(self._first)
+        try:
+            yield
+        finally:
+            self._forms, self._first = saved
+
+    def bind(self, var: Var, form: Affine | None = None) -> None:
+        """Record an i64 name: a form of older names, or a new unknown."""
+        if var.type == I64:
+            form = form or Affine.name(var.name)
+            self._forms[var.name] = form
+            self._first.setdefault(form, var.name)
+
+    def let(self, let: Let) -> None:
+        """Record what an operation computes, if it is an i64.
+
+        >>> from .text import parse
+        >>> sizes = Sizes()
+        >>> for let in parse('''
+        ... def f(n: i64) -> i64:
+        ...     a: i64 = n + 2
+        ...     b: i64 = a - n
+        ...     return b''').body:
+        ...     sizes.let(let)
+        >>> print(sizes.form("a"), sizes.form("b"))
+        n + 2 2
+        """
+        if let.var.type == I64:
+            self.bind(let.var, self._result(let))
+
+    def _result(self, let: Let) -> Affine | None:
+        if let.op.name not in ("add", "sub", "mul", "neg"):
+            return None
+        first, *rest = (self.form(a) for a in let.args)  # type: ignore[arg-type]
+        match let.op.name:
+            case "neg":
+                return first.scaled(-1)
+            case "add":
+                return first + rest[0]
+            case "sub":
+                return first - rest[0]
+        if not first.terms:
+            return rest[0].scaled(first.constant)
+        return None if rest[0].terms else first.scaled(rest[0].constant)
+
+    def form(self, value: Atom | Dim) -> Affine:
+        if isinstance(value, int):
+            return Affine(value)
+        if isinstance(value, Lit):
+            return Affine(int(value.text))
+        name = value if isinstance(value, str) else value.name
+        return self._forms.get(name, Affine.name(name))
+
+    def equal(self, a: Dim, b: Dim) -> bool:
+        """Are two sizes known to be equal?"""
+        return a == b or self.form(a) == self.form(b)
+
+    def named(self, form: Affine) -> Dim | None:
+        """A number, or the first name that has this form."""
+        return self._first.get(form) if form.terms else form.constant
+
+    def slice_size(self, start: Atom, stop: Atom | None, step: int) -> Dim | None:
+        """The number of elements of `start:stop:step`; None if no name is known for it."""
+        if step > 0 and stop is not None:
+            extent = self.form(stop) - self.form(start)
+        elif step < 0:
+            extent = self.form(start) - (Affine(-1) if stop is None else self.form(stop))
+        else:
+            return None
+        if not extent.terms:
+            return max(0, -(-extent.constant // abs(step)))
+        return self.named(extent) if abs(step) == 1 else None
