@@ -1,0 +1,116 @@
+"""From the text of a generated function to something to call, compiled by numba or as it is.
+
+The text becomes a real file, so that a debugger, `inspect` and tracebacks show its lines; what is run comes
+from the text itself, never from the file.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import linecache
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from . import cache, options
+
+counts: Counter[str] = Counter()
+"""What this process did: "compiled" and "loaded" signatures, "sources" executed."""
+
+_functions: dict[tuple[Any, ...], Callable[..., Any]] = {}
+_lock = threading.RLock()
+
+
+def compile_source(
+    source: str,
+    name: str,
+    *,
+    jit: bool = True,
+    cache_dir: Path | None = None,
+    bounds_check: bool | None = None,
+) -> Callable[..., Any]:
+    """The function `name` that this source defines.
+
+    With `jit`, numba's dispatcher itself: it compiles, or loads from disk, at the first call with new
+    argument types. Without, the Python function, where 1.0/0.0 is inf as it is in compiled code.
+
+    >>> f = compile_source("def f(x):\\n    return (2.0 * x,)\\n", "f", jit=False)
+    >>> f(3.0)
+    (6.0,)
+    """
+    if bounds_check is None:
+        bounds_check = options.current().bounds_check
+    kept = options.current().cache
+    folder = cache.directory(cache_dir)
+    key = (source, name, jit, folder, bounds_check, kept)
+    with _lock:
+        function = _functions.get(key)
+        if function is None:
+            function = _functions[key] = _compile(source, name, jit, folder, bounds_check, kept)
+    return function
+
+
+def _compile(
+    source: str, name: str, jit: bool, folder: Path, bounds_check: bool, kept: bool
+) -> Callable[..., Any]:
+    digest = hashlib.sha256(f"{cache.fingerprint()}\n{bounds_check}\n{source}".encode()).hexdigest()[:32]
+    stem = f"{name}_{digest}"
+    function = getattr(_module(source, stem, folder, kept), name)
+    if not jit:
+        return _plain(function)
+    # By name, because `import pullback` must not load numba.
+    machine = importlib.import_module(f"{__package__}.machine")
+    compiled = machine.njit(function, folder if kept else None, stem, counts, bounds_check)
+    return _plain(function) if compiled is function else compiled
+
+
+def _module(source: str, stem: str, folder: Path, kept: bool) -> ModuleType:
+    path = folder / (stem + cache.SOURCE)
+    if not (kept and _on_disk(path, source)):
+        # Nowhere to write: the lines for tracebacks and debuggers come from memory.
+        path = Path(f"<{stem}>")
+        linecache.cache[str(path)] = (len(source), None, source.splitlines(keepends=True), str(path))
+    module = ModuleType(f"pullback_generated_{stem}")
+    module.__file__ = str(path)
+    exec(compile(source, str(path), "exec"), module.__dict__)
+    sys.modules[module.__name__] = module  # inspect and numba look functions' modules up by name
+    counts["sources"] += 1
+    return module
+
+
+def _on_disk(path: Path, source: str) -> bool:
+    """Is the file there with this text, after writing it if not?"""
+    content = source.encode()
+    try:
+        if path.read_bytes() == content:
+            return True
+    except (OSError, ValueError):
+        pass
+    linecache.cache.pop(str(path), None)
+    return cache.replace_file(path, content)
+
+
+_SCALARS = {float: np.float64, int: np.int64, bool: np.bool_}
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run as Python, with the arithmetic of compiled code: 1.0/0.0 is inf, int64 wraps, nothing warns.
+
+    Scalars go in as NumPy's and come out as Python's, as they do from numba.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        with np.errstate(all="ignore"):
+            results = function(*(_SCALARS[type(a)](a) if type(a) in _SCALARS else a for a in args))
+        return tuple(r.item() if isinstance(r, np.generic) else r for r in results)
+
+    return call

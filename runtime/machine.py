@@ -1,0 +1,94 @@
+"""The numba side of `compile`: imported when the first function is compiled, because numba takes its time.
+
+numba's own disk cache trusts its files, and one that was cut short can crash the process. Here each
+compiled signature is one file of `cache`, checked before anything in it is looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import caching, compiler, serialize
+
+from . import cache
+
+
+class VerifiedCache(caching._Cache):
+    """numba's interface to a cache of one function, on top of our files.
+
+    The source, the versions and the processor are in `stem`; the argument types and the processor's
+    features, as numba sees them, are in the rest of the name and again in the file.
+    """
+
+    def __init__(self, folder: Path, stem: str, counts: Counter[str]):
+        self._folder, self._stem, self._counts = folder, stem, counts
+
+    @property
+    def cache_path(self) -> str:
+        return str(self._folder)
+
+    def _path(self, sig: Any, codegen: Any) -> tuple[Path, str]:
+        key = repr((sig, codegen.magic_tuple()))
+        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+        return self._folder / f"{self._stem}-{digest}{cache.MACHINE}", key
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
+        path, key = self._path(sig, target_context.codegen())
+        data = cache.read(path)
+        if data is None:
+            return None
+        try:
+            kept, payload = pickle.loads(data)
+            if kept != key:
+                return None
+            result = compiler.CompileResult._rebuild(target_context, *payload)
+        except Exception:
+            # The checksum says these are bytes that we wrote. If they do not load (a module that has
+            # gone, another build of numba with the same version), compiling anew is always right.
+            return None
+        self._counts["loaded"] += 1
+        return result
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        self._counts["compiled"] += 1
+        if data.lifted or data.library.has_dynamic_globals:
+            return  # an address of this process is in the code
+        path, key = self._path(sig, data.codegen)
+        cache.write(path, serialize.dumps((key, data._reduce())))
+
+    def enable(self) -> None:
+        pass
+
+    def disable(self) -> None:
+        pass
+
+    def flush(self) -> None:
+        for path in self._folder.glob(f"{self._stem}-*{cache.MACHINE}"):
+            path.unlink(missing_ok=True)
+
+
+class CountingCache(caching.NullCache):
+    """No disk cache: only counts."""
+
+    def __init__(self, counts: Counter[str]):
+        self._counts = counts
+
+    def save_overload(self, sig: Any, cres: Any) -> None:
+        self._counts["compiled"] += 1
+
+
+def njit(
+    function: Callable[..., Any], folder: Path | None, stem: str, counts: Counter[str], bounds_check: bool
+) -> Callable[..., Any]:
+    """The function compiled by numba for each tuple of argument types it is called with."""
+    dispatcher = numba.njit(error_model="numpy", nogil=True, boundscheck=bounds_check)(function)
+    if hasattr(dispatcher, "_cache"):  # not if NUMBA_DISABLE_JIT is set
+        dispatcher._cache = VerifiedCache(folder, stem, counts) if folder else CountingCache(counts)
+    return dispatcher

@@ -1,0 +1,137 @@
+"""`options(...)`: how pullback runs what it generates. Set for the process, or inside a `with` block.
+
+A call sets the values for every thread. Used as `with options(...):` it takes that back and sets them for
+this thread (and async task) alone, until the block ends.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Options:
+    """The values in force.
+
+    jit           compile with numba; without it the generated Python runs as it is, for a debugger
+    cache         keep programs and machine code on disk
+    cache_dir     where; None is the user's cache directory, or $PULLBACK_CACHE_DIR
+    bounds_check  let numba check every subscript of the generated code: slow, for hunting a defect
+    """
+
+    jit: bool = True
+    cache: bool = True
+    cache_dir: Path | None = None
+    bounds_check: bool = False
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"options: {name} must be True or False, not {value!r}")
+    return value
+
+
+def _directory(name: str, value: Any) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise TypeError(f"options: {name} must be a path or None, not {value!r}")
+    return Path(os.fsdecode(value)).expanduser().absolute()  # a later chdir does not move it
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
+}  # fmt: skip
+_NAMES = tuple(f.name for f in fields(Options))
+
+_global = Options()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class _Local:
+    """Overrides of one thread, and the options they give on top of `base`."""
+
+    overrides: dict[str, Any]
+    base: Options
+    merged: Options
+
+
+_local: ContextVar[_Local | None] = ContextVar("pullback_options", default=None)
+
+
+def current() -> Options:
+    """The options in force in this thread."""
+    local = _local.get()
+    if local is None:
+        return _global
+    if local.base is _global:
+        return local.merged
+    return replace(_global, **local.overrides)  # set for the process since the block was entered
+
+
+class options:  # noqa: N801  (used like a function)
+    """Set options: `options(jit=False)` for the process, `with options(jit=False): ...` for a block.
+
+    >>> with options(jit=False):
+    ...     current().jit
+    False
+    >>> current().jit
+    True
+    >>> options(jit_=False)
+    Traceback (most recent call last):
+    ...
+    TypeError: no option 'jit_', did you mean 'jit'? There are jit, cache, cache_dir, bounds_check
+    """
+
+    def __init__(self, **values: Any):
+        for name in values:
+            if name not in _NAMES:
+                close = difflib.get_close_matches(name, _NAMES, 1)
+                hint = f", did you mean '{close[0]}'?" if close else ";"
+                raise TypeError(f"no option '{name}'{hint} There are {', '.join(_NAMES)}")
+        self._values = {name: _CHECKS[name](name, value) for name, value in values.items()}
+        self._tokens: list[Token[_Local | None]] = []
+        self._before: dict[str, Any] | None = _set_global(self._values)
+
+    def __enter__(self) -> Options:
+        if self._before is not None:  # the call has set them for every thread: take that back
+            _unset_global(self._values, self._before)
+            self._before = None
+        outer = _local.get()
+        overrides = {**(outer.overrides if outer else {}), **self._values}
+        base = _global
+        self._tokens.append(_local.set(_Local(overrides, base, replace(base, **overrides))))
+        return current()
+
+    def __exit__(self, *_: object) -> None:
+        _local.reset(self._tokens.pop())
+
+    def __repr__(self) -> str:
+        now = current()
+        return "options(" + ", ".join(f"{name}={getattr(now, name)!r}" for name in _NAMES) + ")"
+
+
+def _set_global(values: dict[str, Any]) -> dict[str, Any]:
+    global _global
+    with _lock:
+        before = {name: getattr(_global, name) for name in values}
+        if values:
+            _global = replace(_global, **values)
+    return before
+
+
+def _unset_global(values: dict[str, Any], before: dict[str, Any]) -> None:
+    """Put the former values back, where no other thread has set something else since."""
+    global _global
+    with _lock:
+        ours = {name: before[name] for name, value in values.items() if getattr(_global, name) is value}
+        if ours:
+            _global = replace(_global, **ours)
