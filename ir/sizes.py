@@ -55,6 +55,8 @@ class Sizes:
             self.bind(let.var, self._result(let))
 
     def _result(self, let: Let) -> Affine | None:
+        if let.op.name == "dim":
+            return self.form(let.args[0].type.dims[let.args[1]])  # type: ignore[union-attr, index]
         if let.op.name not in ("add", "sub", "mul", "neg"):
             return None
         first, *rest = (self.form(a) for a in let.args)  # type: ignore[arg-type]
@@ -76,6 +78,18 @@ class Sizes:
             return Affine(int(value.text))
         name = value if isinstance(value, str) else value.name
         return self._forms.get(name, Affine.name(name))
+
+    def assume_zero(self, form: Affine) -> None:
+        """Use from here on that a form is 0: a name with coefficient 1 or -1 gets a form of the others."""
+        for name, coefficient in reversed(form.terms):
+            if abs(coefficient) == 1:
+                value = (form - Affine.name(name).scaled(coefficient)).scaled(-coefficient)
+                self._forms = {n: f.substitute(name, value) for n, f in self._forms.items()}
+                self._forms.setdefault(name, value)
+                self._first = {}
+                for known, changed in self._forms.items():
+                    self._first.setdefault(changed, known)
+                return
 
     def equal(self, a: Dim, b: Dim) -> bool:
         """Are two sizes known to be equal?"""
