@@ -54,6 +54,11 @@ class Sizes:
         if let.var.type == I64:
             self.bind(let.var, self._result(let))
 
+    def computed(self, let: Let) -> Dim | None:
+        """The number or the older name that an i64 operation computes, if there is one."""
+        form = self._result(let)
+        return None if form is None else self.named(form)
+
     def _result(self, let: Let) -> Affine | None:
         if let.op.name == "dim":
             return self.form(let.args[0].type.dims[let.args[1]])  # type: ignore[union-attr, index]
