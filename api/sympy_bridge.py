@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import mpmath
 import numpy as np
 import sympy
 
@@ -20,6 +21,7 @@ from .ir.evaluate import function
 from .ir.ops.index import numpy_index
 from .ir.primitive import REGISTRY, Primitive
 from .ir.program import Atom, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, map_operand
+from .tree import flatten
 
 Env = dict[str, Any]  # NumPy values where all is known, object arrays of expressions elsewhere
 
@@ -308,6 +310,58 @@ def _with_ellipsis(index: Any) -> tuple[Any, ...]:
 def wrap(value: Any) -> Expressions:
     """An expression, or an object array of them, for calling NumPy functions."""
     return np.array(value, object).view(Expressions)
+
+
+def expressions_of(
+    f: Callable[[list[Any]], Any], leaves: list[Any], chosen: list[int], symbols: list[Any]
+) -> list[Any] | None:
+    """The float results of `f(leaves)`, called with symbols for the chosen leaves; None if it cannot be."""
+    leaves = list(leaves)
+    for place, symbol in zip(chosen, symbols):
+        leaves[place] = wrap(symbol)
+    try:
+        results, _ = flatten(f(leaves))
+        return [_expressions(result) for result in results if np.asarray(result).dtype.kind in "fO"]
+    except (TypeError, ValueError, AttributeError, IndexError, RecursionError):
+        return None  # what Python, NumPy and SymPy say when a symbol is asked for a number
+
+
+class ValueAndGradient:
+    """Expressions and their derivatives, weighted by cotangents, as a function of numbers with 30 digits."""
+
+    def __init__(self, expressions: list[Any], seeds: list[Any], symbols: list[Any]):
+        flat = [symbol for array in symbols for symbol in np.ravel(np.asarray(array, object))]
+        values = [e for array in expressions for e in np.ravel(np.asarray(array, object))]
+        weights = [expression(s) for array in seeds for s in np.ravel(array)]
+        total = sympy.Add(*(w * e for w, e in zip(weights, values)))
+        bars = [_without_steps(sympy.diff(total, symbol)) for symbol in flat]
+        self._value_shapes = [np.shape(np.asarray(e, object)) for e in expressions]
+        self._shapes = [np.shape(np.asarray(s, object)) for s in symbols]
+        functions = {
+            "Heaviside": lambda x, at_zero=0.5: (x > 0) if x else at_zero,
+            "DiracDelta": lambda *x: 0,
+        }
+        self._function = sympy.lambdify(flat, values + bars, [functions, "mpmath"], cse=True)
+
+    def __call__(self, points: list[Any]) -> tuple[list[Any], list[Any]]:
+        numbers = [mpmath.mpf(float(x)) for array in points for x in np.ravel(array)]
+        with mpmath.workdps(30):
+            results = np.array([float(mpmath.re(r)) for r in self._function(*numbers)])
+        count = sum(int(np.prod(shape)) for shape in self._value_shapes)
+        return _split(results[:count], self._value_shapes), _split(results[count:], self._shapes)
+
+
+def _split(flat: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes)]
+
+
+def _without_steps(derivative: Any) -> Any:
+    """SymPy leaves the derivative of floor and the like as it is: it is 0 between the steps."""
+    steps = (sympy.floor, sympy.ceiling, sympy.sign)
+    return derivative.replace(
+        lambda e: isinstance(e, (sympy.Derivative, sympy.Subs)) and e.has(*steps), lambda e: sympy.Integer(0)
+    )
 
 
 @functools.cache

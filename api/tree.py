@@ -57,6 +57,22 @@ class Tree:
             return kind._make(children)  # type: ignore[attr-defined]
         return _dataclass(kind, dict(zip(self.keys, children)), construct)  # type: ignore[arg-type]
 
+    def take(self, obj: Any, root: str = "the value") -> list[Any]:
+        """What stands in `obj` where this form has its leaves: None or a container counts as found.
+
+        >>> flatten({"w": 1.0, "n": 2})[1].take({"w": 3.0, "n": None})
+        [3.0, None]
+        """
+        if self.kind is None:
+            return [obj]
+        parts = _parts(obj) if type(obj) is self.kind else None
+        if parts and isinstance(obj, dict) and set(parts[0]) == set(self.keys):
+            parts = self.keys, [obj[key] for key in self.keys]  # the order of a dict does not matter
+        if parts is None or parts[0] != self.keys or len(parts[1]) != len(self.children):
+            raise ValueError(mismatch(self, flatten(obj)[1], root))
+        places = enumerate(zip(self.children, parts[1]))
+        return [leaf for k, (child, part) in places for leaf in child.take(part, root + self._step(k))]
+
     def paths(self, root: str = "") -> list[str]:
         """Where each leaf is.
 
@@ -168,13 +184,7 @@ def map_leaves(function: Callable[..., Any], obj: Any, *others: Any) -> Any:
     {'w': (11.0, 22.0)}
     """
     leaves, tree = flatten(obj)
-    columns = [leaves]
-    for other in others:
-        leaves, other_tree = flatten(other)
-        problem = mismatch(tree, other_tree)
-        if problem:
-            raise ValueError(problem)
-        columns.append(leaves)
+    columns = [leaves, *(tree.take(other) for other in others)]
     return tree.unflatten([function(*row) for row in zip(*columns)])
 
 

@@ -161,3 +161,16 @@ def test_map_leaves():
     assert map_leaves(lambda a: a + 1, Layer(1, {"a": 2}, 3)) == Layer(2, {"a": 3}, 4)
     with pytest.raises(ValueError, match="the value"):
         map_leaves(lambda a, b: a, (1, 2), (1,))
+
+
+def test_take_finds_what_stands_at_the_leaves():
+    tree = flatten({"a": (1, 2), "p": Point(3)})[1]
+    assert tree.take({"p": Point(1, 2), "a": (3, 4)}) == [3, 4, 1, 2]
+    found = tree.take({"a": (None, [5]), "p": Point("x", None)})
+    assert found == [None, [5], "x", None]
+    with pytest.raises(ValueError, match=r"the seed\['a'\] should be a tuple of 2, .*, but is a tuple of 1"):
+        tree.take({"a": (1,), "p": Point(3)}, "the seed")
+    with pytest.raises(ValueError, match=r"the seed\['a'\] should be .* but is an array or a number"):
+        tree.take({"a": 1, "p": Point(3)}, "the seed")
+    with pytest.raises(ValueError, match="the seed should be a dict"):
+        tree.take({"a": (1, 2)}, "the seed")
