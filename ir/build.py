@@ -17,7 +17,7 @@ from . import ops as _ops  # noqa: F401  (fills the registry)
 from .affine import Affine, Facts
 from .errors import IRError
 from .primitive import REGISTRY, Primitive, Ref
-from .program import Atom, Check, Index, Let, Lit, Node, Program, Slice, Span, Var, map_operand
+from .program import Atom, Check, If, Index, Let, Lit, Node, Program, Slice, Span, Var, map_operand
 from .types import I64, Dim, Type
 
 
@@ -59,6 +59,7 @@ class Builder:
 
     def __init__(self, decide: Callable[[Affine], bool | None] | None = None):
         self.names: set[str] = {"nan", "inf"}  # literals in the text
+        self.inputs: set[str] = set()  # i64 values in scope everywhere
         self.facts = Facts()
         self.span: Span | None = None
         self._decide = decide
@@ -104,6 +105,36 @@ class Builder:
             self._regions.pop()
             self._known.pop()
 
+    @contextmanager
+    def reopen(self, nodes: list[Node]) -> Iterator[None]:
+        """Write at the end of a region that was closed."""
+        self._regions.append(nodes)
+        self._known.append({})
+        try:
+            yield
+        finally:
+            self._regions.pop()
+            self._known.pop()
+
+    def in_scope(self, name: str) -> bool:
+        """Is the i64 value bound in an open region (or an input)?"""
+        return name in self.inputs or any(
+            name in (getattr(getattr(n, "var", None), "name", None), *(e.var.name for e in getattr(n, "exits", ())), *(p.var.name for p in getattr(n, "phis", ()) if isinstance(n, If)))
+            for region in self._regions
+            for n in region
+        )
+
+    def rename_last(self, atom: Atom, hint: str) -> Atom:
+        """Give the value written last a better name than its temporary one."""
+        last = self.region[-1] if self.region else None
+        temporary = isinstance(atom, Var) and re.fullmatch(r"t(_\d+)?", atom.name)
+        if not temporary or not isinstance(last, Let) or last.var != atom or atom.type == I64:
+            return atom
+        var = self.var(hint, atom.type)
+        self.region[-1] = Let(var, last.op, last.args, last.span)
+        self.names.discard(atom.name)
+        return var
+
     def add(self, node: Node) -> None:
         self.region.append(node)
 
@@ -132,13 +163,20 @@ class Builder:
                 return known
         var = self.var(hint, type)
         self.add(Let(var, op, operands, self.span))
-        if type == I64:
-            self._known[-1][op, operands] = var
-            form = self._form(op, operands)
-            if form is not None:
-                self._affine[var.name] = form
-                self._known[-1][form] = var
+        self.know(Let(var, op, operands))
         return var
+
+    def know(self, let: Let, in_scope: bool = True) -> None:
+        """Learn what an i64 is; what is in scope is shared with what is written from here on."""
+        if let.var.type != I64:
+            return
+        form = self._form(let.op, let.args)
+        if form is not None:
+            self._affine[let.var.name] = form
+        if in_scope:
+            self._known[-1].setdefault((let.op, let.args), let.var)
+            if form is not None:
+                self._known[-1].setdefault(form, let.var)
 
     def result_type(self, op: Primitive, operands: tuple[Any, ...]) -> Type:
         return op.result(
@@ -287,6 +325,13 @@ class Builder:
             for key, atom in list(known.items()):
                 if isinstance(key, Affine) and name in key.names:
                     known.setdefault(key.substitute(name, form), atom)
+            if len(form.terms) > 1 or form.constant:
+                known[form] = Var(name, I64)  # an input's size is the name that is bound first
+
+    @property
+    def integers(self) -> tuple[str, ...]:
+        """Names of the affine i64 values written so far."""
+        return tuple(self._affine)
 
     @property
     def aliases(self) -> dict[str, Affine]:

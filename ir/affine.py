@@ -1,0 +1,118 @@
+"""Affine forms of i64 names, `2*n - i + 1`: how sizes and subscripts are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """constant + sum of coefficient * name; terms are sorted and have no zero coefficient."""
+
+    constant: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+    @staticmethod
+    def of(constant: int, terms: Mapping[str, int]) -> Affine:
+        return Affine(constant, tuple(sorted((n, c) for n, c in terms.items() if c)))
+
+    @staticmethod
+    def name(name: str) -> Affine:
+        return Affine(0, ((name, 1),))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(n for n, _ in self.terms)
+
+    def __add__(self, other: Affine | int) -> Affine:
+        if isinstance(other, int):
+            return Affine(self.constant + other, self.terms)
+        terms = dict(self.terms)
+        for name, coefficient in other.terms:
+            terms[name] = terms.get(name, 0) + coefficient
+        return Affine.of(self.constant + other.constant, terms)
+
+    def __sub__(self, other: Affine | int) -> Affine:
+        return self + (-other if isinstance(other, int) else other.scaled(-1))
+
+    def scaled(self, factor: int) -> Affine:
+        return Affine.of(self.constant * factor, {n: c * factor for n, c in self.terms})
+
+    def substitute(self, name: str, value: Affine) -> Affine:
+        coefficient = dict(self.terms).get(name, 0)
+        rest = Affine.of(self.constant, {n: c for n, c in self.terms if n != name})
+        return rest + value.scaled(coefficient)
+
+    def value(self, values: Mapping[str, int]) -> int:
+        return self.constant + sum(c * values[n] for n, c in self.terms)
+
+    def __str__(self) -> str:
+        """
+        >>> print(Affine.of(-1, {"n": 2, "i": -1}))
+        -i + 2*n - 1
+        """
+        text = ""
+        for name, coefficient in self.terms:
+            size = "" if abs(coefficient) == 1 else f"{abs(coefficient)}*"
+            text += (" - " if coefficient < 0 else " + ") + size + name
+        if self.constant or not text:
+            text += f" {'-' if self.constant < 0 else '+'} {abs(self.constant)}"
+        return text.removeprefix(" + ").replace(" - ", "-", 1) if text.startswith(" - ") else text.removeprefix(" + ")
+
+
+class Facts:
+    """What is known of i64 names: bounds, and forms known to be >= 0."""
+
+    def __init__(self) -> None:
+        self.lower: dict[str, list[Affine]] = {}
+        self.upper: dict[str, list[Affine]] = {}
+        self.nonnegative: list[Affine] = []
+
+    def copy(self) -> Facts:
+        """Facts to which a region may add its own."""
+        new = Facts()
+        new.lower = {name: list(bounds) for name, bounds in self.lower.items()}
+        new.upper = {name: list(bounds) for name, bounds in self.upper.items()}
+        new.nonnegative = list(self.nonnegative)
+        return new
+
+    def bound(self, name: str, lower: Affine | None = None, upper: Affine | None = None) -> None:
+        """Record lower <= name <= upper."""
+        if lower is not None:
+            self.lower.setdefault(name, []).append(lower)
+        if upper is not None:
+            self.upper.setdefault(name, []).append(upper)
+
+    def assume(self, form: Affine) -> None:
+        """Record form >= 0."""
+        self.nonnegative.append(form)
+        if len(form.terms) == 1:
+            ((name, coefficient),) = form.terms
+            if coefficient == 1:
+                self.bound(name, lower=Affine(-form.constant))
+            elif coefficient == -1:
+                self.bound(name, upper=Affine(form.constant))
+
+    def proves(self, form: Affine, depth: int = 4) -> bool:
+        """Is form >= 0 in every run? False means not known.
+
+        >>> facts = Facts()
+        >>> facts.bound("n", lower=Affine(2))
+        >>> facts.bound("i", lower=Affine(0), upper=Affine.name("n") - 1)
+        >>> facts.proves(Affine.name("n") - Affine.name("i") - 1)
+        True
+        """
+        if not form.terms:
+            return form.constant >= 0
+        for fact in self.nonnegative:
+            rest = form - fact
+            if not rest.terms and rest.constant >= 0:
+                return True
+        if depth == 0:
+            return False
+        for name, coefficient in form.terms:
+            for bound in (self.lower if coefficient > 0 else self.upper).get(name, ()):
+                if self.proves(form.substitute(name, bound), depth - 1):
+                    return True
+        return False
