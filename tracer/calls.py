@@ -1,0 +1,144 @@
+"""Calls in staged code: functions that mean something on symbols, user functions (staged in turn), and
+everything else as it is."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from typing import Any
+
+import numpy as np
+
+from ..ir.errors import UnsupportedFunction
+from .stage import staged_source
+from .state import LIBRARIES
+from .symbol import FUNCTIONS, Symbol, require_session
+
+ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
+"""Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""
+SPECIAL: dict[str, Any] = {}
+"""scipy.special's functions by name, so that SciPy is imported only by who uses it."""
+IMPURE = {
+    "numpy.random": "pass the random numbers as an argument",
+    "random": "pass the random numbers as an argument",
+    "time": "pass the time as an argument",
+    "io": "read the data before the call and pass it as an argument",
+}
+
+
+def find(function: Any) -> Any:
+    """What a function means on symbols, None if nothing is registered."""
+    try:
+        found = FUNCTIONS.get(function)
+    except TypeError:
+        return None
+    if found is not None:
+        return found
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return FUNCTIONS.get((owner, function.__name__))
+    name = getattr(function, "__name__", None)
+    if name in SPECIAL:
+        special = sys.modules.get("scipy.special")
+        if special is not None and getattr(special, name, None) is function:
+            return SPECIAL[name]
+    return None
+
+
+def has_symbol(value: Any) -> bool:
+    if isinstance(value, Symbol):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(map(has_symbol, value))
+    if isinstance(value, dict):
+        return any(map(has_symbol, value.values()))
+    return False
+
+
+def module_of(function: Any) -> str:
+    module = getattr(function, "__module__", None) or ""
+    owner = getattr(function, "__self__", None)
+    if not module and owner is not None:
+        module = owner.__name__ if isinstance(owner, types.ModuleType) else type(owner).__module__
+    return module
+
+
+def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if hasattr(function, "__pullback_call__"):
+        return function.__pullback_call__(*args, **kwargs)
+    traced = has_symbol(args) or has_symbol(kwargs)
+    implementation = find(function)
+    if implementation is not None and (traced or function in ALWAYS):
+        return implementation(*args, **kwargs)
+    if isinstance(function, functools.partial):
+        return call(function.func, (*function.args, *args), {**function.keywords, **kwargs})
+    python = getattr(function, "py_func", None)
+    if python is not None:
+        return call(python, args, kwargs)
+    if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
+        if _is_user_code(function.__func__):
+            return staged(function.__func__)(function.__self__, *args, **kwargs)
+        return function(*args, **kwargs)
+    if isinstance(function, types.FunctionType) and _is_user_code(function):
+        return staged(function)(*args, **kwargs)
+    refuse_impure(function)
+    if traced and _is_library_function(function):
+        session = require_session()
+        name = getattr(function, "__qualname__", getattr(function, "__name__", repr(function)))
+        raise session.error(
+            UnsupportedFunction, f"{_shown_module(function)}{name} cannot be traced: pullback has no rule for it"
+        )
+    return function(*args, **kwargs)
+
+
+def _shown_module(function: Any) -> str:
+    if isinstance(function, np.ufunc):
+        return "np." if getattr(np, function.__name__, None) is function else "scipy.special."
+    module = module_of(function)
+    if module.startswith("numpy"):
+        return module.replace("numpy", "np", 1) + "."
+    return "" if module in ("builtins", "") else module + "."
+
+
+def refuse_impure(function: Any) -> None:
+    module = module_of(function)
+    for name, advice in IMPURE.items():
+        if module == name or module.startswith((name + ".", "_" + name)) or (
+            name == "numpy.random" and module.startswith("numpy.random")
+        ):
+            raise require_session().error(
+                UnsupportedFunction,
+                f"{module}.{getattr(function, '__name__', function)} gives another result at each call, and a traced "
+                f"function must depend on its arguments alone: {advice}",
+            )
+    if function in (open, input):
+        raise require_session().error(
+            UnsupportedFunction, f"{function.__name__}() in a traced function: {IMPURE['io']}"
+        )
+
+
+def _is_user_code(function: types.FunctionType) -> bool:
+    if getattr(function, "_pullback_staged_", False):
+        return False
+    return (function.__module__ or "").split(".")[0] not in LIBRARIES
+
+
+def _is_library_function(function: Any) -> bool:
+    if isinstance(function, (types.BuiltinFunctionType, types.BuiltinMethodType)):
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, (list, dict, set, str)):
+            return False
+        return module_of(function).split(".")[0] in (*LIBRARIES, "cmath", "operator", "statistics")
+    if isinstance(function, np.ufunc):
+        return True
+    return isinstance(function, types.FunctionType) and module_of(function).split(".")[0] in ("numpy", "scipy", "statistics")
+
+
+def staged(function: types.FunctionType) -> Any:
+    """The staged form of a user function, or the function itself if its source cannot be had."""
+    source = staged_source(function)
+    if source is None:
+        return function
+    session = require_session()
+    return source.bind(function, session.hidden.control(source.file, function))

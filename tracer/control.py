@@ -1,0 +1,377 @@
+"""What staged code calls: control flow, names, attributes and calls, with Python's own meaning where
+nothing traced is involved.
+
+One `Control` serves one staged function; it knows the function's file, for spans and for hidden inputs.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+import types
+from collections.abc import Callable
+from typing import Any
+
+from ..ir.affine import Affine
+from ..ir.build import literal
+from ..ir.errors import TypeMismatch, UnsupportedSyntax
+from ..ir.program import Atom, Lit
+from .calls import call
+from .iterate import Sequence, sequence_of
+from .regions import LoopTracer, LoopTypeChange, trace_for, trace_if, trace_while
+from .session import NeedConcrete
+from .stage import RESULT, span_of
+from .state import Frame, State
+from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
+
+UNROLL_LIMIT = 1000
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge, "Eq": operator.eq, "NotEq": operator.ne,
+    "In": lambda a, b: a in b, "NotIn": lambda a, b: a not in b,
+}  # fmt: skip
+_AUGMENT = {
+    "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv, "Pow": operator.ipow,
+    "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "MatMult": operator.imatmul, "BitAnd": operator.iand,
+    "BitOr": operator.ior, "BitXor": operator.ixor, "LShift": operator.ilshift, "RShift": operator.irshift,
+}  # fmt: skip
+
+
+class Control:
+    def __init__(self, file: str, function: types.FunctionType):
+        self.file = file
+        self.function = function
+
+    # -- where we are ----------------------------------------------------------------------------------
+
+    def at(self, line: int) -> None:
+        require_session().builder.span = span_of(self.file, line)
+
+    def frame(self, _function_: str, /, **variables: Any) -> Frame:
+        return Frame(require_session(), _function_, variables)
+
+    def result(self, frame: Frame) -> Any:
+        return vars(frame)[RESULT] if RESULT in vars(frame) else None
+
+    # -- names -----------------------------------------------------------------------------------------
+
+    def free(self, name: str, value: Any) -> Any:
+        """A global or closure variable: its arrays and numbers are hidden inputs."""
+        return require_session().hidden.free(self.function, name, value)
+
+    def attribute(self, value: Any, name: str) -> Any:
+        return require_session().hidden.attribute(value, name)
+
+    def item(self, value: Any, key: Any) -> Any:
+        if isinstance(value, (list, tuple, str)) and isinstance(key, Symbol):
+            return value[operator.index(key)]
+        return value[key]
+
+    def slice(self, start: Any, stop: Any, step: Any) -> slice:
+        return builtins.slice(start, stop, step)
+
+    def named(self, name: str, value: Any) -> Any:
+        session = require_session()
+        if isinstance(value, Scalar):
+            atom = session.builder.rename_last(value.atom, name)
+            return value if atom is value.atom else Scalar(session, atom, value.weak)
+        if isinstance(value, Array) and not value.maps:
+            new = session.builder.rename_last(value.cell.value, name)
+            if new is not value.cell.value or value.cell.name.startswith("t"):
+                value.cell.value, value.cell.name = new, name
+        return value
+
+    def unpack(self, value: Any) -> Any:
+        return list(value) if isinstance(value, Array) else value
+
+    def walrus(self, frame: Frame, name: str, value: Any) -> Any:
+        setattr(frame, name, value)
+        return value
+
+    def staged(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function written inside of staged code is staged with it."""
+        function._pullback_staged_ = True  # type: ignore[attr-defined]
+        return function
+
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        session = require_session()
+        span = session.builder.span
+        try:
+            return call(function, args, kwargs)
+        finally:
+            session.builder.span = span
+
+    # -- truth -----------------------------------------------------------------------------------------
+
+    def _condition(self, value: Any) -> Atom | bool:
+        """A bool, or the IR value of a traced truth value."""
+        if not isinstance(value, Symbol):
+            return bool(value)
+        session = value.session
+        if value.type.rank:
+            raise session.error(
+                TypeMismatch,
+                "the truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
+            )
+        atom = value.read()
+        if atom.type.dtype != "bool":
+            atom = FUNCTIONS["truth"](value).atom
+        if isinstance(atom, Lit):
+            return atom.text == "True"
+        return atom
+
+    def truth(self, value: Any) -> bool:
+        """A truth value that must be known now (the condition of a comprehension)."""
+        cond = self._condition(value)
+        if isinstance(cond, bool):
+            return cond
+        return bool(value)
+
+    def not_(self, value: Any) -> Any:
+        cond = self._condition(value)
+        return (not cond) if isinstance(cond, bool) else FUNCTIONS["not"](Scalar(require_session(), cond))
+
+    def and_(self, left: Any, right: Callable[[], Any]) -> Any:
+        cond = self._condition(left)
+        if isinstance(cond, bool):
+            return right() if cond else left
+        return self._either(cond, right, lambda: left)
+
+    def or_(self, left: Any, right: Callable[[], Any]) -> Any:
+        cond = self._condition(left)
+        if isinstance(cond, bool):
+            return left if cond else right()
+        return self._either(cond, lambda: left, right)
+
+    def if_expression(self, test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
+        cond = self._condition(test)
+        if isinstance(cond, bool):
+            return then() if cond else orelse()
+        return self._either(cond, then, orelse)
+
+    def _either(self, cond: Atom, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
+        session = require_session()
+        frame = self.frame("a conditional expression")
+
+        def store(thunk: Callable[[], Any]) -> Callable[[], None]:
+            return lambda: setattr(frame, "value", thunk())
+
+        trace_if(session, cond, store(then), store(orelse), frame, ("value",))
+        return frame.value
+
+    def compare(self, left: Any, names: tuple[str, ...], *rest: Callable[[], Any]) -> Any:
+        right = rest[0]()
+        result = self._compare(names[0], left, right)
+        if len(rest) == 1:
+            return result
+        return self.and_(result, lambda: self.compare(right, names[1:], *rest[1:]))
+
+    def _compare(self, name: str, a: Any, b: Any) -> Any:
+        if name in ("Is", "IsNot"):
+            same = a is b
+            if not same and isinstance(a, Symbol) and isinstance(b, Symbol):
+                raise require_session().error(
+                    UnsupportedSyntax, "`is` between traced values has no meaning. Write == or np.array_equal"
+                )
+            return same if name == "Is" else not same
+        if name in ("In", "NotIn") and isinstance(a, Symbol) and isinstance(b, (list, tuple, set, dict, range)):
+            raise require_session().error(
+                UnsupportedSyntax, "`in` with a traced value on the left cannot be decided while tracing. Compare with ==",
+            )  # fmt: skip
+        return _COMPARE[name](a, b)
+
+    def assert_(self, test: Any, message: Callable[[], Any]) -> None:
+        cond = self._condition(test)
+        text = message()
+        if cond is True:
+            return
+        if cond is False:
+            raise AssertionError(text)
+        require_session().builder.check(cond, f"AssertionError: {text}")
+        require_session().assume(cond, True)
+
+    def raise_if(self, test: Any, exception: Callable[[], Any]) -> None:
+        cond = self._condition(test)
+        if cond is False:
+            return
+        error = exception()
+        if cond is True:
+            raise error
+        session = require_session()
+        kind = error.__name__ if isinstance(error, type) else type(error).__name__
+        if getattr(builtins, kind, None) is not (error if isinstance(error, type) else type(error)):
+            raise session.error(
+                UnsupportedSyntax, f"raising {kind} in a traced branch: only built-in exceptions can be raised there"
+            )
+        good = FUNCTIONS["not"](Scalar(session, cond)).atom
+        session.builder.check(good, f"{kind}: {'' if isinstance(error, type) else error}")
+        session.assume(cond, False)
+
+    # -- updates ---------------------------------------------------------------------------------------
+
+    def augmented(self, op: str, old: Any, value: Any, name: str) -> Any:
+        new = _AUGMENT[op](old, value)
+        return self.named(name, new) if not isinstance(old, Array) else new
+
+    def augmented_item(self, op: str, holder: Any, key: Any, value: Any) -> None:
+        if isinstance(holder, (list, dict)) and isinstance(key, Symbol):
+            key = operator.index(key)
+        holder[key] = _AUGMENT[op](holder[key], value)
+
+    def augmented_attribute(self, op: str, holder: Any, name: str, value: Any) -> None:
+        setattr(holder, name, _AUGMENT[op](self.attribute(holder, name), value))
+
+    # -- control flow ----------------------------------------------------------------------------------
+
+    def if_(
+        self, test: Any, then: Callable[[], None], orelse: Callable[[], None], frame: Frame, live: tuple[str, ...], line: int
+    ) -> None:
+        cond = self._condition(test)
+        if isinstance(cond, bool):
+            return then() if cond else orelse()
+        self.at(line)
+        return trace_if(require_session(), cond, then, orelse, frame, live)
+
+    def iterate(self, iterable: Any) -> Any:
+        """What a comprehension runs over, which must be known now."""
+        if isinstance(iterable, Sequence):
+            session = require_session()
+            length = session.concrete(iterable.length, "the length of a comprehension")
+            return [iterable.item(literal(k, "i64")) for k in range(length)]
+        return iterable
+
+    def for_(
+        self, iterable: Any, body: Callable[[Any], None], frame: Frame, head: tuple[str, ...], after: tuple[str, ...],
+        stored: tuple[str, ...], target: str, flag: str | None, line: int,
+    ) -> None:  # fmt: skip
+        session = require_session()
+        sequence = sequence_of(session, iterable)
+        if sequence is None:
+            self._unrolled(iter(iterable), body, frame, flag)
+            return
+        self.at(line)
+        start = State(session)
+        marks = session.marks()
+        try:
+            if flag is None:
+                self._staged_for(sequence, body, frame, head, after, stored, target)
+            else:
+                self._staged_for_with_break(sequence, body, frame, head, after, stored, flag)
+        except NeedConcrete as need:
+            # The number is needed: run the loop as Python does if its trip count is known.
+            if not isinstance(sequence.length, Lit):
+                raise
+            count = int(sequence.length.text)
+            if count > UNROLL_LIMIT:
+                raise session.error(
+                    UnsupportedSyntax,
+                    f"{need.what} is needed in a loop of {count} iterations, which is too many to unroll (more than "
+                    f"{UNROLL_LIMIT}). Use an array instead of a list there",
+                ) from None
+            session.reset(marks)
+            start.restore()
+            self.at(line)
+            self._unrolled((sequence.item(literal(k, "i64")) for k in range(count)), body, frame, flag)
+        except LoopTypeChange as change:
+            session.reset(marks)
+            start.restore()
+            self.at(line)
+            self._peeled(change, sequence, body, frame, head, after, stored, target, flag, line)
+
+    def _unrolled(self, items: Any, body: Callable[[Any], None], frame: Frame, flag: str | None) -> None:
+        for item in items:
+            body(item)
+            if flag is None:
+                continue
+            leave = self._condition(vars(frame)[flag])
+            if leave is True:
+                break
+            if leave is not False:
+                raise require_session().error(
+                    UnsupportedSyntax,
+                    "a break on a traced condition in a loop over a Python sequence. Loop over range(...) or an array",
+                )
+
+    def _peeled(
+        self, change: LoopTypeChange, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any, after: Any,
+        stored: Any, target: str, flag: str | None, line: int,
+    ) -> None:  # fmt: skip
+        """A value changes its rank in the first iteration (`acc = 0.0; acc += A[i]`): run that one first."""
+        session = require_session()
+        if flag is not None or sequence.peeled or not session.ensure(session.builder.affine(sequence.length) - 1):
+            raise change.error
+        body(sequence.item(literal(0, "i64")))
+        rest = sequence.rest(session)
+        self.for_(rest, body, frame, head, after, stored, target, flag, line)
+
+    def _staged_for(
+        self, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any, after: Any, stored: Any, target: str
+    ) -> None:
+        session = require_session()
+        tracer = LoopTracer(session, frame, head, after, stored)
+        start, stop, reverse, item = sequence.direct(session)
+        trace_for(session, tracer, target, start, stop, reverse, lambda var: body(item(var)))
+
+    def _staged_for_with_break(
+        self, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any, after: Any, stored: Any, flag: str
+    ) -> None:
+        session = require_session()
+        builder = session.builder
+        counter = Frame(session, "a loop", {"k": Scalar(session, literal(0, "i64"), weak=True)})
+        length = sequence.length
+
+        def test() -> Atom:
+            k = vars(counter)["k"].atom
+            inside = builder.emit("lt", k, length)
+            session.conditions[inside.name] = ([builder.affine(length) - builder.affine(k) - 1], [], None)
+            going = self._condition(self.not_(vars(frame)[flag]))
+            if isinstance(going, bool):
+                return inside if going else literal(False, "bool")
+            return builder.emit("and", inside, going)
+
+        def run() -> None:
+            k = vars(counter)["k"].atom
+            builder.facts.bound(k.name, lower=Affine(0), upper=builder.affine(length) - 1)
+            body(sequence.item(k))
+            counter.k = Scalar(session, builder.emit("add", k, 1), weak=True)
+
+        tracer = LoopTracer(session, frame, tuple({*head, flag}), after, stored)
+        cond = trace_while(session, tracer, test, run)
+        assert cond is None or cond.text == "False"
+
+    def while_(
+        self, test: Callable[[], Any], body: Callable[[], None], frame: Frame, head: Any, after: Any, stored: Any, line: int
+    ) -> None:
+        session = require_session()
+        self.at(line)
+        start = State(session)
+        marks = session.marks()
+
+        def condition() -> Atom:
+            self.at(line)
+            cond = self._condition(test())
+            return literal(cond, "bool") if isinstance(cond, bool) else cond
+
+        try:
+            tracer = LoopTracer(session, frame, head, after, stored)
+            cond = trace_while(session, tracer, condition, body)
+        except (NeedConcrete, LoopTypeChange) as problem:
+            session.reset(marks)
+            start.restore()
+            self._python_while(test, body, problem, line)
+            return
+        if cond is not None and cond.text == "True":
+            raise session.error(UnsupportedSyntax, "the condition of this loop never changes: it would run for ever")
+
+    def _python_while(self, test: Callable[[], Any], body: Callable[[], None], problem: Exception, line: int) -> None:
+        for _ in range(UNROLL_LIMIT):
+            self.at(line)
+            cond = self._condition(test())
+            if cond is False:
+                return
+            if cond is not True:
+                break
+            body()
+        if isinstance(problem, LoopTypeChange):
+            raise problem.error
+        raise problem

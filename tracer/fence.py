@@ -1,0 +1,37 @@
+"""Refuse Python that cannot be staged: where it stands, what it is, what to write instead."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from typing import NoReturn
+
+from ..ir.errors import UnsupportedSyntax
+from ..ir.program import Span
+
+REFUSED: dict[type[ast.AST], tuple[str, str]] = {
+    ast.Try: ("try/except", "an `if` that tests for the exceptional case"),
+    ast.With: ("a with statement", "the same statements outside of the traced function"),
+    ast.AsyncFor: ("async for", "a plain loop"),
+    ast.AsyncWith: ("async with", "plain statements"),
+    ast.Yield: ("yield", "a list or an array that is returned"),
+    ast.YieldFrom: ("yield from", "a list or an array that is returned"),
+    ast.Await: ("await", "a plain call"),
+    ast.ClassDef: ("a class definition", "a class outside of the traced function"),
+    ast.AsyncFunctionDef: ("an async function", "a plain function"),
+    ast.Match: ("match", "if/elif"),
+}
+if hasattr(ast, "TryStar"):
+    REFUSED[ast.TryStar] = REFUSED[ast.Try]
+
+
+def refuse(file: str, line: int, what: str, instead: str) -> NoReturn:
+    span = Span(file, line, linecache.getline(file, line).strip())
+    raise UnsupportedSyntax(f"pullback cannot trace {what}. Write {instead} instead", span)
+
+
+def check_syntax(node: ast.AST, file: str) -> None:
+    for inner in ast.walk(node):
+        found = REFUSED.get(type(inner))
+        if found is not None:
+            refuse(file, getattr(inner, "lineno", 0), *found)

@@ -1,0 +1,199 @@
+"""What a staged `for` can run over without unrolling: ranges, arrays' first axes, and combinations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..ir.affine import Affine
+from ..ir.build import dim_atom, literal
+from ..ir.program import Atom, Lit, Var
+from ..ir.types import I64
+from .index import session_int
+from .session import Session
+from .symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session
+
+
+class Sequence:
+    """`length` values; `item(k)` is the k-th."""
+
+    def __init__(self, length: Atom, item: Callable[[Atom], Any]):
+        self.length = length
+        self.item = item
+        self.peeled = False
+
+    def direct(self, session: Session) -> tuple[Atom, Atom, bool, Callable[[Var], Any]]:
+        """As a loop of the IR: start, stop, backwards?, and the value for a value of the index."""
+        return literal(0, "i64"), self.length, False, self.item
+
+    def rest(self, session: Session) -> Sequence:
+        """All but the first value."""
+        builder = session.builder
+        length = builder.integer(builder.affine(self.length) - 1)
+        rest = Sequence(length, lambda k: self.item(builder.emit("add", k, 1)))
+        rest.peeled = True
+        return rest
+
+    def __len__(self) -> int:
+        return require_session().concrete(self.length, "the length of a range")
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.item(literal(k, "i64")) for k in range(len(self)))
+
+    def __getitem__(self, k: Any) -> Any:
+        if isinstance(k, int) and not isinstance(k, bool):
+            n = len(self)
+            if not -n <= k < n:
+                raise IndexError("range object index out of range")
+            return self.item(literal(k % n, "i64"))
+        return self.item(as_value(require_session(), k)[0])
+
+
+class Range(Sequence):
+    """`range(start, stop, step)` of traced or plain integers; step is plain."""
+
+    def __init__(self, session: Session, start: Atom, stop: Atom, step: int):
+        self.start, self.stop, self.step = start, stop, step
+        builder = session.builder
+        first, last = builder.affine(start), builder.affine(stop)
+        span = last - first if step > 0 else first - last
+        self.session = session
+        super().__init__(self._length(span, abs(step)), self._item)
+
+    def _length(self, span: Affine, step: int) -> Atom:
+        builder = self.session.builder
+        if step > 1:
+            rounded = builder.integer(span + (step - 1))
+            span = builder.affine(self.session.integer("floordiv", rounded, literal(step, "i64")))
+        if builder.facts.proves(span):
+            return builder.integer(span)
+        if not span.terms:
+            return literal(max(0, span.constant), "i64")
+        length = self.session.integer("maximum", builder.integer(span), literal(0, "i64"))
+        if isinstance(length, Var):
+            builder.facts.bound(length.name, lower=Affine(0))
+        return length
+
+    def _item(self, k: Atom) -> Any:
+        builder = self.session.builder
+        value = builder.integer(builder.affine(self.start) + builder.affine(k).scaled(self.step), hint="i")
+        if isinstance(value, Lit):
+            return int(value.text)
+        return Scalar(self.session, value, weak=True)
+
+    def direct(self, session: Session) -> tuple[Atom, Atom, bool, Callable[[Var], Any]]:
+        if self.step == 1:
+            return self.start, self.stop, False, lambda var: Scalar(session, var, weak=True)
+        if self.step == -1:
+            builder = session.builder
+            low = builder.integer(builder.affine(self.stop) + 1)
+            high = builder.integer(builder.affine(self.start) + 1)
+            return low, high, True, lambda var: Scalar(session, var, weak=True)
+        return super().direct(session)
+
+
+class _Reversed(Sequence):
+    def __init__(self, session: Session, inner: Sequence):
+        builder = session.builder
+        self.inner = inner
+
+        def item(k: Atom) -> Any:
+            place = builder.affine(inner.length) - builder.affine(k) - 1
+            return inner.item(builder.integer(place))
+
+        super().__init__(inner.length, item)
+
+    def direct(self, session: Session) -> tuple[Atom, Atom, bool, Callable[[Var], Any]]:
+        start, stop, reverse, item = self.inner.direct(session)
+        return start, stop, not reverse, item
+
+
+def sequence_of(session: Session, iterable: Any) -> Sequence | None:
+    """The value as something to loop over in the IR, None if it is a Python sequence."""
+    if isinstance(iterable, Sequence):
+        return iterable
+    if isinstance(iterable, Array):
+        if not iterable.dims:
+            raise TypeError("iteration over a 0-d array")
+        return Sequence(dim_atom(session.builder.canonical_dim(iterable.dims[0])), lambda k: iterable[_symbol(session, k)])  # type: ignore[index]
+    if isinstance(iterable, Scalar):
+        raise TypeError(f"a traced number ({iterable.type}) is not iterable")
+    if isinstance(iterable, range):
+        values = [literal(v, "i64") for v in (iterable.start, iterable.stop)]
+        return Range(session, values[0], values[1], iterable.step)
+    return None
+
+
+def _symbol(session: Session, k: Atom) -> Any:
+    return int(k.text) if isinstance(k, Lit) else Scalar(session, k, weak=True)
+
+
+def _integer(session: Session, value: Any) -> Atom:
+    if isinstance(value, Symbol):
+        if value.type != I64:
+            raise TypeError(f"a traced {value.type} cannot be interpreted as an integer")
+        return value.read()
+    return literal(session_int(session, value, "an argument of range()"), "i64")
+
+
+@implements(range)
+def range_(*args: Any) -> Range:
+    session = require_session()
+    start, stop, step = (0, *args, 1) if len(args) == 1 else (*args, 1) if len(args) == 2 else args
+    concrete = session_int(session, step, "the step of range()")
+    if concrete == 0:
+        raise ValueError("range() arg 3 must not be zero")
+    return Range(session, _integer(session, start), _integer(session, stop), concrete)
+
+
+@implements(enumerate)
+def enumerate_(iterable: Any, start: Any = 0) -> Any:
+    session = require_session()
+    inner = sequence_of(session, iterable)
+    if inner is None:
+        return enumerate(iterable, start)
+    builder = session.builder
+    first = _integer(session, start)
+
+    def item(k: Atom) -> Any:
+        number = builder.integer(builder.affine(first) + builder.affine(k))
+        return _symbol(session, number), inner.item(k)
+
+    return Sequence(inner.length, item)
+
+
+@implements(zip)
+def zip_(*iterables: Any, strict: bool = False) -> Any:
+    session = require_session()
+    inner = [sequence_of(session, i) for i in iterables]
+    if not inner or any(i is None for i in inner):
+        return zip(*iterables, strict=strict)
+    staged = [i for i in inner if i is not None]
+    builder = session.builder
+    length = staged[0].length
+    for other in staged[1:]:
+        if builder.affine(length) == builder.affine(other.length):
+            continue
+        shorter = builder.affine(length) - builder.affine(other.length)
+        known = builder.holds(shorter)
+        if known is None:
+            length = session.integer("minimum", length, other.length)
+        elif known:
+            length = other.length
+    return Sequence(length, lambda k: tuple(i.item(k) for i in staged))
+
+
+@implements(reversed)
+def reversed_(iterable: Any) -> Any:
+    session = require_session()
+    inner = sequence_of(session, iterable)
+    return reversed(iterable) if inner is None else _Reversed(session, inner)
+
+
+@implements(len)
+def len_(x: Any) -> Any:
+    if isinstance(x, Sequence):
+        return _symbol(require_session(), x.length)
+    if isinstance(x, Array):
+        return FUNCTIONS["shape"](x)[0] if x.dims else len(x)
+    return len(x)

@@ -1,0 +1,160 @@
+"""Making arrays, and the attributes that describe them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...ir.build import dim_atom
+from ...ir.program import Atom
+from ..calls import ALWAYS
+from ..convert import broadcast_value, cast
+from ..index import session_int
+from ..session import Session
+from ..symbol import METHODS, Array, Symbol, as_value, dtype_of, implements, require_session, size, wrap
+from .elementwise import dtype_argument
+
+
+def creates(*functions: Any) -> Any:
+    """Register functions that are traced even without a symbol among the arguments."""
+    ALWAYS.update(functions)
+    return implements(*functions)
+
+
+def shape_argument(session: Session, shape: Any) -> tuple[Atom, ...]:
+    """A shape that the user wrote, as sizes."""
+    if isinstance(shape, (Symbol, int, np.integer)):
+        shape = (shape,)
+    sizes: list[Atom] = []
+    for entry in shape:
+        if isinstance(entry, Symbol):
+            atom = entry.read()
+            if atom.type.dtype != "i64" or atom.type.rank:
+                raise TypeError("sizes must be integers")
+            if not session.ensure(session.builder.affine(atom)):
+                nonnegative = session.builder.emit("ge", atom, 0)
+                session.builder.check(nonnegative, "ValueError: negative dimensions are not allowed")
+            sizes.append(atom)
+        else:
+            number = session_int(session, entry, "a size")
+            if number < 0:
+                raise ValueError("negative dimensions are not allowed")
+            sizes.append(dim_atom(number))
+    return tuple(sizes)
+
+
+@creates(np.zeros)
+def zeros(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
+    session = require_session()
+    return wrap_array(session, session.builder.emit("zeros", shape_argument(session, shape), dtype_argument(session, dtype)))
+
+
+def wrap_array(session: Session, atom: Atom) -> Any:
+    return wrap(session, atom)
+
+
+@creates(np.full)
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
+    session = require_session()
+    atom, _weak = as_value(session, fill_value, "np.full")
+    if dtype is not None:
+        atom = cast(session, atom, dtype_argument(session, dtype))
+    sizes = shape_argument(session, shape)
+    dims = tuple(int(s.text) if not hasattr(s, "name") else s.name for s in sizes)  # type: ignore[union-attr]
+    if atom.type.rank:
+        atom = broadcast_value(session, atom, dims)
+        return wrap(session, atom)
+    return wrap(session, session.builder.emit("broadcast_to", atom, sizes))
+
+
+@creates(np.ones)
+def ones(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
+    return full(shape, 1, dtype or float)
+
+
+@creates(np.empty)
+def empty(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
+    # NumPy leaves the content open; zeros are one choice, and the derivative of what is never written is 0.
+    return zeros(shape, dtype)
+
+
+def _dtype_like(x: Any, dtype: Any) -> Any:
+    if dtype is not None:
+        return dtype
+    if isinstance(x, Symbol):
+        return x.type.numpy
+    return np.asarray(x).dtype if dtype_of(np.asarray(x).dtype) else None
+
+
+def _shape_like(x: Any, shape: Any) -> Any:
+    return shape_of(x) if shape is None else shape
+
+
+@creates(np.zeros_like, np.empty_like)
+def zeros_like(x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+    return zeros(_shape_like(x, shape), _dtype_like(x, dtype))
+
+
+@creates(np.ones_like)
+def ones_like(x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+    return full(_shape_like(x, shape), 1, _dtype_like(x, dtype))
+
+
+@creates(np.full_like)
+def full_like(x: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+    return full(_shape_like(x, shape), fill_value, _dtype_like(x, dtype))
+
+
+@implements("shape", np.shape)
+def shape_of(x: Any) -> tuple[Any, ...]:
+    if not isinstance(x, Symbol):
+        return np.shape(x)
+    return tuple(size(x.session, d) for d in (x.dims if isinstance(x, Array) else ()))
+
+
+@implements(np.ndim)
+def ndim_of(x: Any) -> int:
+    return x.type.rank if isinstance(x, Symbol) else np.ndim(x)
+
+
+@implements(np.size)
+def size_of(x: Any, axis: int | None = None) -> Any:
+    shape = shape_of(x)
+    if axis is not None:
+        return shape[axis]
+    total: Any = 1
+    for entry in shape:
+        total = entry * total if isinstance(entry, Symbol) else total * entry
+    return total
+
+
+METHODS["shape"] = property(shape_of)  # type: ignore[assignment]
+METHODS["ndim"] = property(ndim_of)  # type: ignore[assignment]
+METHODS["size"] = property(size_of)  # type: ignore[assignment]
+METHODS["dtype"] = property(lambda x: x.type.numpy)  # type: ignore[assignment]
+
+
+@creates(np.array)
+def array(value: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0, **_: Any) -> Any:
+    session = require_session()
+    atom, _weak = as_value(session, value, "np.array")
+    if dtype is not None:
+        atom = cast(session, atom, dtype_argument(session, dtype))
+    if ndmin > atom.type.rank:
+        sizes = (*(dim_atom(1) for _ in range(ndmin - atom.type.rank)), *map(dim_atom, atom.type.dims))
+        atom = session.builder.emit("reshape", atom, sizes)
+    return wrap(session, atom)
+
+
+@creates(np.asarray, np.ascontiguousarray, np.asanyarray)
+def asarray(value: Any, dtype: Any = None, **_: Any) -> Any:
+    if isinstance(value, Array) and (dtype is None or value.type.numpy == np.dtype(dtype)):
+        return value
+    return array(value, dtype)
+
+
+@implements(np.copy, method="copy")
+def copy(x: Any, *_: Any, **__: Any) -> Any:
+    session = require_session()
+    return wrap(session, as_value(session, x)[0])

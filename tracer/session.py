@@ -1,0 +1,268 @@
+"""`Session`: one run of a user's function on symbols: what is assumed of the inputs, and where we are.
+
+Sizes and integers of the inputs are symbols. A question that only a concrete value can answer either adds
+a guard (the answer for the present call, checked at entry) or raises `NeedStatic`: then tracing starts
+again with those inputs static.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..ir.affine import Affine
+from ..ir.build import Builder
+from ..ir.errors import PullbackError, ShapeMismatch
+from ..ir.program import Atom, Lit, Span, Var
+from ..ir.types import I64, Dim
+
+
+DERIVED: dict[str, tuple[str, Callable[[int, int], int]]] = {
+    "floordiv": ("({0}) // ({1})", operator.floordiv),
+    "mod": ("({0}) % ({1})", operator.mod),
+    "mul": ("({0}) * ({1})", operator.mul),
+    "minimum": ("min({0}, {1})", min),
+    "maximum": ("max({0}, {1})", max),
+}
+"""Integer operations that guards can compute: how they are written, and what they do."""
+
+
+class NeedStatic(Exception):  # noqa: N818  (control flow, never seen by a user)
+    """Tracing must start again with these input sizes or integers static."""
+
+    def __init__(self, names: frozenset[str]):
+        super().__init__(", ".join(sorted(names)))
+        self.names = names
+
+
+class NeedConcrete(Exception):  # noqa: N818
+    """Python needs the number that a traced integer stands for (a list index, `[0] * n`)."""
+
+    def __init__(self, atom: Var, what: str, span: Span | None):
+        super().__init__(what)
+        self.atom = atom
+        self.what = what
+        self.span = span
+
+
+@dataclass(eq=False)
+class Session:
+    """The state of one trace.
+
+    present   value of every symbolic input size and integer in the present call
+    guards    forms that must be >= 0 (equalities: both signs) for the program to be right
+    derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
+    frames    the variables of every staged function call, and `cells` the content of every array
+    """
+
+    present: dict[str, int]
+    builder: Builder = field(init=False)
+    guards: list[Affine] = field(default_factory=list)
+    frames: list[Any] = field(default_factory=list)
+    cells: list[Any] = field(default_factory=list)
+    hidden: Any = None
+    loops: dict[Any, Any] = field(default_factory=dict)
+    conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(default_factory=dict)
+    derived: dict[str, str] = field(default_factory=dict)
+    roots: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.builder = Builder(self._decide)
+
+    @property
+    def span(self) -> Span | None:
+        return self.builder.span
+
+    def from_inputs(self, form: Affine) -> bool:
+        """Do the inputs alone determine the form?"""
+        return all(name in self.present for name in form.names)
+
+    def _decide(self, form: Affine) -> bool | None:
+        if not self.from_inputs(form):
+            return None
+        answer = form.value(self.present) >= 0
+        self._guard(form if answer else form.scaled(-1) - 1)
+        return answer
+
+    def ensure(self, form: Affine) -> bool:
+        """Is form >= 0 in every run, if need be under a guard on the inputs that holds in the present call?
+
+        Where a loop index is in the form its bounds are put in, so a subscript is checked once at entry.
+        """
+        builder = self.builder
+        if builder.holds(form):
+            return True
+        for candidate in self._residuals(builder._resolve(form), 4):
+            if self.from_inputs(candidate) and candidate.value(self.present) >= 0:
+                self._guard(candidate)
+                return True
+        return False
+
+    def _residuals(self, form: Affine, depth: int) -> Iterator[Affine]:
+        """Forms whose being >= 0 makes `form` so, with fewer loop indices in them."""
+        inner = [(n, c) for n, c in form.terms if n not in self.present]
+        if not inner:
+            yield form
+        elif depth:
+            facts = self.builder.facts
+            name, coefficient = inner[0]
+            for bound in (facts.lower if coefficient > 0 else facts.upper).get(name, ()):
+                yield from self._residuals(form.substitute(name, bound), depth - 1)
+
+    def integer(self, op: str, a: Atom, b: Atom, hint: str = "t") -> Atom:
+        """An i64 value; if the inputs determine it, it counts as one of them in guards."""
+        result = self.builder.emit(op, a, b, hint=hint)
+        if isinstance(result, Var) and result.name not in self.present:
+            forms = [self.builder.affine(v) for v in (a, b)]
+            own = self.builder.affine(result) == Affine.name(result.name)
+            if own and all(self.from_inputs(f) for f in forms) and op in DERIVED:
+                values = [f.value(self.present) for f in forms]
+                if op in ("floordiv", "mod") and values[1] == 0:
+                    return result
+                self.present[result.name] = DERIVED[op][1](*values)
+                self.derived[result.name] = DERIVED[op][0].format(*forms)
+                self.roots[result.name] = frozenset().union(*(self.root_names(f) for f in forms))
+        return result
+
+    def root_names(self, form: Affine) -> frozenset[str]:
+        """The sizes and integers of the inputs behind a form."""
+        return frozenset().union(*(self.roots.get(n, frozenset((n,))) for n in form.names))
+
+    def _guard(self, form: Affine) -> None:
+        self.guards.append(form)
+        self.builder.facts.assume(form)
+
+    def concrete(self, atom: Atom, what: str) -> int:
+        """The number a traced integer stands for, by making the inputs it comes from static."""
+        if isinstance(atom, Lit):
+            return int(atom.text)
+        form = self.builder.affine(atom)
+        if self.from_inputs(form) and form.terms:
+            raise NeedStatic(self.root_names(form))
+        if not form.terms:
+            return form.constant
+        sources = self._sources(atom)
+        if sources is not None:
+            raise NeedStatic(frozenset().union(*(self.roots.get(n, frozenset((n,))) for n in sources)))
+        raise NeedConcrete(atom, what, self.span)
+
+    def _sources(self, atom: Var) -> frozenset[str] | None:
+        """The inputs an integer was computed from, None if something else had a part in it."""
+        found: set[str] = set()
+        todo = [atom.name]
+        definitions = self.definitions()
+        while todo:
+            name = todo.pop()
+            if name in self.present:
+                found.add(name)
+            elif name in definitions:
+                todo.extend(definitions[name])
+            else:
+                return None
+        return frozenset(found)
+
+    def definitions(self) -> dict[str, list[str]]:
+        """Integer values of the open regions by the names of the values they were computed from."""
+        return {
+            node.var.name: [a.name for a in node.args if isinstance(a, Var)]
+            for region in self.builder._regions
+            for node in region
+            if hasattr(node, "op") and node.var.type == I64
+        }
+
+    def assume(self, cond: Atom, answer: bool) -> None:
+        """Inside an arm the condition is known."""
+        if isinstance(cond, Var) and cond.name in self.conditions:
+            for form in self.conditions[cond.name][0 if answer else 1]:
+                self.builder.facts.assume(form)
+
+    def condition_sources(self, cond: Atom) -> frozenset[str] | None:
+        """The inputs' sizes and integers that alone decide a condition, None if anything else does."""
+        known = self.conditions.get(cond.name) if isinstance(cond, Var) else None
+        return known[2] if known else None
+
+    def equal_dims(self, a: Dim, b: Dim, shapes: tuple[Any, Any], what: str) -> bool:
+        """Make sure two sizes are equal: known, or true now and guarded. False if only a run can tell.
+
+        Raises ShapeMismatch where they differ.
+        """
+        builder = self.builder
+        if builder.same_dim(a, b):
+            return True
+        form = builder.affine(a) - builder.affine(b)
+        if not form.terms:
+            raise self.mismatch(shapes, what)
+        if not self.from_inputs(form):
+            return False
+        if form.value(self.present) != 0:
+            values = [builder.affine(d).value(self.present) for d in (a, b)]
+            if 1 in values:
+                raise NeedStatic(self.root_names(form))
+            raise self.mismatch(shapes, what)
+        unit = [n for n, c in form.terms if abs(c) == 1]
+        if not unit:
+            raise NeedStatic(self.root_names(form))
+        self._guard(form)
+        self._guard(form.scaled(-1))
+        # The later name gives way to the earlier one.
+        order = list(self.present)
+        name = max(unit, key=order.index)
+        sign = dict(form.terms)[name]
+        rest = form.substitute(name, Affine())
+        builder.unify(name, rest.scaled(-sign))
+        return True
+
+    def mismatch(self, shapes: tuple[Any, Any], what: str) -> ShapeMismatch:
+        return ShapeMismatch(
+            f"{what}: shapes {self.shown(shapes[0])} and {self.shown(shapes[1])} do not go together", self.span
+        )
+
+    def shown(self, dims: Any) -> str:
+        """A shape with the sizes of the present call."""
+        values = []
+        for dim in dims:
+            form = self.builder.affine(dim)
+            known = self.from_inputs(form)
+            values.append(str(form.value(self.present)) if known else str(dim))
+        return f"({', '.join(values)}{',' if len(values) == 1 else ''})"
+
+    def marks(self) -> tuple[int, dict[Any, Any]]:
+        """Where the open region stands, to go back to."""
+        return len(self.builder.region), dict(self.builder._known[-1])
+
+    def reset(self, marks: tuple[int, dict[Any, Any]]) -> None:
+        del self.builder.region[marks[0] :]
+        self.builder._known[-1] = dict(marks[1])
+
+    def error(self, kind: type[PullbackError], message: str) -> PullbackError:
+        return kind(message, self.span)
+
+    @contextmanager
+    def at(self, span: Span | None) -> Iterator[None]:
+        before = self.builder.span
+        self.builder.span = span
+        try:
+            yield
+        finally:
+            self.builder.span = before
+
+
+_STATE = threading.local()
+
+
+def current() -> Session | None:
+    return getattr(_STATE, "session", None)
+
+
+@contextmanager
+def tracing(session: Session) -> Iterator[Session]:
+    before = current()
+    _STATE.session = session
+    try:
+        yield session
+    finally:
+        _STATE.session = before

@@ -1,0 +1,457 @@
+"""Staging: rewrite a function's source so that control flow and calls go through `Control`.
+
+Local variables become attributes of a `Frame`, so that a loop body, made a function, can be traced more
+than once from a snapshot of all variables. What the rewritten code calls is in `tracer.control`; which
+statements are refused is in `tracer.fence`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+import textwrap
+import types
+from collections.abc import Callable
+from typing import Any
+
+from ..ir.program import Span
+from .fence import check_syntax, refuse
+from .jumps import is_plain_raise, lower_jumps
+from .liveness import Liveness, stored_names
+
+CONTROL = "_pb_"
+RESULT = "_result_"
+
+
+class StagedSource:
+    """The rewritten code of one function, ready to be bound to any closure over the same code."""
+
+    def __init__(self, code: types.CodeType, file: str, first_line: int):
+        self.code = code
+        self.file = file
+        self.first_line = first_line
+
+    def bind(self, function: types.FunctionType, control: Any) -> Callable[..., Any]:
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+        cells[CONTROL] = types.CellType(control)
+        closure = tuple(cells[name] for name in self.code.co_freevars)
+        staged = types.FunctionType(
+            self.code, function.__globals__, function.__name__, function.__defaults__, closure
+        )
+        staged.__kwdefaults__ = function.__kwdefaults__
+        return staged
+
+
+_STAGED: dict[types.CodeType, StagedSource | None] = {}
+
+
+def staged_source(function: types.FunctionType) -> StagedSource | None:
+    """The staged form of a function's code, None if its source cannot be had."""
+    code = function.__code__
+    if code not in _STAGED:
+        node = function_node(function)
+        _STAGED[code] = None if node is None else _stage(node, function)
+    return _STAGED[code]
+
+
+def span_of(file: str, line: int) -> Span:
+    return Span(file, line, linecache.getline(file, line).strip())
+
+
+def function_node(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda | None:
+    """The syntax tree of a function, with line numbers of its file."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+    except (OSError, TypeError):
+        return None
+    if function.__name__ == "<lambda>":
+        return _lambda_node(function)
+    source = textwrap.dedent("".join(lines))
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return None
+    node = tree.body[0]
+    if not isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.AsyncFunctionDef):
+            refuse(function.__code__.co_filename, first, "async functions", "a plain function")
+        return None
+    ast.increment_lineno(node, first - 1)
+    return node
+
+
+def _lambda_node(function: types.FunctionType) -> ast.Lambda | None:
+    """The lambda among those of the file whose code is this function's code (several may share a line)."""
+    code = function.__code__
+    source = "".join(linecache.getlines(code.co_filename))
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return None
+    candidates = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)]
+    if len(candidates) > 1:
+        columns = [p for p in code.co_positions() if p[0] is not None and p[2] is not None]
+        places = {(p[0], p[2]) for p in columns}
+        inside = [
+            n for n in candidates
+            if any(
+                (n.body.lineno, n.body.col_offset) <= (line, column)  # type: ignore[operator]
+                and (line, column) < (n.end_lineno, n.end_col_offset)  # type: ignore[operator]
+                for line, column in places
+            )
+            and all(
+                column == 0 or (n.lineno, n.col_offset) <= (line, column) <= (n.end_lineno, n.end_col_offset)  # type: ignore[operator]
+                for line, column in places
+            )
+        ]  # fmt: skip
+        # Of nested lambdas the innermost that holds all of the code.
+        inside.sort(key=lambda n: (n.lineno, n.col_offset), reverse=True)
+        candidates = inside[:1]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> StagedSource:
+    file = function.__code__.co_filename
+    if isinstance(node, ast.Lambda):
+        body: list[ast.stmt] = [ast.copy_location(ast.Return(node.body), node.body)]
+        node = ast.copy_location(
+            ast.FunctionDef("_lambda_", node.args, body, [], None, None, **_TYPE_PARAMS), node
+        )
+        ast.fix_missing_locations(node)
+    check_syntax(node, file)
+    staged = Rewriter(file, ()).function(node)
+    free = [*function.__code__.co_freevars, CONTROL]
+    factory = ast.FunctionDef(
+        "_factory_", _arguments(free), [staged, ast.Return(ast.Name(staged.name, ast.Load()))], [], None, None,
+        **_TYPE_PARAMS,
+    )  # fmt: skip
+    module = ast.Module([factory], [])
+    ast.fix_missing_locations(module)
+    compiled = compile(module, file, "exec")
+    outer = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
+    code = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == staged.name)
+    return StagedSource(code, file, node.lineno)
+
+
+_TYPE_PARAMS: dict[str, Any] = {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
+
+
+def _arguments(names: list[str]) -> ast.arguments:
+    return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+
+
+def _load(name: str) -> ast.Name:
+    return ast.Name(name, ast.Load())
+
+
+def _call(method: str, *args: ast.expr) -> ast.Call:
+    return ast.Call(ast.Attribute(_load(CONTROL), method, ast.Load()), list(args), [])
+
+
+def _strings(names: Any) -> ast.Tuple:
+    return ast.Tuple([ast.Constant(n) for n in sorted(names)], ast.Load())
+
+
+class Rewriter(ast.NodeTransformer):
+    """Rewrites one function. `scopes` are the local names of the enclosing functions, innermost last,
+    each with the name of the variable that holds its frame; names bound by lambdas and comprehensions
+    have no frame."""
+
+    def __init__(self, file: str, scopes: tuple[tuple[frozenset[str], str | None], ...]):
+        self.file = file
+        self.scopes = scopes
+        self.liveness: Liveness | None = None
+        self.frame = f"_frame{len(scopes)}_"
+        self.count = 0
+
+    # -- functions -----------------------------------------------------------------------------------
+
+    def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        params = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        params += [a.arg for a in (node.args.vararg, node.args.kwarg) if a is not None]
+        declared = {
+            name for n in _own_statements(node.body) if isinstance(n, (ast.Nonlocal, ast.Global)) for name in n.names
+        }
+        body = [s for s in node.body if not _is_docstring(s)]
+        body = lower_jumps(body)
+        self.liveness = Liveness(body)
+        local = (set(params) | stored_names(body)) - declared
+        self.scopes = (*self.scopes, (frozenset(local), self.frame))
+        start = ast.Assign(
+            [ast.Name(self.frame, ast.Store())],
+            ast.Call(
+                ast.Attribute(_load(CONTROL), "frame", ast.Load()),
+                [ast.Constant(node.name)],
+                [ast.keyword(p, _load(p)) for p in params],
+            ),
+        )
+        statements = self.block(body)
+        end = ast.Return(_call("result", _load(self.frame)))
+        args = ast.arguments(
+            [ast.arg(a.arg) for a in node.args.posonlyargs], [ast.arg(a.arg) for a in node.args.args],
+            ast.arg(node.args.vararg.arg) if node.args.vararg else None,
+            [ast.arg(a.arg) for a in node.args.kwonlyargs], node.args.kw_defaults,
+            ast.arg(node.args.kwarg.arg) if node.args.kwarg else None, node.args.defaults,
+        )  # fmt: skip
+        if len(self.scopes) == 1:
+            # Defaults are taken from the original function; these are only placeholders.
+            args.defaults = [ast.Constant(None) for _ in args.defaults]
+            args.kw_defaults = [None if d is None else ast.Constant(None) for d in args.kw_defaults]
+        return ast.copy_location(
+            ast.FunctionDef(node.name, args, [start, *statements, end], [], None, None, **_TYPE_PARAMS), node
+        )
+
+    def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for statement in body:
+            line = getattr(statement, "lineno", None)
+            if line is not None and not isinstance(statement, (ast.Pass, ast.Nonlocal, ast.Global)):
+                result.append(ast.copy_location(ast.Expr(_call("at", ast.Constant(line))), statement))
+            new = self.visit(statement)
+            for one in new if isinstance(new, list) else [new]:
+                if one is not None:
+                    result.append(ast.copy_location(one, statement))
+        return result or [ast.Pass()]
+
+    def thunk(self, prefix: str, body: list[ast.stmt], args: list[str] | None = None) -> ast.FunctionDef:
+        self.count += 1
+        name = f"_{prefix}{len(self.scopes)}_{self.count}_"
+        return ast.FunctionDef(name, _arguments(args or []), body, [], None, None, **_TYPE_PARAMS)
+
+    def delayed(self, node: ast.expr) -> ast.Lambda:
+        return ast.Lambda(_arguments([]), self.visit(node))
+
+    # -- names ---------------------------------------------------------------------------------------
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        for names, frame in reversed(self.scopes):
+            if node.id in names:
+                if frame is None:
+                    return node
+                return ast.copy_location(ast.Attribute(_load(frame), node.id, node.ctx), node)
+        if isinstance(node.ctx, ast.Load):
+            return ast.copy_location(_call("free", ast.Constant(node.id), node), node)
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
+        params = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        params += [a.arg for a in (node.args.vararg, node.args.kwarg) if a is not None]
+        node.args.defaults = [self.visit(d) for d in node.args.defaults]
+        node.args.kw_defaults = [None if d is None else self.visit(d) for d in node.args.kw_defaults]
+        outer = self.scopes
+        self.scopes = (*outer, (frozenset(params), None))
+        node.body = self.visit(node.body)
+        self.scopes = outer
+        return ast.copy_location(_call("staged", node), node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:
+        node.args.defaults = [self.visit(d) for d in node.args.defaults]
+        node.args.kw_defaults = [None if d is None else self.visit(d) for d in node.args.kw_defaults]
+        inner = Rewriter(self.file, self.scopes).function(node)
+        decorated: ast.expr = _call("staged", _load(node.name))
+        for decorator in reversed(node.decorator_list):
+            decorated = ast.Call(self.visit(decorator), [decorated], [])
+        inner.decorator_list = []
+        target = self.visit_Name(ast.Name(node.name, ast.Store()))
+        return [inner, ast.Assign([target], decorated)]
+
+    def _comprehension(self, node: Any, *parts: str) -> ast.expr:
+        outer = self.scopes
+        for generator in node.generators:
+            generator.iter = _call("iterate", self.visit(generator.iter))
+            bound = {n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name)}
+            self.scopes = (*self.scopes, (frozenset(bound), None))
+            generator.ifs = [_call("truth", self.visit(i)) for i in generator.ifs]
+        for part in parts:
+            setattr(node, part, self.visit(getattr(node, part)))
+        self.scopes = outer
+        return node
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
+        return self._comprehension(node, "elt")
+
+    def visit_SetComp(self, node: ast.SetComp) -> ast.expr:
+        return self._comprehension(node, "elt")
+
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.expr:
+        # Generators run when they are asked, which staging cannot follow: a list is the same here.
+        return ast.copy_location(self._comprehension(ast.ListComp(node.elt, node.generators), "elt"), node)
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.expr:
+        return self._comprehension(node, "key", "value")
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
+        for names, frame in reversed(self.scopes):
+            if frame is not None and node.target.id in names:
+                value = self.visit(node.value)
+                return ast.copy_location(_call("walrus", _load(frame), ast.Constant(node.target.id), value), node)
+        return self.generic_visit(node)  # type: ignore[return-value]
+
+    # -- expressions ---------------------------------------------------------------------------------
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
+            refuse(self.file, node.lineno, "super() without arguments", "super(Class, self)")
+        args = [self.visit(a) for a in node.args]
+        keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
+        call = ast.Call(
+            ast.Attribute(_load(CONTROL), "call", ast.Load()), [self.visit(node.func), *args], keywords
+        )
+        return ast.copy_location(call, node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        value = self.visit(node.value)
+        if isinstance(node.ctx, ast.Load):
+            return ast.copy_location(_call("attribute", value, ast.Constant(node.attr)), node)
+        return ast.copy_location(ast.Attribute(value, node.attr, node.ctx), node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        value, key = self.visit(node.value), self.visit(node.slice)
+        if isinstance(node.ctx, ast.Load):
+            return ast.copy_location(_call("item", value, _slices(key)), node)
+        return ast.copy_location(ast.Subscript(value, key, node.ctx), node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        return ast.copy_location(
+            _call("if_expression", self.visit(node.test), self.delayed(node.body), self.delayed(node.orelse)), node
+        )
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        method = "and_" if isinstance(node.op, ast.And) else "or_"
+        result = self.visit(node.values[0])
+        for value in node.values[1:]:
+            result = _call(method, result, self.delayed(value))
+        return ast.copy_location(result, node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        if isinstance(node.op, ast.Not):
+            return ast.copy_location(_call("not_", self.visit(node.operand)), node)
+        return self.generic_visit(node)  # type: ignore[return-value]
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        names = [type(op).__name__ for op in node.ops]
+        rest = [self.delayed(c) for c in node.comparators]
+        return ast.copy_location(
+            _call("compare", self.visit(node.left), ast.Tuple([ast.Constant(n) for n in names], ast.Load()), *rest), node
+        )
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        return self.generic_visit(node)  # type: ignore[return-value]
+
+    # -- statements ----------------------------------------------------------------------------------
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
+        known = {name for names, frame in self.scopes[:-1] if frame for name in names}
+        for name in node.names:
+            if name not in known:
+                refuse(self.file, node.lineno, f"`nonlocal {name}` of a function outside of the traced one", "a return value")
+
+    def visit_Global(self, node: ast.Global) -> None:
+        refuse(self.file, node.lineno, "`global`: a traced function may not change globals", "a return value")
+
+    def visit_Return(self, node: ast.Return) -> ast.stmt:
+        value = self.visit(node.value) if node.value else ast.Constant(None)
+        return ast.Assign([ast.Attribute(_load(self.frame), RESULT, ast.Store())], value)
+
+    def visit_Assign(self, node: ast.Assign) -> list[ast.stmt]:
+        value = self.visit(node.value)
+        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            value = _call("named", ast.Constant(node.targets[0].id), value)
+        elif any(isinstance(t, (ast.Tuple, ast.List)) for t in node.targets):
+            value = _call("unpack", value)
+        return [ast.Assign([self.visit(t) for t in node.targets], value)]
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> list[ast.stmt]:
+        if node.value is None:
+            return [ast.Pass()]
+        return self.visit_Assign(ast.copy_location(ast.Assign([node.target], node.value), node))
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        name = ast.Constant(type(node.op).__name__)
+        value = self.visit(node.value)
+        target = node.target
+        if isinstance(target, ast.Name):
+            load = self.visit(ast.copy_location(ast.Name(target.id, ast.Load()), target))
+            return ast.Assign([self.visit(target)], _call("augmented", name, load, value, ast.Constant(target.id)))
+        if isinstance(target, ast.Attribute):
+            return ast.Expr(_call("augmented_attribute", name, self.visit(target.value), ast.Constant(target.attr), value))
+        assert isinstance(target, ast.Subscript)
+        return ast.Expr(
+            _call("augmented_item", name, self.visit(target.value), _slices(self.visit(target.slice)), value)
+        )
+
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        message = self.delayed(node.msg) if node.msg else ast.Lambda(_arguments([]), ast.Constant(""))
+        return ast.Expr(_call("assert_", self.visit(node.test), message))
+
+    def visit_Delete(self, node: ast.Delete) -> ast.stmt:
+        return ast.Delete([self.visit(t) for t in node.targets])
+
+    def visit_If(self, node: ast.If) -> list[ast.stmt]:
+        assert self.liveness is not None
+        test = self.visit(node.test)
+        if is_plain_raise(node):
+            error = node.body[0]
+            assert isinstance(error, ast.Raise)
+            exception = self.delayed(error.exc) if error.exc else ast.Lambda(_arguments([]), ast.Constant(None))
+            return [ast.Expr(_call("raise_if", test, exception))]
+        then = self.thunk("then", self.block(node.body))
+        orelse = self.thunk("else", self.block(node.orelse))
+        live = self.liveness.after.get(node, frozenset()) | {RESULT}
+        call = _call(
+            "if_", test, _load(then.name), _load(orelse.name), _load(self.frame), _strings(live), ast.Constant(node.lineno)
+        )
+        return [then, orelse, ast.Expr(call)]
+
+    def visit_For(self, node: ast.For) -> list[ast.stmt]:
+        assert self.liveness is not None
+        iterable = self.visit(node.iter)
+        bind = ast.Assign([self.visit(node.target)], _load("_item_"))
+        body = self.thunk("body", [bind, *self.block(node.body)], ["_item_"])
+        targets = [n.id for n in ast.walk(node.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        flag = getattr(node, "flag", None)
+        stored = stored_names(node.body) | set(targets)
+        call = _call(
+            "for_", iterable, _load(body.name), _load(self.frame), _strings(self.liveness.head[node]),
+            _strings(self.liveness.after[node]), _strings(stored),
+            ast.Constant(targets[0] if isinstance(node.target, ast.Name) else "i"), ast.Constant(flag),
+            ast.Constant(node.lineno),
+        )  # fmt: skip
+        return [body, ast.Expr(call)]
+
+    def visit_While(self, node: ast.While) -> list[ast.stmt]:
+        assert self.liveness is not None
+        test = ast.Lambda(_arguments([]), self.visit(node.test))
+        body = self.thunk("body", self.block(node.body))
+        call = _call(
+            "while_", test, _load(body.name), _load(self.frame), _strings(self.liveness.head[node]),
+            _strings(self.liveness.after[node]), _strings(stored_names(node.body)), ast.Constant(node.lineno),
+        )  # fmt: skip
+        return [body, ast.Expr(call)]
+
+
+def _slices(key: ast.expr) -> ast.expr:
+    """A subscript as an argument: `a:b` is `slice(a, b, None)` there."""
+    if isinstance(key, ast.Slice):
+        parts = [p or ast.Constant(None) for p in (key.lower, key.upper, key.step)]
+        return _call("slice", *parts)
+    if isinstance(key, ast.Tuple):
+        return ast.Tuple([_slices(e) for e in key.elts], ast.Load())
+    return key
+
+
+def _own_statements(body: list[ast.stmt]) -> list[ast.AST]:
+    """All nodes of a body, nested functions left out."""
+    found: list[ast.AST] = []
+    todo: list[ast.AST] = list(body)
+    while todo:
+        node = todo.pop()
+        found.append(node)
+        if not isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            todo.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -1,0 +1,189 @@
+"""What a region may change: variables, container slots and array cells; snapshots of all of it.
+
+A loop body may be traced more than once, and both arms of an if start from the same state, so everything
+reachable from the frames of the traced functions can be captured, compared and put back.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from ..ir.errors import UnsupportedSyntax
+from ..ir.program import Atom
+from .session import Session
+from .symbol import Array, Cell, Scalar, Symbol
+
+
+class Frame:
+    """The local variables of one call of a staged function, as attributes."""
+
+    def __init__(self, session: Session, name: str, variables: dict[str, Any]):
+        vars(self).update(variables)
+        session.frames.append(weakref.ref(self))
+        _NAMES[self] = (session, name)
+
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        if type(value) is MaybeUnbound:
+            value = value.resolve(name)
+            setattr(self, name, value)
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        session, function = _NAMES[self]
+        span = session.span
+        where = f" (line {span.line} of {span.file}: {span.text})" if span else ""
+        raise UnboundLocalError(f"local variable {name!r} of {function} is read before it has a value{where}")
+
+
+_NAMES: weakref.WeakKeyDictionary[Frame, tuple[Session, str]] = weakref.WeakKeyDictionary()
+
+
+class MaybeUnbound:
+    """A variable that has a value on some paths only; reading it checks that it has one."""
+
+    def __init__(self, session: Session, value: Any, bound: Atom):
+        self.session = session
+        self.value = value
+        self.bound = bound
+
+    def resolve(self, name: str) -> Any:
+        if name != "_result_":
+            self.session.builder.check(self.bound, f"UnboundLocalError: local variable '{name}' has no value yet")
+        return self.value
+
+
+Slot = tuple[int, Any]
+"""(id of the holder, name or place in it)"""
+
+
+class State:
+    """A snapshot of every variable, container slot and array cell that traced code can reach."""
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.holders: dict[int, tuple[Any, dict[Any, Any]]] = {}
+        self.cells: dict[Cell, Atom] = {}
+        for reference in session.frames:
+            frame = reference()
+            if frame is not None:
+                self._holder(frame)
+        alive = []
+        for reference in session.cells:
+            cell = reference()
+            if cell is not None:
+                self.cells[cell] = cell.value
+                alive.append(reference)
+        session.cells[:] = alive
+
+    def _holder(self, holder: Any) -> None:
+        if id(holder) in self.holders:
+            return
+        content = _content(holder)
+        self.holders[id(holder)] = (holder, content)
+        for value in content.values():
+            self._reach(value)
+
+    def _reach(self, value: Any) -> None:
+        if isinstance(value, (list, dict)) or _is_record(value):
+            self._holder(value)
+        elif isinstance(value, tuple):
+            for item in value:
+                self._reach(item)
+
+    def slots(self) -> Iterator[tuple[Slot, Any]]:
+        for key, (_, content) in self.holders.items():
+            for name, value in content.items():
+                yield (key, name), value
+
+    def get(self, slot: Slot, default: Any = None) -> Any:
+        holder = self.holders.get(slot[0])
+        return default if holder is None else holder[1].get(slot[1], default)
+
+    def holder(self, slot: Slot) -> Any:
+        return self.holders[slot[0]][0]
+
+    def restore(self) -> None:
+        for holder, content in self.holders.values():
+            if isinstance(holder, list):
+                holder[:] = list(content.values())
+            elif isinstance(holder, dict):
+                holder.clear()
+                holder.update(content)
+            else:
+                variables = vars(holder)
+                variables.clear()
+                variables.update(content)
+        for cell, value in self.cells.items():
+            cell.value = value
+
+    def changed(self, later: State) -> list[Slot]:
+        """Slots that hold another value in the later state, new names of frames included."""
+        found: list[Slot] = []
+        for key, (holder, content) in later.holders.items():
+            if key not in self.holders:
+                continue
+            before = self.holders[key][1]
+            if not isinstance(holder, Frame) and before.keys() != content.keys():
+                raise self.session.error(
+                    UnsupportedSyntax,
+                    f"a {type(holder).__name__} changes its length or keys inside a loop or branch that is traced. "
+                    "Use an array of fixed size and assign to its elements",
+                )
+            found += [(key, n) for n, v in content.items() if n not in before or not same(before[n], v)]
+        return found
+
+    def written(self, later: State) -> list[Cell]:
+        return [c for c, value in self.cells.items() if c in later.cells and later.cells[c] is not value]
+
+
+def _is_record(value: Any) -> bool:
+    """An object of the user's whose attributes can hold arrays."""
+    if isinstance(value, (Symbol, type, MaybeUnbound)) or callable(value):
+        return False
+    return hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in LIBRARIES
+
+
+LIBRARIES = frozenset(("numpy", "scipy", "numba", "builtins", "math", "pullback", "functools", "types", "re"))
+
+
+def _content(holder: Any) -> dict[Any, Any]:
+    if isinstance(holder, list):
+        return dict(enumerate(holder))
+    if isinstance(holder, dict):
+        return dict(holder)
+    return dict(vars(holder))
+
+
+def same(a: Any, b: Any) -> bool:
+    """Is it the same object to the user (or the same number)?"""
+    if a is b:
+        return True
+    if isinstance(a, Scalar) and isinstance(b, Scalar):
+        return a.atom == b.atom and a.weak == b.weak
+    if isinstance(a, Array) and isinstance(b, Array):
+        return a.cell is b.cell and a.maps == b.maps
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (bool, int, float, str)):
+        return a == b or (a != a and b != b)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return False
+
+
+def leaves(value: Any) -> list[Any]:
+    """The values inside nested tuples."""
+    if isinstance(value, tuple):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
+
+
+def rebuild(value: Any, new: Iterator[Any]) -> Any:
+    """The same nest of tuples with other leaves."""
+    if isinstance(value, tuple):
+        items = [rebuild(item, new) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return next(new)

@@ -1,0 +1,424 @@
+"""What user code computes with while it is traced: `Scalar` (immutable) and `Array` (a view of a cell).
+
+An array is a cell, whose IR value every write replaces, and maps that say which part of the cell it
+shows. Two names for one array share the cell, so writes are seen through both, as in NumPy. NumPy's own
+functions find their way here by NumPy's protocols; what they mean is in `tracer.numpy`.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..ir.build import dim_atom, literal, number
+from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedFunction
+from ..ir.program import Atom, Lit, Var
+from ..ir.types import BOOL, I64, Dim, Type
+from .session import Session, current
+from .view import Strided, with_stops
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+"""What a NumPy, SciPy, math or built-in function means on symbols; `implements` fills it."""
+METHODS: dict[str, Callable[..., Any]] = {}
+"""What an array's methods and attributes (`sum`, `T`) mean on symbols."""
+
+
+def implements(*functions: Any, method: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what these functions (and an array method) mean on symbols."""
+
+    def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            FUNCTIONS[function] = implementation
+        if method is not None:
+            METHODS[method] = implementation
+        return implementation
+
+    return register
+
+
+class Symbol:
+    """What scalars and arrays share: Python's operators, NumPy's protocols and methods."""
+
+    __slots__ = ()
+    __array_priority__ = 1000.0
+    session: Session
+
+    def read(self) -> Atom:
+        """The IR value at this moment."""
+        raise NotImplementedError
+
+    @property
+    def type(self) -> Type:
+        raise NotImplementedError
+
+    # -- NumPy's protocols ---------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        key: Any = ufunc if method == "__call__" else (ufunc, method)
+        return call_function(key, f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        module = function.__module__.replace("numpy", "np", 1)
+        return call_function(function, f"{module}.{function.__name__}", args, kwargs)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self.session.error(
+            UnsupportedFunction,
+            "a function that pullback does not know asked for the numbers of a traced value: "
+            "while a function is traced there are none. Write this part with NumPy functions",
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        method = METHODS.get(name)
+        if method is None:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            if hasattr(np.ndarray, name):
+                raise self.session.error(
+                    UnsupportedFunction, f"the array attribute or method .{name} cannot be traced"
+                )
+            raise AttributeError(f"arrays have no attribute {name!r}")
+        if isinstance(method, property):
+            return method.fget(self)  # type: ignore[misc]
+        return method.__get__(self)
+
+    # -- questions only a number can answer ----------------------------------------------------------
+
+    def __bool__(self) -> bool:
+        raise self._refuse(
+            "bool()", "a branch on a traced value outside of staged code. Use np.where, or write the branch "
+            "as an `if` in a function whose source pullback can read",
+        )  # fmt: skip
+
+    def __float__(self) -> float:
+        raise self._refuse("float()", "call float(x) in the traced function itself, or leave it out")
+
+    def __int__(self) -> int:
+        raise self._refuse("int()", "call int(x) in the traced function itself")
+
+    def __complex__(self) -> complex:
+        raise self._refuse("complex()", "complex numbers cannot be differentiated")
+
+    def __index__(self) -> int:
+        raise self._refuse("an index", "only integers can be indices")
+
+    def _refuse(self, what: str, advice: str) -> TracedValueError:
+        return self.session.error(  # type: ignore[return-value]
+            TracedValueError, f"{what} of a traced value ({self.type}) has no answer while tracing: {advice}"
+        )
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        atom = self.read()
+        name = atom.text if isinstance(atom, Lit) else atom.name
+        return f"<traced {name}: {self.type}>"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+
+class Scalar(Symbol):
+    """A traced number. `weak` numbers come from Python and take the dtype of what they meet (NEP 50)."""
+
+    __slots__ = ("session", "atom", "weak")
+
+    def __init__(self, session: Session, atom: Atom, weak: bool = False):
+        self.session = session
+        self.atom = atom
+        self.weak = weak
+
+    def read(self) -> Atom:
+        return self.atom
+
+    @property
+    def type(self) -> Type:
+        return self.atom.type
+
+    def __bool__(self) -> bool:
+        if isinstance(self.atom, Lit):
+            return bool(number(self.atom))
+        if self.type == BOOL:
+            known = self.session_answer()
+            if known is not None:
+                return known
+        return super().__bool__()
+
+    def session_answer(self) -> bool | None:
+        return None
+
+    def __index__(self) -> int:
+        if self.type != I64:
+            return super().__index__()
+        return self.session.concrete(self.atom, "the number itself")
+
+    def __int__(self) -> int:
+        return self.__index__() if self.type == I64 else super().__int__()
+
+
+class Cell:
+    """The content of an array: its IR value now. `frozen` says why it may not be written any more."""
+
+    __slots__ = ("value", "frozen", "name", "__weakref__")
+
+    def __init__(self, session: Session, value: Atom, name: str = "t"):
+        self.value = value
+        self.name = name
+        self.frozen: str | None = None
+        session.cells.append(weakref.ref(self))
+
+
+class Array(Symbol):
+    """A view of a cell through maps: `Strided` subscripts, or a new shape (a tuple of sizes)."""
+
+    __slots__ = ("session", "cell", "maps")
+
+    def __init__(self, session: Session, cell: Cell, maps: tuple[Strided | tuple[Dim, ...], ...] = ()):
+        self.session = session
+        self.cell = cell
+        self.maps = maps
+
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        if not self.maps:
+            return self.cell.value.type.dims
+        last = self.maps[-1]
+        return last.dims if isinstance(last, Strided) else last
+
+    @property
+    def type(self) -> Type:
+        return self.cell.value.type.with_dims(self.dims)
+
+    def read(self) -> Atom:
+        value = self.cell.value
+        for step in self.maps:
+            value = read_map(self.session, value, step)
+        return value
+
+    def write(self, value: Atom) -> None:
+        """Make this view show `value` (of exactly its shape, or a scalar)."""
+        if self.cell.frozen:
+            raise self.session.error(UnsupportedFunction, self.cell.frozen)
+        self.cell.value = write_maps(self.session, self.cell.value, self.maps, value, self.cell.name)
+
+    def mapped(self, step: Strided | tuple[Dim, ...]) -> Array:
+        return Array(self.session, self.cell, (*self.maps, step))
+
+    def strided(self, change: Callable[[Strided], Strided]) -> Array:
+        """The view of this view that `change` makes of its index map."""
+        if self.maps and isinstance(self.maps[-1], Strided):
+            return Array(self.session, self.cell, (*self.maps[:-1], change(self.maps[-1])))
+        return self.mapped(change(Strided.whole(self.dims)))
+
+    @property
+    def contiguous(self) -> bool:
+        """Does the view surely show a contiguous stretch of memory, in order?"""
+        from_whole = True
+        for step in self.maps:
+            if isinstance(step, Strided):
+                from_whole = from_whole and _contiguous(step)
+        return from_whole
+
+    def __bool__(self) -> bool:
+        if self.type.rank == 0:
+            return bool(Scalar(self.session, self.read()))
+        return super().__bool__()
+
+    def __index__(self) -> int:
+        if self.type == I64:
+            return Scalar(self.session, self.read()).__index__()
+        return super().__index__()
+
+    def __len__(self) -> int:
+        if not self.dims:
+            raise TypeError("len() of unsized object")
+        return operator.index(size(self.session, self.dims[0]))
+
+    def __iter__(self) -> Iterator[Any]:
+        for k in range(len(self)):
+            yield self[k]  # type: ignore[index]
+
+
+def _contiguous(step: Strided) -> bool:
+    """Leading fixed axes, at most one partial run, then whole axes, in order: whole-ness is not provable
+    without the base's sizes, so only what every base allows counts: fixed axes first, then one run."""
+    runs = [i for i in step.items if not hasattr(i, "at")]
+    outs = [i.out for i in runs]  # type: ignore[union-attr]
+    lead = len(step.items) - len(runs)
+    fixed_first = all(hasattr(i, "at") for i in step.items[:lead])
+    return fixed_first and outs == sorted(outs) and len(runs) == 1 and runs[0].step == 1  # type: ignore[union-attr]
+
+
+def read_map(session: Session, value: Atom, step: Strided | tuple[Dim, ...]) -> Atom:
+    builder = session.builder
+    if not isinstance(step, Strided):
+        return builder.emit("reshape", value, tuple(map(dim_atom, step)))
+    base, axes, new = step.split()
+    value = builder.emit("getitem", value, with_stops(builder, base))
+    if axes is not None:
+        value = builder.emit("transpose", value, axes)
+    return value if new is None else builder.emit("getitem", value, new)
+
+
+def write_maps(session: Session, base: Atom, maps: tuple[Any, ...], value: Atom, name: str) -> Atom:
+    """The base with the part that the maps show replaced."""
+    builder = session.builder
+    if not maps:
+        if value.type.dims != base.type.dims:
+            shape = tuple(map(dim_atom, base.type.dims))
+            return builder.emit("broadcast_to", value, shape, hint=name)
+        return value
+    step, rest = maps[0], maps[1:]
+    if rest:
+        value = write_maps(session, read_map(session, base, step), rest, value, "t")
+    if not isinstance(step, Strided):
+        return builder.emit("reshape", _whole(session, value, step), tuple(map(dim_atom, base.type.dims)), hint=name)
+    index, axes, new = step.split()
+    if value.type.dims and new is not None:
+        kept = tuple(d for d, item in zip(value.type.dims, new.items) if item is not None)
+        value = builder.emit("reshape", value, tuple(map(dim_atom, kept)))
+    if value.type.dims and axes is not None:
+        value = builder.emit("transpose", value, tuple(axes.index(k) for k in range(len(axes))))
+    return builder.emit("at_set", base, with_stops(builder, index), value, hint=name)
+
+
+def _whole(session: Session, value: Atom, dims: tuple[Dim, ...]) -> Atom:
+    if value.type.dims == dims:
+        return value
+    return session.builder.emit("broadcast_to", value, tuple(map(dim_atom, dims)))
+
+
+# -- making symbols of values and the other way round ------------------------------------------------
+
+
+def require_session() -> Session:
+    session = current()
+    if session is None:
+        raise TracedValueError(
+            "a traced value was used outside of the call that traced it. Return it from the function instead of "
+            "keeping it in a global, an attribute or a closure"
+        )
+    return session
+
+
+def wrap(session: Session, atom: Atom, *, weak: bool = False, name: str | None = None) -> Scalar | Array:
+    """The symbol of an IR value; an array gets a cell of its own."""
+    if atom.type.rank == 0:
+        return Scalar(session, atom, weak)
+    hint = name or (atom.name if isinstance(atom, Var) else "t")
+    return Array(session, Cell(session, atom, hint))
+
+
+def size(session: Session, dim: Dim) -> int | Scalar:
+    """A size as user code sees it: a number, or a traced integer."""
+    dim = session.builder.canonical_dim(dim)
+    return dim if isinstance(dim, int) else Scalar(session, Var(dim, I64), weak=True)
+
+
+def is_symbol(value: Any) -> bool:
+    return isinstance(value, Symbol)
+
+
+PythonNumber = (bool, int, float)
+
+
+def as_value(session: Session, value: Any, what: str = "this operation") -> tuple[Atom, bool]:
+    """The IR value of an operand and whether it is weak: symbols, numbers, arrays, nested lists."""
+    if isinstance(value, Scalar):
+        return value.atom, value.weak
+    if isinstance(value, Array):
+        return value.read(), False
+    if isinstance(value, PythonNumber):
+        dtype = "bool" if isinstance(value, bool) else "i64" if isinstance(value, int) else "f64"
+        if dtype == "i64" and not -(2**63) <= value < 2**63:
+            raise session.error(TypeMismatch, f"{what}: the integer {value} does not fit 64 bits")
+        return literal(value, dtype), True
+    if isinstance(value, (np.number, np.bool_)):
+        dtype_ = _dtype(session, value.dtype, what)
+        return literal(value, dtype_), False
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return session.hidden.constant(session, value, what), False
+    raise session.error(TypeMismatch, f"{what} of a {type(value).__name__}: expected an array or a number")
+
+
+def _dtype(session: Session, dtype: Any, what: str) -> str:
+    from_numpy = dtype_of(dtype)
+    if from_numpy is None:
+        raise session.error(TypeMismatch, f"{what}: arrays of dtype {dtype} are not supported")
+    return from_numpy
+
+
+def dtype_of(dtype: Any) -> str | None:
+    resolved = np.dtype(dtype)
+    if resolved.kind in "iu" and resolved != np.dtype(np.uint64):
+        return "i64"
+    return {"bool": "bool", "float32": "f32", "float64": "f64"}.get(resolved.newbyteorder("=").name)
+
+
+def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call what a function means on symbols, or refuse it by name."""
+    implementation = FUNCTIONS.get(key)
+    session = require_session()
+    if implementation is None:
+        raise session.error(UnsupportedFunction, f"{name} cannot be traced: pullback has no rule for it")
+    return implementation(*args, **kwargs)
+
+
+def _binary(function: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def forward(self: Symbol, other: Any) -> Any:
+        if not _operand(other):
+            return NotImplemented
+        return FUNCTIONS[function](self, other)
+
+    def backward(self: Symbol, other: Any) -> Any:
+        if not _operand(other):
+            return NotImplemented
+        return FUNCTIONS[function](other, self)
+
+    return forward, backward
+
+
+def _operand(value: Any) -> bool:
+    return isinstance(value, (Symbol, np.ndarray, np.generic, *PythonNumber, list, tuple))
+
+
+OPERATORS = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power,
+    "floordiv": np.floor_divide, "mod": np.remainder, "matmul": np.matmul, "and": np.bitwise_and,
+    "or": np.bitwise_or, "xor": np.bitwise_xor, "lshift": np.left_shift, "rshift": np.right_shift,
+    "divmod": np.divmod,
+}  # fmt: skip
+COMPARISONS = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+
+
+def _inplace(function: Any) -> Callable[..., Any]:
+    def update(self: Array, other: Any) -> Any:
+        FUNCTIONS["inplace"](self, FUNCTIONS[function](self, other))
+        return self
+
+    return update
+
+
+for _name, _function in OPERATORS.items():
+    _forward, _backward = _binary(_function)
+    setattr(Symbol, f"__{_name}__", _forward)
+    setattr(Symbol, f"__r{_name}__", _backward)
+    if _name != "divmod":
+        setattr(Array, f"__i{_name}__", _inplace(_function))
+for _name, _function in COMPARISONS.items():
+    setattr(Symbol, f"__{_name}__", _binary(_function)[0])
+for _name, _function in {"neg": np.negative, "abs": np.absolute, "invert": np.invert, "pos": np.positive}.items():
+    setattr(Symbol, f"__{_name}__", lambda self, _function=_function: FUNCTIONS[_function](self))
+for _name in ("round", "floor", "ceil", "trunc"):
+    setattr(Symbol, f"__{_name}__", lambda self, *a, _name=_name: FUNCTIONS["__" + _name](self, *a))
+for _kind in (Scalar, Array):
+    # `x[i]` and `x[i] = v` are in tracer/index.py.
+    _kind.__getitem__ = lambda self, key: FUNCTIONS["getitem"](self, key)  # type: ignore[attr-defined]
+Array.__setitem__ = lambda self, key, value: FUNCTIONS["setitem"](self, key, value)  # type: ignore[attr-defined]

@@ -1,0 +1,361 @@
+"""`trace`: run a function once on symbols, out comes a `Traced` program and what it assumed.
+
+Sizes and integers of the inputs are symbols named in the program; where Python needs one of them as a
+number the function is traced again with that one static.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..ir.affine import Affine
+from ..ir.build import dim_atom
+from ..ir.errors import TracedValueError, TypeMismatch
+from ..ir.primitive import REGISTRY
+from ..ir.program import Atom, Let, Node, Program, Var
+from ..ir.types import I64, Dim, Type
+from ..ir.walk import map_type, substitute
+from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
+from .calls import call
+from .control import Control
+from .hidden import Found, Getter, Hidden
+from .session import NeedConcrete, NeedStatic, Session, tracing
+from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_of, wrap
+
+SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
+MAX_RESTARTS = 64
+
+Slot = tuple[str, Any, int]
+"""An input size or integer: ("leaf", number, axis) or ("hidden", name, axis); axis -1 is the value itself."""
+
+
+@dataclass(frozen=True)
+class Abstract:
+    """An input known by type only; sizes are names or numbers, `example` stands in for the names."""
+
+    dtype: str
+    dims: tuple[Dim, ...] = ()
+    example: int = 5
+
+
+@dataclass
+class Input:
+    """One parameter of the traced program: dtype, and per axis the static size or None."""
+
+    name: str
+    type: Type
+    sizes: tuple[int | None, ...]
+    weak: bool
+    value: int | None = None  # a static integer
+
+
+@dataclass
+class Traced:
+    """A traced function.
+
+    program    the forward program; parameters: the array and number leaves, then the hidden inputs
+    inputs     what each parameter was traced for (a static integer has no parameter: `param` is None)
+    leaves     for each leaf of the arguments: position among the parameters, or None if it is static
+    static     leaves that are no arrays or numbers, or were made static: position -> expected value
+    hidden     hidden inputs, in order of the parameters after the leaves
+    guards     Python expression over sizes and integers that must be true, "" if there is none
+    size_slots names in `guards` -> (parameter position, axis), axis -1: the value of the integer
+    hidden_guards  (getter, expected value, name) of what decided structure
+    results    flat results: the symbol's position, or the static value; `out` has them in the user's structure
+    """
+
+    program: Program
+    inputs: list[Input]
+    leaves: list[int | None]
+    static: dict[int, Any]
+    hidden: list[Found]
+    guards: str
+    size_slots: dict[str, tuple[int, int]]
+    hidden_guards: list[tuple[Getter, Any, str]]
+    out: Any
+    out_leaves: list[tuple[str, Any, bool]] = field(default_factory=list)
+    code: list[types.CodeType] = field(default_factory=list)
+
+
+class _Result:
+    """Stands for result k of the program in the structure that the user's function returned."""
+
+    __slots__ = ("k", "weak")
+
+    def __init__(self, k: int, weak: bool):
+        self.k = k
+        self.weak = weak
+
+
+def trace(
+    function: Callable[..., Any],
+    leaves: list[Any],
+    names: list[str],
+    rebuild: Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]],
+    *,
+    pins: frozenset[Slot] = frozenset(),
+    flatten: Callable[[Any], tuple[list[Any], Any]],
+) -> Traced:
+    """Trace function(*args, **kwargs), where rebuild(leaves) gives (args, kwargs).
+
+    leaves   arrays, numbers, `Abstract` types, and other objects (those are static)
+    names    a name for each leaf, for the program's parameters
+    pins     input sizes and integers to treat as static from the start
+    """
+    for _ in range(MAX_RESTARTS):
+        run = _Run(function, pins)
+        try:
+            return run.trace(leaves, names, rebuild, flatten)
+        except NeedStatic as need:
+            slots = frozenset(run.slots[n] for n in need.names if n in run.slots)
+            if not slots - pins:
+                raise TracedValueError("tracing does not settle on which sizes are static", run.session.span) from None
+            pins |= slots
+        except NeedConcrete as need:
+            raise TracedValueError(
+                f"Python needs {need.what}, but it is only known when the program runs: a traced integer cannot index "
+                "a list, size a tuple or repeat a string. Use an array instead of the list", need.span,
+            ) from None  # fmt: skip
+    raise TracedValueError("tracing does not settle on which sizes are static")
+
+
+class _Run:
+    """One attempt at tracing."""
+
+    def __init__(self, function: Callable[..., Any], pins: frozenset[Slot]):
+        self.function = function
+        self.pins = pins
+        self.session = Session({})
+        self.session.hidden = Hidden(self.session, self.hidden_input, self.control)
+        self.slots: dict[str, Slot] = {}
+        self.params: list[Var] = []
+        self.origins: list[str] = []
+        self.inputs: list[Input] = []
+        self.code: list[types.CodeType] = []
+        builder = self.session.builder
+        code = getattr(function, "__code__", None)
+        if code is not None:
+            # The user's names stay free for the user's values.
+            builder.names |= set(keyword.kwlist) | {"np", "support", "math"}
+        self.taken = set(code.co_varnames) | set(code.co_names) if code is not None else set()
+
+    def control(self, file: str, function: types.FunctionType) -> Control:
+        if function.__code__ not in self.code:
+            self.code.append(function.__code__)
+        return Control(file, function)
+
+    def trace(self, leaves: list[Any], names: list[str], rebuild: Any, flatten: Any) -> Traced:
+        session = self.session
+        positions: list[int | None] = []
+        static: dict[int, Any] = {}
+        symbols: list[Any] = []
+        with tracing(session):
+            for k, (leaf, name) in enumerate(zip(leaves, names)):
+                symbol = self.leaf(k, leaf, name)
+                if isinstance(symbol, Symbol):
+                    positions.append(len(self.params) - 1)
+                else:
+                    positions.append(None)
+                    static[k] = symbol
+                    session.hidden.object(name, symbol, lambda values, k=k: values[k])
+                symbols.append(symbol)
+            args, kwargs = rebuild(symbols)
+            result = self.call(args, kwargs)
+            return self.finish(result, positions, static, flatten)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return call(self.function, args, kwargs)
+
+    # -- inputs --------------------------------------------------------------------------------------
+
+    def leaf(self, k: int, leaf: Any, name: str) -> Any:
+        if isinstance(leaf, (str, bytes, bool, type(None))) or callable(leaf):
+            return leaf
+        return self.input(("leaf", k), name, "", leaf)
+
+    def hidden_input(self, name: str, origin: str, value: Any) -> Any:
+        return self.input(("hidden", name), name, origin, value)
+
+    def input(self, key: tuple[str, Any], name: str, origin: str, value: Any) -> Any:
+        dtype, dims, weak, example = self._described(value, name)
+        if dtype is None:
+            return value
+        builder = self.session.builder
+        var_name = builder.fresh(_identifier(name))
+        if dtype == "i64" and not dims and not isinstance(value, Abstract) and (*key, -1) in self.pins:
+            builder.names.discard(var_name)
+            return int(value) if weak else np.int64(value)
+        sizes: list[Dim] = []
+        for axis, dim in enumerate(dims):
+            slot = (*key, axis)
+            if isinstance(dim, int) and (dim < 2 or slot in self.pins):
+                sizes.append(dim)
+                continue
+            size_name = dim if isinstance(dim, str) else self._size_name()
+            if isinstance(dim, str) and dim in self.slots:
+                sizes.append(dim)
+                continue
+            builder.names.add(size_name)
+            self.slots[size_name] = slot
+            self.session.present[size_name] = dim if isinstance(dim, int) else example[axis]
+            builder.inputs.add(size_name)
+            builder.facts.bound(size_name, lower=Affine(2))
+            sizes.append(size_name)
+        type_ = Type(dtype, tuple(sizes))
+        var = Var(var_name, type_)
+        self.params.append(var)
+        self.origins.append(origin)
+        fixed = tuple(d if isinstance(d, int) else None for d in sizes)
+        self.inputs.append(Input(var_name, type_, fixed, weak))
+        if type_ == I64:
+            self.slots[var_name] = (*key, -1)
+            self.session.present[var_name] = int(value) if not isinstance(value, Abstract) else 5
+            builder.inputs.add(var_name)
+        if isinstance(value, np.ndarray) or dims:
+            from_cell = wrap(self.session, var, name=var_name)
+            if isinstance(from_cell, Scalar):  # a 0-d array
+                return Array(self.session, Cell(self.session, var, var_name))
+            return from_cell
+        return Scalar(self.session, var, weak)
+
+    def _described(self, value: Any, name: str) -> tuple[str | None, tuple[Dim, ...], bool, tuple[int, ...]]:
+        if isinstance(value, Abstract):
+            return value.dtype, value.dims, False, tuple(value.example + k for k in range(len(value.dims)))
+        if isinstance(value, (int, float)) and not isinstance(value, np.generic):
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise TypeMismatch(f"{name}: the integer {value} does not fit 64 bits")
+            return ("i64" if isinstance(value, int) else "f64"), (), True, ()
+        if isinstance(value, (np.ndarray, np.generic)):
+            dtype = dtype_of(value.dtype)
+            if dtype is None:
+                raise TypeMismatch(_refused_dtype(name, value.dtype))
+            return dtype, tuple(value.shape), False, ()
+        return None, (), False, ()
+
+    def _size_name(self) -> str:
+        names = self.session.builder.names
+        for name in SIZE_NAMES:
+            if name not in names and name not in self.taken:
+                return name
+        k = 1
+        while f"n{k}" in names or f"n{k}" in self.taken:
+            k += 1
+        return f"n{k}"
+
+    # -- the finished program ------------------------------------------------------------------------
+
+    def finish(self, result: Any, positions: list[int | None], static: dict[int, Any], flatten: Any) -> Traced:
+        session = self.session
+        flat, out = flatten(result)
+        atoms: list[Atom] = []
+        placed: list[Any] = []
+        for value in flat:
+            if isinstance(value, (np.ndarray, np.generic)) or (isinstance(value, (float, int)) and not isinstance(value, bool)):
+                atom, weak = as_value(session, value, "the result")
+                atoms.append(atom)
+                placed.append(_Result(len(atoms) - 1, weak))
+            elif isinstance(value, Symbol):
+                weak = isinstance(value, Scalar) and value.weak
+                atoms.append(value.read())
+                placed.append(_Result(len(atoms) - 1, weak))
+            else:
+                placed.append(value)
+        head = self._head()
+        name = getattr(self.function, "__name__", "f")
+        equal = self._equal_names()
+        params = tuple(Var(v.name, map_type(v.type, lambda d: equal_dim(equal, d))) for v in self.params)
+        body = (*head, *session.builder.region)
+        values = {old: dim_atom(new) for old, new in equal.items()}
+        body = substitute(body, values)
+        results = tuple(_substituted(a, values, equal) for a in atoms)
+        program = Program(
+            "f" if name == "<lambda>" else _identifier(name), params, tuple(body), results, tuple(self.origins)
+        )
+        inputs = [
+            Input(i.name, v.type, tuple(d if isinstance(d, int) else None for d in v.type.dims), i.weak)
+            for i, v in zip(self.inputs, program.params)
+        ]
+        return Traced(
+            program, inputs, positions, static, session.hidden.inputs, self._guard_expression(), self._size_slots(),
+            session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed], self.code,
+        )  # fmt: skip
+
+    def _equal_names(self) -> dict[str, Dim]:
+        """Sizes that were found equal, under one name."""
+        builder = self.session.builder
+        renamed: dict[str, Dim] = {}
+        for name in (*builder.aliases, *builder.integers):
+            dim = builder.canonical_dim(name)
+            if dim != name:
+                renamed[name] = dim
+        return renamed
+
+    def _head(self) -> list[Node]:
+        """The sizes of the inputs, and the guards."""
+        nodes: list[Node] = []
+        bound: set[str] = set()
+        for var in self.params:
+            for axis, size in enumerate(var.type.dims):
+                if isinstance(size, str) and size not in bound:
+                    bound.add(size)
+                    nodes.append(Let(Var(size, I64), REGISTRY["dim"], (var, axis)))
+        return nodes
+
+    def _guard_expression(self) -> str:
+        lines = []
+        for guard in dict.fromkeys(self.session.guards):
+            lines.append(f"{guard} >= 0")
+        text = " and ".join(lines)
+        for _ in range(len(self.session.derived)):
+            for name, expression in self.session.derived.items():
+                text = _replaced(text, name, f"({expression})")
+        return text
+
+    def _size_slots(self) -> dict[str, tuple[int, int]]:
+        slots: dict[str, tuple[int, int]] = {}
+        for k, var in enumerate(self.params):
+            if var.type == I64:
+                slots[var.name] = (k, -1)
+            for axis, size in enumerate(var.type.dims):
+                if isinstance(size, str):
+                    slots.setdefault(size, (k, axis))
+        return slots
+
+
+def equal_dim(equal: dict[str, Dim], dim: Dim) -> Dim:
+    return equal.get(dim, dim) if isinstance(dim, str) else dim
+
+
+def _substituted(atom: Atom, values: dict[str, Atom], equal: dict[str, Dim]) -> Atom:
+    if isinstance(atom, Var):
+        return values.get(atom.name, Var(atom.name, map_type(atom.type, lambda d: equal_dim(equal, d))))
+    return atom
+
+
+def _replaced(text: str, name: str, value: str) -> str:
+    return re.sub(rf"\b{name}\b", value, text)
+
+
+def _identifier(name: str) -> str:
+    clean = "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_") or "x"
+    return f"x{clean}" if clean[0].isdigit() else clean
+
+
+def _refused_dtype(name: str, dtype: Any) -> str:
+    kind = np.dtype(dtype).kind
+    advice = {
+        "c": "complex numbers cannot be differentiated: pass the real and the imaginary part",
+        "O": "an array of objects: convert it with np.asarray(x, dtype=float)",
+        "U": "an array of strings: encode it as integers",
+        "S": "an array of bytes: encode it as integers",
+        "M": "an array of dates: convert it to numbers, e.g. (x - x[0]) / np.timedelta64(1, 's')",
+        "m": "an array of time differences: convert it to numbers, e.g. x / np.timedelta64(1, 's')",
+    }.get(kind, "use float64 or float32")
+    return f"argument {name} has dtype {dtype}: {advice}"
