@@ -1,0 +1,128 @@
+"""Every primitive on every sample: it evaluates to its declared type, prints and parses, and its partial
+derivatives are those of its SymPy form."""
+
+import numpy as np
+import pytest
+import sympy
+from samples import cases, inputs
+
+from pullback.ir.build import Builder
+from pullback.ir.evaluate import evaluate, function
+from pullback.ir.primitive import REGISTRY, Ref
+from pullback.ir.program import map_operand
+from pullback.ir.text import parse, show
+from pullback.ir.types import F64, Type
+from pullback.ir.verify import verify
+from pullback.sympy_bridge import to_sympy
+
+WIDENED = {"polygamma"}
+"""Operations whose NumPy function does not keep f32."""
+
+
+@pytest.mark.parametrize("op, program, ranges", cases())
+def test_evaluates_to_its_declared_type(op, program, ranges, rng):
+    verify(program)
+    args = inputs(program, op, rng, ranges)
+    (result,) = evaluate(program, *args)
+    declared = program.results[0].type
+    assert np.shape(result) == declared.dims
+    assert np.asarray(result).dtype == declared.numpy
+    env = {p.name: np.asarray(a, p.type.numpy)[()] for p, a in zip(program.params, args)}
+    let = program.body[0]
+    operands = (map_operand(a, lambda atom: _number(atom, env)) for a in let.args)
+    with np.errstate(all="ignore"):
+        raw = function(op)(*operands)
+    if op.name not in WIDENED:
+        assert np.asarray(raw).dtype == declared.numpy, "the NumPy function gives another dtype"
+
+
+def _number(atom, env):
+    return env[atom.name] if hasattr(atom, "name") else np.int64(int(atom.text))
+
+
+@pytest.mark.parametrize("op, program, ranges", cases())
+def test_text_is_read_back(op, program, ranges):
+    text = show(program)
+    assert parse(text) == program
+    assert show(parse(text)) == text
+
+
+@pytest.mark.parametrize("op, program, ranges", cases())
+def test_arguments_are_left_alone(op, program, ranges, rng):
+    args = inputs(program, op, rng, ranges)
+    before = [np.array(a) for a in args]
+    (result,) = evaluate(program, *args)
+    for arg, copy in zip(args, before):
+        np.testing.assert_array_equal(arg, copy)
+        assert not np.shares_memory(np.asarray(result), np.asarray(arg))
+
+
+# -- partial derivatives against SymPy -----------------------------------------------------------------
+
+# Not proved symbolically, but compared with 50 digits at random points: a constant is a double (log 2), SymPy
+# writes a step as Heaviside, or does not simplify sign(a * |b|).
+NUMERIC = {"maximum", "minimum", "copysign", "exp2", "log2", "log10", "erf", "erfc"}
+
+
+def partials():
+    return [
+        pytest.param(op, k, id=f"d {op.name}/d {k}, {'50 digits' if op.name in NUMERIC else 'proved'}")
+        for op in REGISTRY.values()
+        for k, partial in enumerate(op.partials or ())
+        if partial is not None and op.name != "to_f32"  # rounding is no function of SymPy
+    ]
+
+
+def value_and_partial(op, k, *types):
+    """A program that gives y = op(a, b, ...) and the declared dy/d(operand k)."""
+    builder = Builder()
+    params = tuple(builder.var("abc"[i], type) for i, type in enumerate(types))
+    operands = tuple(Ref(builder, p) for p in params)
+    y = builder.apply(op, *operands)
+    partial = builder.ref(op.partials[k](*operands, y), y.type.dtype)
+    return verify(builder.program("f", params, (y.atom, partial.atom)))
+
+
+def almost_everywhere(expression):
+    """Without single points: conventions at kinks, and the derivative of steps (floor, sign), which is 0."""
+    expression = sympy.sympify(expression).replace(
+        lambda e: isinstance(e, (sympy.Subs, sympy.Derivative)), lambda e: sympy.Integer(0)
+    )
+    return expression.replace(lambda e: isinstance(e, sympy.Eq), lambda e: sympy.false)
+
+
+@pytest.mark.parametrize("op, k", partials())
+def test_partial_is_the_derivative(op, k, rng):
+    program = value_and_partial(op, k, *[F64] * len(op.partials))
+    symbols = tuple(sympy.Symbol(p.name, real=True) for p in program.params)
+    y, declared = to_sympy(program, *symbols)
+    exact = almost_everywhere(sympy.diff(y, symbols[k]))
+    declared = almost_everywhere(declared)
+    if op.name not in NUMERIC:
+        assert sympy.simplify(exact - declared) == 0
+        return
+    for _ in range(8):
+        point = {s: sympy.Rational(rng.uniform(*op.domain)) for s in symbols}
+        here, there = (sympy.sympify(e).subs(point).evalf(50) for e in (exact, declared))
+        assert abs(here - there) < 1e-15 * (1 + abs(here))
+
+
+@pytest.mark.parametrize("op, program, ranges", cases())
+def test_partials_have_the_type_of_the_result(op, program, ranges):
+    types = [p.type for p in program.params]
+    if not all(t.is_float for t in types):
+        pytest.skip("not differentiated here")
+    for k, partial in enumerate(op.partials or ()):
+        if partial is not None:
+            y, d = value_and_partial(op, k, *types).results
+            assert d.type.dtype == y.type.dtype
+
+
+def test_refs_compare_elementwise():
+    """`a == b` in a rule is an operation of the program, never Python's identity."""
+    builder = Builder()
+    a, b = (Ref(builder, builder.var(name, F64)) for name in "ab")
+    assert (a == b).type == Type("bool")
+    assert (a != b).type == Type("bool")
+    with pytest.raises(TypeError, match="no truth value"):
+        bool(a == b)
