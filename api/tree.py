@@ -13,6 +13,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -133,7 +135,22 @@ def flatten(obj: Any) -> tuple[list[Any], Tree]:
     return leaves, tree
 
 
+_PLAIN = frozenset((np.ndarray, float, int, bool, np.float64, np.float32, np.int64, str))
+_flat: dict[tuple[type, int], Tree] = {}  # tuples and lists of leaves, the most common forms
+
+
 def _flatten(obj: Any, leaves: list[Any]) -> Tree:
+    kind = type(obj)
+    if (kind is tuple or kind is list) and _PLAIN.issuperset(map(type, obj)):
+        leaves += obj
+        count = len(obj)
+        tree = _flat.get((kind, count))
+        if tree is None:
+            tree = _flat[kind, count] = Tree(kind, (), (LEAF,) * count, count)
+        return tree
+    if kind in _PLAIN:
+        leaves.append(obj)
+        return LEAF
     parts = _parts(obj)
     if parts is None:
         leaves.append(obj)
