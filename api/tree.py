@@ -146,7 +146,9 @@ def _flatten(obj: Any, leaves: list[Any]) -> Tree:
         count = len(obj)
         tree = _flat.get((kind, count))
         if tree is None:
-            tree = _flat[kind, count] = Tree(kind, (), (LEAF,) * count, count)
+            tree = Tree(kind, (), (LEAF,) * count, count)
+            if count <= 32:
+                _flat[kind, count] = tree
         return tree
     if kind in _PLAIN:
         leaves.append(obj)
