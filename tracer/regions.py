@@ -306,11 +306,13 @@ class LoopTracer:
         entries = self._entries()
         with region(session) as test_nodes:
             variables, dim_phis = self._phi_variables(entries)
+            session.loop_variables.extend(variables.values())
             self._bind(variables)
             cell_vars = {}
             for cell in self.cells:
                 cell_vars[cell] = builder.var(cell.name, cell.value.type)
                 cell.value = cell_vars[cell]
+            session.loop_variables.extend(cell_vars.values())
             at_head = State(session)
             cond = test() if test is not None else None
             if test is not None and (cond is None or isinstance(cond, Lit)):
@@ -602,6 +604,7 @@ def trace_for(
     builder = session.builder
     span = session.span
     var = builder.var(index, I64)
+    session.loop_variables.append(var)
     low, high = builder.affine(start), builder.affine(stop)
 
     def run() -> None:

@@ -55,6 +55,7 @@ class Session:
 
     present   value of every symbolic input size and integer in the present call
     guards    forms that must be >= 0 (equalities: both signs) for the program to be right
+    parameters, loop_variables   names in scope that no node of an open region binds
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     frames    the variables of every staged function call, and `cells` the content of every array
     """
@@ -67,6 +68,8 @@ class Session:
     hidden: Any = None
     loops: dict[Any, Any] = field(default_factory=dict)
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(default_factory=dict)
+    parameters: list[Any] = field(default_factory=list)
+    loop_variables: list[Any] = field(default_factory=list)
     derived: dict[str, str] = field(default_factory=dict)
     roots: dict[str, frozenset[str]] = field(default_factory=dict)
 

@@ -53,7 +53,7 @@ class Input:
     type: Type
     sizes: tuple[int | None, ...]
     weak: bool
-    value: int | None = None  # a static integer
+    zero_dim: bool = False  # an array of rank 0, not a scalar
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Traced:
     leaves     for each leaf of the arguments: position among the parameters, or None if it is static
     static     leaves that are no arrays or numbers, or were made static: position -> expected value
     hidden     hidden inputs, in order of the parameters after the leaves
-    guards     Python expression over sizes and integers that must be true, "" if there is none
+    guards, guarded   Python expression over sizes and integers that must be true, "" if there is none
     size_slots names in `guards` -> (parameter position, axis), axis -1: the value of the integer
     hidden_guards  (getter, expected value, name) of what decided structure
     results    flat results: the symbol's position, or the static value; `out` has them in the user's structure
@@ -82,6 +82,7 @@ class Traced:
     out: Any
     out_leaves: list[tuple[str, Any, bool]] = field(default_factory=list)
     code: list[types.CodeType] = field(default_factory=list)
+    guarded: frozenset[Slot] = frozenset()
 
 
 class _Result:
@@ -135,7 +136,7 @@ class _Run:
         self.session = Session({})
         self.session.hidden = Hidden(self.session, self.hidden_input, self.control)
         self.slots: dict[str, Slot] = {}
-        self.params: list[Var] = []
+        self.params: list[Var] = self.session.parameters
         self.origins: list[str] = []
         self.inputs: list[Input] = []
         self.code: list[types.CodeType] = []
@@ -213,7 +214,8 @@ class _Run:
         self.params.append(var)
         self.origins.append(origin)
         fixed = tuple(d if isinstance(d, int) else None for d in sizes)
-        self.inputs.append(Input(var_name, type_, fixed, weak))
+        zero_dim = isinstance(value, np.ndarray) and not dims
+        self.inputs.append(Input(var_name, type_, fixed, weak, zero_dim))
         if type_ == I64:
             self.slots[var_name] = (*key, -1)
             self.session.present[var_name] = int(value) if not isinstance(value, Abstract) else 5
@@ -279,12 +281,13 @@ class _Run:
             "f" if name == "<lambda>" else _identifier(name), params, tuple(body), results, tuple(self.origins)
         )
         inputs = [
-            Input(i.name, v.type, tuple(d if isinstance(d, int) else None for d in v.type.dims), i.weak)
+            Input(i.name, v.type, tuple(d if isinstance(d, int) else None for d in v.type.dims), i.weak, i.zero_dim)
             for i, v in zip(self.inputs, program.params)
         ]
         return Traced(
             program, inputs, positions, static, session.hidden.inputs, self._guard_expression(), self._size_slots(),
             session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed], self.code,
+            self._guarded(),
         )  # fmt: skip
 
     def _equal_names(self) -> dict[str, Dim]:
@@ -317,6 +320,12 @@ class _Run:
             for name, expression in self.session.derived.items():
                 text = _replaced(text, name, f"({expression})")
         return text
+
+    def _guarded(self) -> frozenset[Slot]:
+        """The sizes and integers that the guards are about."""
+        session = self.session
+        names = frozenset().union(*(session.root_names(guard) for guard in session.guards))
+        return frozenset(self.slots[n] for n in names if n in self.slots)
 
     def _size_slots(self) -> dict[str, tuple[int, int]]:
         slots: dict[str, tuple[int, int]] = {}

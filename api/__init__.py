@@ -1,0 +1,10 @@
+"""pullback: gradients of plain NumPy code, as readable Python."""
+
+from .ir.errors import PullbackError
+from .runtime.options import options
+from . import testing
+from .transforms import grad, jit, trace, value_and_grad, vjp
+
+__version__ = "0.1.0"
+
+__all__ = ["PullbackError", "grad", "jit", "options", "testing", "trace", "value_and_grad", "vjp"]

@@ -1,0 +1,224 @@
+"""What `grad`, `value_and_grad` and `jit` have in common: find the form that fits a call, or make it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .codegen import generate
+from .ir.errors import PullbackError, TracedValueError, TypeMismatch
+from .ir.passes import optimise
+from .ir.program import Program
+from .ir.text import show
+from .runtime import cache, options
+from .runtime.compile import compile_source
+from .tracer.trace import Abstract, Slot, Traced, trace
+from .specialise import SCALARS, canonical, matcher
+from .tree import Tree, flatten
+
+MAX_PINNED = 8
+_ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, np.float64, np.float32, np.int64, np.bool_))
+_TYPE_TEXT = re.compile(r"(f64|f32|i64|bool)(\[.*\])?")
+
+
+class Specialisation:
+    """One traced form of a function: its programs, and the compiled code once it was called."""
+
+    def __init__(self, traced: Traced, out: Tree):
+        self.traced = traced
+        self.out = out
+        self.match = matcher(traced)
+        self.program = optimise(traced.program)
+        self.results = [entry[1] for entry in traced.out_leaves]
+        self._compiled: dict[str, Callable[..., Any]] = {}
+        self._programs: dict[str, Program] = {}
+        self._sources: dict[str, str] = {}
+        self.entries: dict[Any, Any] = {}
+
+    def pair(
+        self, wrt: tuple[int, ...], split: Callable[..., tuple[Program, Program]]
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """The compiled forward and backward programs."""
+        made: list[Program] = []
+
+        def half(k: int) -> Callable[[Program], Program]:
+            def make(program: Program) -> Program:
+                if not made:
+                    made.extend(split(program, wrt))
+                return made[k]
+
+            return make
+
+        return self.compiled(f"forward {wrt}", half(0)), self.compiled(f"backward {wrt}", half(1))
+
+    def derived(self, kind: str, make: Callable[[Program], Program]) -> Program:
+        """The program of this kind (the gradient, ...), made when it is first asked for."""
+        if kind not in self._programs:
+            self._programs[kind] = optimise(make(self.program))
+        return self._programs[kind]
+
+    def source(self, kind: str, make: Callable[[Program], Program]) -> str:
+        """The generated Python; from the disk cache if this program was generated before."""
+        if kind not in self._sources:
+            key = cache.key(show(self.program, spans=True), kind)
+            entry = cache.lookup(key)
+            if entry is None or not isinstance(entry.get("source"), str):
+                entry = {"source": generate(self.derived(kind, make))}
+                cache.store(key, entry)
+            self._sources[kind] = entry["source"]
+        return self._sources[kind]
+
+    def compiled(self, kind: str, make: Callable[[Program], Program]) -> Callable[..., Any]:
+        settings = options.current()
+        key = f"{kind} {settings}"
+        if key not in self._compiled:
+            source = self.source(kind, make)
+            names = re.findall(r"^def (\w+)", source, re.MULTILINE)
+            self._compiled[key] = compile_source(source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir)
+        return self._compiled[key]
+
+
+class Traceable:
+    """A user's function with its traced forms; the transforms share it."""
+
+    def __init__(self, function: Callable[..., Any]):
+        if not callable(function):
+            raise TypeError(f"expected a function, not {type(function).__name__}")
+        self.function = function
+        self.forms: list[tuple[Tree, list[Specialisation]]] = []
+        self.pins: frozenset[Slot] = frozenset()
+        self.traces = 0
+        self._lock = threading.RLock()
+        try:
+            self.signature: inspect.Signature | None = inspect.signature(function)
+        except (TypeError, ValueError):
+            self.signature = None
+
+    def find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
+        """The form that fits, the parameters of its program, the leaves and their tree."""
+        leaves, tree = flatten((args, kwargs))
+        for known, forms in self.forms:
+            if known == tree:
+                for form in forms:
+                    params = form.match(leaves)
+                    if params is not None:
+                        return form, params, leaves, tree
+        return self._find_slowly(leaves, tree)
+
+    def _find_slowly(self, leaves: list[Any], tree: Tree) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
+        leaves = [canonical(leaf) for leaf in leaves]
+        with self._lock:
+            forms = next((forms for known, forms in self.forms if known == tree), None)
+            if forms is None:
+                forms = []
+                self.forms.append((tree, forms))
+            for form in forms:
+                params = form.match(leaves)
+                if params is not None:
+                    return form, params, leaves, tree
+            self._check_leaves(leaves, tree)
+            form = self.trace(leaves, tree, self._pins(forms, leaves))
+            params = form.match(leaves)
+            if params is None:
+                raise TracedValueError(
+                    "the call that was traced does not fit its own trace: a hidden input changes while it is read, "
+                    "or a property gives another value each time"
+                )
+            forms.insert(0, form)
+            return form, params, leaves, tree
+
+    def _pins(self, forms: list[Specialisation], leaves: list[Any]) -> frozenset[Slot]:
+        """Sizes to make static: those whose guard failed for this call in a form of the same types."""
+        pins: set[Slot] = set()
+        for form in forms:
+            if form.traced.guards and _fits_but_for_guards(form, leaves):
+                pins |= set(form.traced.guarded)
+        return frozenset(pins) if len(forms) <= MAX_PINNED else frozenset()
+
+    def trace(self, leaves: list[Any], tree: Tree, pins: frozenset[Slot] = frozenset()) -> Specialisation:
+        self.traces += 1
+        out: list[Tree] = []
+
+        def flatten_result(value: Any) -> tuple[list[Any], Any]:
+            flat, form = flatten(value)
+            out.append(form)
+            return flat, form
+
+        def rebuild(values: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return tree.unflatten(values, construct=False)
+
+        try:
+            traced = trace(self.function, leaves, self.names(tree), rebuild, pins=pins, flatten=flatten_result)
+        except PullbackError as error:
+            raise error.with_traceback(None) from None
+        return Specialisation(traced, out[-1])
+
+    def names(self, tree: Tree) -> list[str]:
+        """A name for every leaf: the parameter's, and the path inside of it."""
+        positional, keywords = tree.children
+        roots: list[str] = []
+        params = list(self.signature.parameters.values()) if self.signature else []
+        plain = [p.name for p in params if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        rest = next((p.name for p in params if p.kind is p.VAR_POSITIONAL), "x")
+        for k in range(len(positional.children)):
+            roots.append(plain[k] if k < len(plain) else f"{rest}_{k - len(plain)}")
+        roots += [str(key) for key in keywords.keys]
+        children = (*positional.children, *keywords.children)
+        paths = [path for root, child in zip(roots, children) for path in child.paths(root)]
+        return [re.sub(r"\W+", "_", path).strip("_") for path in paths]
+
+    def _check_leaves(self, leaves: list[Any], tree: Tree) -> None:
+        for leaf, name in zip(leaves, tree.paths()):
+            if isinstance(leaf, complex):
+                raise TypeMismatch(f"argument {_shown_path(name)} is complex: pass the real and the imaginary part")
+
+    def lowered_leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Tree]:
+        """Leaves for `lower`: arrays as they are, type texts such as "f64[n, 3]" as types."""
+        leaves, tree = flatten((args, kwargs))
+        return [_abstract(leaf) if isinstance(leaf, str) else canonical(leaf) for leaf in leaves], tree
+
+
+def _shown_path(path: str) -> str:
+    return path.removeprefix("[0]") or path
+
+
+def _fits_but_for_guards(form: Specialisation, leaves: list[Any]) -> bool:
+    for leaf, position in zip(leaves, form.traced.leaves):
+        if position is None:
+            continue
+        given = form.traced.inputs[position].type
+        if isinstance(leaf, np.ndarray) and leaf.ndim != given.rank:
+            return False
+    return True
+
+
+def _abstract(text: str) -> Any:
+    found = _TYPE_TEXT.fullmatch(text.strip())
+    if found is None:
+        raise TypeError(f"lower() takes arrays, numbers, or types such as 'f64[n, 3]' or 'i64', not {text!r}")
+    dims: list[int | str] = []
+    for part in (found[2] or "")[1:-1].split(","):
+        part = part.strip()
+        if part:
+            dims.append(int(part) if part.isdigit() else part)
+    return Abstract(found[1], tuple(dims))
+
+
+def results_to_user(form: Specialisation, values: Sequence[Any]) -> Any:
+    """The function's own result, from the flat results of the program."""
+    flat = []
+    for entry in form.results:
+        if hasattr(entry, "k"):
+            value = values[entry.k]
+            if not isinstance(value, np.ndarray) and not entry.weak:
+                value = SCALARS[form.program.results[entry.k].type.dtype](value)
+            flat.append(value)
+        else:
+            flat.append(entry)
+    return form.out.unflatten(flat)
+

@@ -1,0 +1,133 @@
+"""One traced and compiled form of a function, and the generated check of whether a call fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .tracer.trace import Input, Traced
+
+DTYPES = {"f64": np.dtype(np.float64), "f32": np.dtype(np.float32), "i64": np.dtype(np.int64), "bool": np.dtype(np.bool_)}
+WEAK = {"f64": float, "i64": int}
+SCALARS = {"f64": np.float64, "f32": np.float32, "i64": np.int64, "bool": np.bool_}
+
+
+def matcher(traced: Traced) -> Callable[[list[Any]], tuple[Any, ...] | None]:
+    """A function of the leaves: the parameters of the compiled program, or None if the call does not fit.
+
+    Generated, because it stands in the way of every call: it tests types, sizes, guards and what decided
+    structure, and reads the hidden inputs.
+    """
+    scope: dict[str, Any] = {"ndarray": np.ndarray}
+    lines = ["def match(leaves):"]
+    names = [f"a{k}" for k in range(len(traced.inputs))]
+    position = {p: k for k, p in enumerate(traced.leaves) if p is not None}
+    if not traced.leaves:
+        lines.append("    if leaves: return None")
+    else:
+        targets = [names[p] if p is not None else f"s{k}" for k, p in enumerate(traced.leaves)]
+        lines.append(f"    {', '.join(targets)}{',' if len(targets) == 1 else ''} = leaves")
+    for k, expected in traced.static.items():
+        scope[f"e{k}"] = expected
+        lines.append(f"    if {_differs(f's{k}', f'e{k}', expected)}: return None")
+    for j, found in enumerate(traced.hidden):
+        k = len(traced.inputs) - len(traced.hidden) + j
+        scope[f"h{j}"] = found.getter
+        scope["canonical"] = canonical
+        lines.append(f"    {names[k]} = h{j}(leaves)")
+        if traced.inputs[k].type.rank or isinstance(found.value, np.ndarray):
+            lines.append(f"    if type({names[k]}) is ndarray and not {names[k]}.flags.carray: {names[k]} = canonical({names[k]})")
+            lines.append(f"    elif type({names[k]}) is ndarray and {names[k]}.dtype.char not in '?dfl': {names[k]} = canonical({names[k]})")
+    for j, (getter, expected, _) in enumerate(traced.hidden_guards):
+        scope[f"g{j}"], scope[f"x{j}"] = getter, expected
+        lines.append(f"    if {_differs(f'g{j}(leaves)', f'x{j}', expected)}: return None")
+    for k, (name, given) in enumerate(zip(names, traced.inputs)):
+        array = isinstance(traced.hidden[k - len(position)].value, np.ndarray) if k >= len(position) else None
+        lines += _tests(name, k, given, scope, array)
+    if traced.guards:
+        for size, (k, axis) in traced.size_slots.items():
+            lines.append(f"    {size} = " + (names[k] if axis < 0 else f"{names[k]}.shape[{axis}]"))
+        lines.append(f"    if not ({traced.guards}): return None")
+    lines.append(f"    return ({', '.join(names)}{',' if len(names) == 1 else ''})")
+    exec("\n".join(lines), scope)
+    return scope["match"]
+
+
+def _differs(value: str, expected_name: str, expected: Any) -> str:
+    if expected is None or isinstance(expected, (bool, type)) or callable(expected):
+        return f"{value} is not {expected_name}"
+    if isinstance(expected, (str, bytes, int, float, tuple)):
+        return f"type({value}) is not type({expected_name}) or {value} != {expected_name}"
+    return f"{value} is not {expected_name}"
+
+
+def _tests(name: str, k: int, given: Input, scope: dict[str, Any], array: bool | None) -> list[str]:
+    """Lines that leave the matcher if a value is not of the parameter's type."""
+    dtype = given.type.dtype
+    if given.weak:
+        scope["float_"], scope["int_"] = float, int
+        return [f"    if type({name}) is not {'float_' if dtype == 'f64' else 'int_'}: return None"]
+    if given.type.rank == 0 and not given.zero_dim:
+        scope[f"t{k}"] = SCALARS[dtype]
+        return [f"    if type({name}) is not t{k}: return None"]
+    scope[f"d{k}"] = DTYPES[dtype]
+    lines = [
+        f"    if type({name}) is not ndarray or {name}.dtype is not d{k} or {name}.ndim != {given.type.rank} "
+        f"or not {name}.flags.carray: return None"
+    ]
+    seen: dict[str, str] = {}
+    for axis, dim in enumerate(given.type.dims):
+        size = f"{name}.shape[{axis}]"
+        if isinstance(dim, int):
+            lines.append(f"    if {size} != {dim}: return None")
+        elif dim in seen:
+            lines.append(f"    if {size} != {seen[dim]}: return None")
+        else:
+            seen[dim] = size
+            lines.append(f"    if {size} < 2: return None")
+    return lines
+
+
+def canonical(leaf: Any) -> Any:
+    """A leaf as compiled code takes it: native, C-contiguous, aligned; small integers as int64.
+
+    Strided and foreign arrays are copied; a read-only one is looked at through a writeable view, because
+    generated code never writes to its parameters.
+    """
+    if not isinstance(leaf, np.ndarray):
+        if isinstance(leaf, np.integer):
+            return leaf if isinstance(leaf, np.int64) else np.int64(leaf) if leaf.dtype != np.uint64 else leaf
+        return leaf
+    dtype = leaf.dtype
+    if dtype.kind in "iu" and dtype != np.uint64 and dtype != np.int64:
+        return leaf.astype(np.int64)
+    if dtype.kind in "fbi" and not dtype.isnative:
+        leaf = leaf.astype(dtype.newbyteorder("="))
+    if type(leaf) is not np.ndarray:
+        leaf = np.asarray(leaf)
+    if leaf.dtype.kind in "fbi" and leaf.dtype is not DTYPES.get(_NAMES.get(leaf.dtype.char, "")):
+        leaf = leaf.view(np.dtype(leaf.dtype.char))
+    if not leaf.flags.c_contiguous or not leaf.flags.aligned:
+        return np.array(leaf, order="C")
+    return leaf if leaf.flags.writeable else _writeable_view(leaf)
+
+
+_NAMES = {"d": "f64", "f": "f32", "l": "i64", "?": "bool", "q": "i64"}
+
+
+class _Memory:
+    """An array's memory under NumPy's array interface, said to be writeable."""
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+
+
+def _writeable_view(array: np.ndarray) -> np.ndarray:
+    if array.size == 0:
+        return array.copy()
+    return np.asarray(_Memory(array))

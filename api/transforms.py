@@ -1,0 +1,539 @@
+"""`grad`, `value_and_grad`, `vjp`, `jit`, `trace`: compositions of the stages, with JAX's arguments."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .codegen import generate
+from .ir.errors import ShapeMismatch, TypeMismatch
+from .ir.passes.adjoint import adjoint, split_adjoint
+from .ir.program import Program
+from .ir.text import show
+from .ir.walk import inline
+from .runtime import options
+from .tracer.calls import call as staged_call
+from .tracer.nested import capture
+from .tracer.session import current
+from .tracer.symbol import Symbol, wrap
+from .call import Specialisation, Traceable, results_to_user
+from .specialise import SCALARS
+from .tree import Tree, flatten
+
+
+class Text(str):
+    """Program or source text: printed as it is at a prompt, and monospaced in a notebook."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        escaped = self.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return f"<pre>{escaped}</pre>"
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A function at all stages, for given types."""
+
+    program: Program
+    derived: Program | None
+
+    @property
+    def ir(self) -> Text:
+        """The traced program."""
+        return Text(show(self.program, spans=True))
+
+    @property
+    def adjoint_ir(self) -> Text:
+        """The program of the gradient."""
+        if self.derived is None:
+            raise AttributeError("a function that is only compiled (jit) has no adjoint: use grad or value_and_grad")
+        return Text(show(self.derived, spans=True))
+
+    @property
+    def source(self) -> Text:
+        """The Python that numba compiles."""
+        return Text(generate(self.derived or self.program))
+
+
+class Transform:
+    """A function made of a user's function. Methods: accessed on an instance, it binds like a function."""
+
+    def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
+        traceable = function._traceable if isinstance(function, Transform) and type(function) is Jit else None
+        self._traceable = traceable or Traceable(function)
+        self._argnums = argnums
+        self._has_aux = has_aux
+        self._last: Specialisation | None = None
+        functools.update_wrapper(self, function, updated=())
+        self.__wrapped__ = function
+
+    _kind = "jit"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        name = getattr(self._traceable.function, "__name__", "function")
+        return f"<pullback.{self._kind} of {name}>"
+
+    # -- stages ----------------------------------------------------------------------------------------
+
+    @property
+    def ir(self) -> Text:
+        """The traced program of the last call, as text."""
+        return self._lowered().ir
+
+    @property
+    def adjoint_ir(self) -> Text:
+        """The program of the gradient of the last call, as text."""
+        return self._lowered().adjoint_ir
+
+    @property
+    def source(self) -> Text:
+        """The generated Python of the last call."""
+        return self._lowered().source
+
+    def _lowered(self) -> Lowered:
+        if self._last is None:
+            raise AttributeError(
+                "nothing was traced yet: call the function first, or say for which types with "
+                ".lower(...), e.g. f.lower('f64[n, 3]', 'f64').ir"
+            )
+        return self._stages(self._last, self._last_wrt)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The stages for these arguments: arrays, numbers, or types such as "f64[n, 3]"."""
+        leaves, tree = self._traceable.lowered_leaves(args, kwargs)
+        form = self._traceable.trace(leaves, tree)
+        return self._stages(form, self._wrt(form, tree, leaves))
+
+    def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
+        return Lowered(form.program, None)
+
+    _last_wrt: tuple[int, ...] = ()
+
+    def _wrt(self, form: Specialisation, tree: Tree, leaves: list[Any]) -> tuple[int, ...]:
+        return ()
+
+
+class Jit(Transform):
+    """The function itself, compiled."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if current() is not None:
+            return self._traceable.function(*args, **kwargs)
+        form, params, _, _ = self._traceable.find(args, kwargs)
+        self._last = form
+        values = form.compiled("jit", _same)(*params)
+        return results_to_user(form, values)
+
+    def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
+        return staged_call(self._traceable.function, args, kwargs)
+
+
+def _same(program: Program) -> Program:
+    return program
+
+
+class Gradient(Transform):
+    """grad and value_and_grad: the gradient of a scalar function."""
+
+    _kind = "grad"
+    _value = False
+
+    def _positions(self, count: int) -> tuple[int, ...]:
+        """argnums as positions of arguments."""
+        numbers = (self._argnums,) if isinstance(self._argnums, int) else tuple(self._argnums)
+        for k in numbers:
+            if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
+                raise TypeError(f"argnums must be an integer or integers, not {k!r}")
+            if not -count <= k < count:
+                raise ValueError(f"argnums={self._argnums} is out of range: the call has {count} positional arguments")
+        positions = tuple(int(k) % count for k in numbers)
+        if len(set(positions)) != len(positions):
+            raise ValueError(f"argnums={self._argnums} names an argument twice")
+        return positions
+
+    def _leaf_range(self, tree: Tree, position: int) -> range:
+        counts = [child.count for child in tree.children[0].children]
+        start = sum(counts[:position])
+        return range(start, start + counts[position])
+
+    def _wrt(self, form: Specialisation, tree: Tree, leaves: list[Any]) -> tuple[int, ...]:
+        """Parameters of the program that are differentiated."""
+        wrt: list[int] = []
+        for position in self._positions(len(tree.children[0].children)):
+            floats = []
+            for k in self._leaf_range(tree, position):
+                param = form.traced.leaves[k]
+                if param is not None and form.program.params[param].type.is_float:
+                    floats.append(param)
+            if not floats:
+                raise TypeMismatch(self._not_float(form, tree, position, leaves))
+            wrt += floats
+        return tuple(wrt)
+
+    def _not_float(self, form: Specialisation, tree: Tree, position: int, leaves: list[Any]) -> str:
+        found = [leaves[k] for k in self._leaf_range(tree, position)]
+        if not found:
+            return f"argument {position} is empty: there is nothing to differentiate"
+        leaf = found[0]
+        kind = f"array of {leaf.dtype}" if isinstance(leaf, np.ndarray) else type(leaf).__name__
+        how = "x.astype(float)" if isinstance(leaf, np.ndarray) else "float(x)"
+        if isinstance(leaf, str) or not isinstance(leaf, (np.ndarray, np.generic, int, float)):
+            how = "a float or an array of floats, or choose another argument with argnums"
+        return (
+            f"{self._kind} differentiates by floats, but argument {position} is of type {kind}: pass {how}"
+        )
+
+    def _check_result(self, form: Specialisation) -> None:
+        """The differentiated result must be one float scalar."""
+        results = form.results
+        if self._has_aux:
+            tree = form.out
+            if tree.kind is not tuple or len(tree.children) != 2:
+                raise TypeMismatch(f"with has_aux=True the function must return (value, aux), not {tree}")
+            results = results[: tree.children[0].count]
+        if not results:
+            raise TypeMismatch(f"{self._name()} returns None: {self._kind} needs a float. Is a return missing?")
+        if len(results) != 1 or not hasattr(results[0], "k"):
+            hint = " If the second value is auxiliary, say has_aux=True." if len(results) > 1 and not self._has_aux else ""
+            raise TypeMismatch(
+                f"{self._name()} returns {form.out}; {self._kind} needs one float.{hint} For several outputs use pb.vjp"
+            )
+        type_ = form.program.results[results[0].k].type
+        if type_.dims:
+            raise TypeMismatch(
+                f"{self._name()} returns an array of type {type_}; {self._kind} needs a scalar. "
+                "Sum it, or use y, pull = pb.vjp(f, *args) and give pull a seed of that shape"
+            )
+        if not type_.is_float:
+            raise TypeMismatch(f"{self._name()} returns {type_}; {self._kind} needs a float")
+
+    def _name(self) -> str:
+        return getattr(self._traceable.function, "__name__", "the function")
+
+    def _make(self, form: Specialisation, wrt: tuple[int, ...]) -> Callable[[Program], Program]:
+        """Program -> value (if asked for), cotangents, auxiliary results."""
+        value_at = form.results[0].k
+
+        def make(p: Program) -> Program:
+            own = Program(p.name, p.params, p.body, (p.results[value_at],), p.origins)
+            gradient = adjoint(own, wrt, seeds=False, value=True)
+            aux = tuple(r for k, r in enumerate(p.results) if k != value_at)
+            results = gradient.results if self._value else gradient.results[1:]
+            name = f"{p.name}_value_and_grad" if self._value else f"{p.name}_grad"
+            return Program(name, gradient.params, gradient.body, (*results, *aux), gradient.origins)
+
+        return make
+
+    def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
+        self._check_result(form)
+        return Lowered(form.program, form.derived(f"{self._kind} {wrt}", self._make(form, wrt)))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        form, params, leaves, tree = self._traceable.find(args, kwargs)
+        entry = form.entries.get(self._entry_key())
+        if entry is None:
+            entry = self._prepare(form, tree, leaves)
+        self._last, self._last_wrt = form, entry.wrt
+        return entry.finish(entry.compiled()(*params), leaves)
+
+    def _entry_key(self) -> Any:
+        argnums = self._argnums if isinstance(self._argnums, int) else tuple(self._argnums)
+        return self._kind, argnums, self._has_aux, options.current()
+
+    def _prepare(self, form: Specialisation, tree: Tree, leaves: list[Any]) -> _Entry:
+        wrt = self._wrt(form, tree, leaves)
+        self._check_result(form)
+        entry = _Entry(self, form, tree, wrt)
+        form.entries[self._entry_key()] = entry
+        return entry
+
+    def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Inside of a traced function: the gradient's program becomes part of the outer one."""
+        session = current()
+        assert session is not None
+        leaves, tree = flatten((args, kwargs))
+        out: list[Any] = []
+
+        def run(symbols: list[Any]) -> list[Any]:
+            new_args, new_kwargs = tree.unflatten(symbols)
+            result = staged_call(self._traceable.function, new_args, new_kwargs)
+            flat, form = flatten(result)
+            value_count = form.children[0].count if self._has_aux else form.count
+            if value_count != 1 or getattr(getattr(flat[0], "type", None), "rank", 0):
+                raise session.error(TypeMismatch, f"{self._kind} of {self._name()} needs one scalar result; it returns {form}")
+            out[:] = [flat, form]
+            return flat
+
+        program, values, positions = capture(session, run, leaves, self._name())
+        flat, form = out
+        wrt: list[int] = []
+        bars: list[int | None] = []
+        positional = tree.children[0].children
+        chosen = self._positions(len(positional))
+        for position in chosen:
+            for k in self._leaf_range(tree, position):
+                param = positions[k]
+                is_float = param is not None and program.params[param].type.is_float
+                bars.append(len(wrt) if is_float else None)
+                if is_float:
+                    wrt.append(param)  # type: ignore[arg-type]
+        if not wrt:
+            raise session.error(TypeMismatch, f"{self._kind} differentiates by floats; argument {chosen[0]} is none")
+        own = Program(program.name, program.params, program.body, program.results[:1])
+        gradient = adjoint(own, wrt, seeds=False, value=True)
+        full = Program(gradient.name, gradient.params, gradient.body, (*gradient.results, *program.results[1:]))
+        atoms = inline(session.builder, full, values)
+        symbols = [wrap(session, a) for a in atoms]
+        cotangents = iter([None if b is None else symbols[1 + b] for b in bars])
+        grads = [positional[p].unflatten([next(cotangents) for _ in range(positional[p].count)]) for p in chosen]
+        gradient_value = grads[0] if isinstance(self._argnums, int) else tuple(grads)
+        value = form.unflatten([symbols[0], *symbols[1 + len(wrt) :]]) if self._has_aux else symbols[0]
+        if self._value:
+            return value, gradient_value
+        return (gradient_value, value[1]) if self._has_aux else gradient_value
+
+
+class ValueAndGradient(Gradient):
+    _kind = "value_and_grad"
+    _value = True
+
+
+class _Entry:
+    """How one gradient of one form is called and how its results are given back."""
+
+    def __init__(self, transform: Gradient, form: Specialisation, tree: Tree, wrt: tuple[int, ...]):
+        self.form = form
+        self.wrt = wrt
+        self.kind = f"{transform._kind} {wrt}"
+        self.make = transform._make(form, wrt)
+        self.value = transform._value
+        self.has_aux = transform._has_aux
+        self.single = isinstance(transform._argnums, int)
+        self.plan: list[tuple[Tree, list[tuple[int, Any] | None]]] = []
+        place = int(self.value)
+        params = {param: k for k, param in enumerate(wrt)}
+        for position in transform._positions(len(tree.children[0].children)):
+            bars: list[tuple[int, Any] | None] = []
+            for k in transform._leaf_range(tree, position):
+                param = form.traced.leaves[k]
+                if param in params:
+                    bars.append((place + params[param], _finisher(form, param)))
+                else:
+                    bars.append(None)
+            self.plan.append((tree.children[0].children[position], bars))
+        self._function: Callable[..., Any] | None = None
+        self.value_type = self._value_type()
+
+    def _value_type(self) -> Any:
+        entry = self.form.results[0]
+        return float if entry.weak else SCALARS[self.form.program.results[entry.k].type.dtype]
+
+    def compiled(self) -> Callable[..., Any]:
+        if self._function is None:
+            self._function = self.form.compiled(self.kind, self.make)
+        return self._function
+
+    def finish(self, values: tuple[Any, ...], leaves: list[Any]) -> Any:
+        grads = []
+        for tree, bars in self.plan:
+            flat = [None if b is None else values[b[0]] if b[1] is None else b[1](values[b[0]]) for b in bars]
+            grads.append(flat[0] if tree.is_leaf else tree.unflatten(flat))
+        gradient = grads[0] if self.single else tuple(grads)
+        if not (self.value or self.has_aux):
+            return gradient
+        count = len(self.wrt) + int(self.value)
+        if not self.has_aux:
+            return self.value_type(values[0]), gradient
+        aux = self._aux(values[count:])
+        return ((self.value_type(values[0]), aux), gradient) if self.value else (gradient, aux)
+
+    def _aux(self, values: tuple[Any, ...]) -> Any:
+        rest = iter(values)
+        flat = []
+        for entry in self.form.results[1:]:
+            if not hasattr(entry, "k"):
+                flat.append(entry)
+                continue
+            value = next(rest)
+            dtype = self.form.program.results[entry.k].type.dtype
+            flat.append(value if isinstance(value, np.ndarray) or entry.weak else SCALARS[dtype](value))
+        return self.form.out.children[1].unflatten(flat)
+
+
+def _finisher(form: Specialisation, param: int) -> Any:
+    """How a cotangent becomes the kind of value the argument was; None if it is that already."""
+    given = form.traced.inputs[param]
+    if given.type.rank:
+        return None
+    if given.zero_dim:
+        return lambda value: np.asarray(value, given.type.numpy)
+    return float if given.weak else SCALARS[given.type.dtype]
+
+
+def _decorator(kind: type[Gradient], function: Any, argnums: Any, has_aux: bool) -> Any:
+    if function is None:
+        return lambda f: kind(f, argnums, has_aux)
+    return kind(function, argnums, has_aux)
+
+
+def grad(function: Callable[..., Any] | None = None, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Any:
+    """The gradient of a function that returns one float.
+
+    argnums   positional argument to differentiate by, or several (negative ones count from the end); the
+              gradient has the structure, shapes and dtypes of the argument, a tuple of them for several
+    has_aux   the function returns (value, aux); the result is (gradient, aux)
+
+    Raises TypeMismatch (a TypeError) if the argument or the result is no float, ValueError if argnums is
+    out of range. Inputs are never changed.
+
+    >>> grad(lambda x: x ** 3)(2.0)
+    12.0
+    """
+    return _decorator(Gradient, function, argnums, has_aux)
+
+
+def value_and_grad(
+    function: Callable[..., Any] | None = None, argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Any:
+    """As `grad`, but returns (value, gradient), and ((value, aux), gradient) with has_aux.
+
+    >>> value_and_grad(lambda x: x ** 3)(2.0)
+    (8.0, 12.0)
+    """
+    return _decorator(ValueAndGradient, function, argnums, has_aux)
+
+
+def jit(function: Callable[..., Any] | None = None) -> Any:
+    """The function itself, traced and compiled once for every shape.
+
+    >>> float(jit(lambda x: x.sum())(np.arange(3.0)))
+    3.0
+    """
+    return jit if function is None else Jit(function)
+
+
+def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
+    """The program of a function for these arguments: arrays, numbers, or types such as "f64[n, 3]"."""
+    traceable = Traceable(function)
+    leaves, tree = traceable.lowered_leaves(args, kwargs)
+    return traceable.trace(leaves, tree).program
+
+
+def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of a function and `pull`, which takes a cotangent of it to cotangents of the arguments.
+
+    `pull(seed)` may be called again and again; seed has the structure, shapes and dtypes of the value
+    (None, or anything, for what is no float). It returns a tuple with the structure of the arguments, None
+    for what is no float.
+
+    >>> y, pull = vjp(lambda x: x * x, np.array([1.0, 2.0]))
+    >>> y, pull(np.array([1.0, 10.0]))
+    (array([1., 4.]), (array([ 2., 40.]),))
+    """
+    if current() is not None:
+        return _nested_vjp(function, args, kwargs)
+    traceable = function._traceable if isinstance(function, Jit) else _traceable_of(function)
+    form, params, leaves, tree = traceable.find(args, kwargs)
+    wrt = tuple(k for k, p in enumerate(form.program.params) if p.type.is_float and k in set(form.traced.leaves))
+    if not wrt:
+        raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
+    forward, backward = form.pair(wrt, split_adjoint)
+    values = forward(*params)
+    count = len(form.program.results)
+    y = results_to_user(form, values[:count])
+    residuals = values[count:]
+    shapes = [np.shape(v) for v in values[:count]]
+
+    def pull(seed: Any) -> tuple[Any, ...]:
+        seeds = _checked_seeds(form, seed, shapes)
+        bars = dict(zip(wrt, backward(*residuals, *seeds)))
+        flat = []
+        for param in form.traced.leaves:
+            bar = bars.get(param) if param is not None else None
+            finish = None if bar is None else _finisher(form, param)  # type: ignore[arg-type]
+            flat.append(finish(bar) if finish else bar)
+        return tree.unflatten(flat)[0]
+
+    return y, pull
+
+
+@functools.lru_cache(maxsize=256)
+def _known_traceable(function: Callable[..., Any]) -> Traceable:
+    return Traceable(function)
+
+
+def _traceable_of(function: Callable[..., Any]) -> Traceable:
+    try:
+        return _known_traceable(function)
+    except TypeError:  # not hashable
+        return Traceable(function)
+
+
+def _checked_seeds(form: Specialisation, seed: Any, shapes: list[tuple[int, ...]]) -> list[Any]:
+    """The seeds of the float results, in order; refuses other structures, shapes and dtypes."""
+    try:
+        flat = form.out.take(seed, "the seed")
+    except ValueError as error:
+        raise TypeMismatch(str(error)) from None
+    seeds = []
+    for path, entry, value in zip(form.out.paths("the seed"), form.results, flat):
+        if not hasattr(entry, "k"):
+            continue
+        type_ = form.program.results[entry.k].type
+        if not type_.is_float:
+            continue
+        if value is None or isinstance(value, (str, list, tuple, dict)):
+            raise TypeMismatch(f"{path} must be {_wanted(type_, shapes[entry.k])}, not {type(value).__name__}")
+        array = np.asarray(value)
+        if array.shape != shapes[entry.k]:
+            raise ShapeMismatch(f"{path} has shape {array.shape}, but the value has shape {shapes[entry.k]}")
+        if array.dtype != type_.numpy and not isinstance(value, (float, int)):
+            raise TypeMismatch(f"{path} has dtype {array.dtype}, but the value has dtype {type_.numpy}")
+        seeds.append(np.array(array, type_.numpy, order="C") if array.ndim else type_.numpy.type(value))
+    return seeds
+
+
+def _wanted(type_: Any, shape: tuple[int, ...]) -> str:
+    return f"an array of shape {shape}" if shape else "a number"
+
+
+def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """vjp inside of a traced function: the value, and a pull that writes the adjoint into the outer program."""
+    session = current()
+    assert session is not None
+    leaves, tree = flatten((args, kwargs))
+    out: list[Any] = []
+
+    def run(symbols: list[Any]) -> list[Any]:
+        new_args, new_kwargs = tree.unflatten(symbols)
+        flat, form = flatten(staged_call(function, new_args, new_kwargs))
+        out[:] = [flat, form]
+        return flat
+
+    program, values, positions = capture(session, run, leaves, getattr(function, "__name__", "f"))
+    atoms = inline(session.builder, program, values)
+    y = out[1].unflatten([wrap(session, a) for a in atoms])
+    wrt = [p for p in positions if p is not None and program.params[p].type.is_float]
+
+    def pull(seed: Any) -> tuple[Any, ...]:
+        seeds = []
+        for value, result in zip(out[1].take(seed, "the seed"), program.results):
+            if result.type.is_float:
+                atom = session.builder.ref(value).atom if not isinstance(value, Symbol) else value.read()
+                seeds.append(atom)
+        bars = dict(zip(wrt, inline(session.builder, adjoint(program, wrt), [*values, *seeds])))
+        flat = [None if p is None or p not in bars else wrap(session, bars[p]) for p in positions]
+        return tree.unflatten(flat)[0]
+
+    return y, pull
+

@@ -1,0 +1,152 @@
+"""`Primitive`: one operation with all that is known about it, and the registry of them all.
+
+A declaration is the only place that knows an operation: how it prints (and therefore parses), how it
+evaluates, how it is generated, the type of its result, its derivative, its SymPy form, its samples.
+Derivative rules are ordinary functions of `Ref`s, values of a program under construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .program import Atom, Lit, Var
+from .types import Type
+
+REGISTRY: dict[str, Primitive] = {}
+
+
+class Applier(Protocol):
+    """What a rule needs of the builder: apply an operation, get a reference to the result."""
+
+    def apply(self, op: Primitive, *args: Any) -> Ref: ...
+
+
+def nondifferentiable(*_: Any) -> tuple[()]:
+    """The derivative rule of operations that have none: written out, never a default."""
+    raise AssertionError("a nondifferentiable operation was asked for its rule")
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """One operation.
+
+    text       how it prints, `{k}` stands for operand k; the parser matches the same template
+    result     type of the result from the types of the operands (operands that are not values as they are)
+    numpy      evaluates it: a function of NumPy values, or its name if `ir` may not import it
+    source     how generated scalar code spells it; None where codegen lowers it to loops
+    linear     operands in which it is jointly linear
+    partials   elementwise operations: dy/d(operand k) as functions of (operands..., y), None where zero
+    vjp        other operations: (y_bar, y, *operands) -> one cotangent per operand. A cotangent is a Ref,
+               None, or a function from the accumulated cotangent to the new one (updates in place)
+    static     positions of operands that are plain Python values
+    sizes      positions of operands that are sizes (an i64 atom, or a tuple of them): `result` and `vjp`
+               get these as atoms, where they get types and Refs for the others
+    cost       0 free (views, sizes), 1 a few cycles, 10 a transcendental function, 100 a whole-array kernel
+    sympy      SymPy's form, `{k}` stands for operand k
+    samples    operand types for tests, e.g. "f64[5], i64"; domain: where sampled floats lie
+    """
+
+    name: str
+    text: str
+    result: Callable[..., Type]
+    numpy: Callable[..., Any] | str
+    source: str | None = None
+    linear: tuple[int, ...] = ()
+    partials: tuple[Callable[..., Any] | None, ...] | None = None
+    vjp: Callable[..., Any] | None = None
+    static: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    cost: int = 1
+    elementwise: bool = False
+    sympy: str | None = None
+    samples: tuple[str, ...] = ()
+    domain: tuple[float, float] = (-2.0, 2.0)
+
+    def __post_init__(self) -> None:
+        if self.name in REGISTRY:
+            raise ValueError(f"primitive {self.name} is declared twice")
+        if (self.partials is None) == (self.vjp is None):
+            raise ValueError(f"primitive {self.name} needs either partials or a vjp")
+        REGISTRY[self.name] = self
+
+    def __call__(self, *args: Any) -> Ref:
+        return next(refs(args)).builder.apply(self, *args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return REGISTRY.__getitem__, (self.name,)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def differentiable(self) -> bool:
+        if self.partials is not None:
+            return any(p is not None for p in self.partials)
+        return self.vjp is not nondifferentiable
+
+
+def refs(args: Any) -> Iterator[Ref]:
+    for arg in args:
+        if isinstance(arg, Ref):
+            yield arg
+        elif isinstance(arg, tuple):
+            yield from refs(arg)
+
+
+@dataclass(frozen=True, eq=False)
+class Ref:
+    """A value of the program that `builder` is writing, with Python's operators.
+
+    What an operator means is the primitive of that name, so this class knows no operation.
+    """
+
+    builder: Applier = field(repr=False)
+    atom: Atom
+
+    @property
+    def type(self) -> Type:
+        return self.atom.type
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """The sizes, as operands (`zeros(x.shape, ...)`)."""
+        return tuple(
+            Lit(str(d), Type("i64")) if isinstance(d, int) else Var(d, Type("i64"))
+            for d in self.type.dims
+        )
+
+    def _apply(self, name: str, *args: Any) -> Ref:
+        return self.builder.apply(REGISTRY[name], *args)
+
+    def __neg__(self) -> Ref:
+        return self._apply("neg", self)
+
+    def __invert__(self) -> Ref:
+        return self._apply("invert", self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a Ref has no truth value while a program is written; compare refs with `is`")
+
+
+def _operator(name: str) -> tuple[Callable[..., Ref], Callable[..., Ref]]:
+    def forward(self: Ref, other: Any) -> Ref:
+        return self._apply(name, self, other)
+
+    def backward(self: Ref, other: Any) -> Ref:
+        return self._apply(name, other, self)
+
+    return forward, backward
+
+
+for _symbol, _name in {
+    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "power", "mod": "mod",
+    "floordiv": "floordiv", "and": "and", "or": "or", "xor": "xor",
+}.items():  # fmt: skip
+    _forward, _backward = _operator(_name)
+    setattr(Ref, f"__{_symbol}__", _forward)
+    setattr(Ref, f"__r{_symbol}__", _backward)
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Ref, f"__{_name}__", _operator(_name)[0])
+Ref.__hash__ = object.__hash__  # type: ignore[method-assign]

@@ -1,0 +1,78 @@
+"""A function that is differentiated inside of a traced function: its part of the program, as a program.
+
+It is traced on fresh parameters in a region of its own. Outer values that it uses become parameters too, so
+closures over traced values work, and the adjoint pass sees an ordinary program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..ir.errors import TracedValueError
+from ..ir.program import Atom, Program, Var
+from ..ir.types import I64
+from ..ir.walk import bound, free, walk
+from .session import Session
+from .state import State
+from .symbol import Scalar, Symbol, as_value, wrap
+
+
+def capture(
+    session: Session, function: Callable[[list[Any]], list[Any]], leaves: list[Any], name: str
+) -> tuple[Program, list[Atom], list[int | None]]:
+    """Trace function(leaves) as a program of its own.
+
+    Returns the program, the values of its parameters here, and for each leaf its parameter's position.
+    Leaves that are no arrays or numbers stay as they are.
+    """
+    builder = session.builder
+    values: list[Atom] = []
+    params: list[Var] = []
+    positions: list[int | None] = []
+    symbols: list[Any] = []
+    before = State(session)
+    with builder.open() as nodes:
+        for leaf in leaves:
+            if not isinstance(leaf, Symbol) and not _is_float(leaf):
+                symbols.append(leaf)
+                positions.append(None)
+                continue
+            atom, weak = as_value(session, leaf)
+            hint = atom.name if isinstance(atom, Var) else "x"
+            var = Var(builder.fresh(hint), atom.type)
+            positions.append(len(params))
+            params.append(var)
+            values.append(atom)
+            symbol = wrap(session, var, weak=weak, name=hint)
+            symbols.append(Scalar(session, var, weak) if atom.type.rank == 0 else symbol)
+        results = [as_value(session, r, "the result of a differentiated function")[0] for r in function(symbols)]
+    if before.written(State(session)):
+        raise session.error(
+            TracedValueError, "a function that is differentiated inside another one writes to an array of the outer "
+            "function. Return the new array instead",
+        )  # fmt: skip
+    known = {v.name: v for v in _outer(session)}
+    inside = {v.name for v in bound(nodes)} | {p.name for p in params}
+    needed = free(nodes) | {r.name for r in results if isinstance(r, Var)} | {
+        d for v in (*params, *(r for r in results if isinstance(r, Var))) for d in v.type.dims if isinstance(d, str)
+    }
+    for outer in sorted(needed - inside):
+        var = known.get(outer, Var(outer, I64))
+        params.append(var)
+        values.append(var)
+    return Program(name, tuple(params), tuple(nodes), tuple(results)), values, positions
+
+
+def _is_float(leaf: Any) -> bool:
+    return isinstance(leaf, float) or getattr(getattr(leaf, "dtype", None), "kind", "") == "f"
+
+
+def _outer(session: Session) -> list[Var]:
+    """Everything with a name that is visible here."""
+    found: list[Var] = list(session.parameters)
+    for nodes in session.builder._regions:
+        for node in walk(nodes):
+            found.extend(bound([node]))
+    return found + session.loop_variables
+
