@@ -21,7 +21,7 @@ from ..ir.errors import TracedValueError, TypeMismatch
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Let, Node, Program, Var
 from ..ir.types import I64, Dim, Type
-from ..ir.walk import map_type, substitute
+from ..ir.walk import bound, map_type, rename, substitute
 from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
 from .calls import call
 from .control import Control
@@ -280,6 +280,7 @@ class _Run:
         program = Program(
             "f" if name == "<lambda>" else _identifier(name), params, tuple(body), results, tuple(self.origins)
         )
+        program = tidy_names(program, frozenset(self.slots))
         inputs = [
             Input(i.name, v.type, tuple(d if isinstance(d, int) else None for d in v.type.dims), i.weak, i.zero_dim)
             for i, v in zip(self.inputs, program.params)
@@ -336,6 +337,29 @@ class _Run:
                 if isinstance(size, str):
                     slots.setdefault(size, (k, axis))
         return slots
+
+
+def tidy_names(p: Program, kept: frozenset[str]) -> Program:
+    """The program with its numbered names numbered from the top: regions may have been traced twice."""
+    taken = {v.name for v in p.params} | kept
+    counts: dict[str, int] = {}
+    names: dict[str, str] = {}
+    for var in bound(p.body):
+        if var.name in taken or var.name in names:
+            continue
+        stem = re.sub(r"_\d+$", "", var.name)
+        name = stem
+        while name in taken or keyword.iskeyword(name):
+            counts[stem] = counts.get(stem, 0) + 1
+            name = f"{stem}_{counts[stem]}"
+        taken.add(name)
+        names[var.name] = name
+    results = tuple(
+        Var(names.get(r.name, r.name), map_type(r.type, lambda d: names.get(d, d) if isinstance(d, str) else d))
+        if isinstance(r, Var) else r
+        for r in p.results
+    )  # fmt: skip
+    return Program(p.name, p.params, rename(p.body, names), results, p.origins)
 
 
 def equal_dim(equal: dict[str, Dim], dim: Dim) -> Dim:
