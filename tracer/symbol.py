@@ -373,12 +373,12 @@ def _binary(function: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def forward(self: Symbol, other: Any) -> Any:
         if not _operand(other):
             return NotImplemented
-        return FUNCTIONS[function](self, other)
+        return call_function(function, f"np.{function.__name__}", (self, other), {})
 
     def backward(self: Symbol, other: Any) -> Any:
         if not _operand(other):
             return NotImplemented
-        return FUNCTIONS[function](other, self)
+        return call_function(function, f"np.{function.__name__}", (other, self), {})
 
     return forward, backward
 
