@@ -15,7 +15,7 @@ from typing import Any
 from ..ir.affine import Affine
 from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
-from ..ir.program import Atom, Lit
+from ..ir.program import Atom, Lit, Var
 from .calls import call
 from .iterate import Sequence, sequence_of
 from .regions import LoopTracer, LoopTypeChange, trace_for, trace_if, trace_while
@@ -51,7 +51,7 @@ class Control:
         return Frame(require_session(), _function_, variables)
 
     def result(self, frame: Frame) -> Any:
-        return vars(frame)[RESULT] if RESULT in vars(frame) else None
+        return getattr(frame, RESULT) if RESULT in vars(frame) else None
 
     # -- names -----------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Control:
             return
         if cond is False:
             raise AssertionError(text)
-        require_session().builder.check(cond, f"AssertionError: {text}")
+        require_session().check(cond, f"AssertionError: {text}")
         require_session().assume(cond, True)
 
     def raise_if(self, test: Any, exception: Callable[[], Any]) -> None:
@@ -204,7 +204,7 @@ class Control:
                 UnsupportedSyntax, f"raising {kind} in a traced branch: only built-in exceptions can be raised there"
             )
         good = FUNCTIONS["not"](Scalar(session, cond)).atom
-        session.builder.check(good, f"{kind}: {'' if isinstance(error, type) else error}")
+        session.check(good, f"{kind}: {'' if isinstance(error, type) else error}")
         session.assume(cond, False)
 
     # -- updates ---------------------------------------------------------------------------------------
@@ -216,7 +216,10 @@ class Control:
     def augmented_item(self, op: str, holder: Any, key: Any, value: Any) -> None:
         if isinstance(holder, (list, dict)) and isinstance(key, Symbol):
             key = operator.index(key)
-        holder[key] = _AUGMENT[op](holder[key], value)
+        old = holder[key]
+        new = _AUGMENT[op](old, value)
+        if not (isinstance(old, Array) and new is old and isinstance(holder, Array) and old.cell is holder.cell):
+            holder[key] = new  # a view has been written through already
 
     def augmented_attribute(self, op: str, holder: Any, name: str, value: Any) -> None:
         setattr(holder, name, _AUGMENT[op](self.attribute(holder, name), value))
@@ -323,6 +326,8 @@ class Control:
         def test() -> Atom:
             k = vars(counter)["k"].atom
             inside = builder.emit("lt", k, length)
+            if isinstance(inside, Lit):
+                return inside
             session.conditions[inside.name] = ([builder.affine(length) - builder.affine(k) - 1], [], None)
             going = self._condition(self.not_(vars(frame)[flag]))
             if isinstance(going, bool):
@@ -331,7 +336,8 @@ class Control:
 
         def run() -> None:
             k = vars(counter)["k"].atom
-            builder.facts.bound(k.name, lower=Affine(0), upper=builder.affine(length) - 1)
+            if isinstance(k, Var):
+                builder.facts.bound(k.name, lower=Affine(0), upper=builder.affine(length) - 1)
             body(sequence.item(k))
             counter.k = Scalar(session, builder.emit("add", k, 1), weak=True)
 

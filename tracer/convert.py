@@ -87,7 +87,7 @@ def renamed(session: Session, atom: Atom, axis: int, dim: Dim, what: str) -> Ato
     """The array with one size called `dim`, which a check at run time shows to be right."""
     builder = session.builder
     same = builder.emit("eq", dim_atom(atom.type.dims[axis]), dim_atom(dim))
-    builder.check(same, f"ValueError: {what}: sizes of axis {axis} do not go together")
+    session.check(same, f"ValueError: {what}: sizes of axis {axis} do not go together")
     dims = tuple(dim if k == axis else d for k, d in enumerate(atom.type.dims))
     return builder.emit("reshape", atom, tuple(map(dim_atom, dims)))
 

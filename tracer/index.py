@@ -114,7 +114,7 @@ def _check_range(session: Session, place: Atom, dim: Dim, axis: int, nonnegative
     inside = builder.emit("lt", place, dim_atom(dim))
     if not nonnegative:
         inside = builder.emit("and", builder.emit("ge", place, 0), inside)
-    builder.check(inside, f"IndexError: index out of bounds for axis {axis}")
+    session.check(inside, f"IndexError: index out of bounds for axis {axis}")
     if isinstance(place, Var):
         builder.facts.assume(builder.affine(dim) - builder.affine(place) - 1)
         builder.facts.assume(builder.affine(place))
@@ -316,7 +316,7 @@ def _places(session: Session, entry: Array, dim: Dim, axis: int) -> Atom:
     inside = builder.emit("and", builder.emit("ge", places, 0), builder.emit("lt", places, dim_atom(dim)))
     if places.type.rank:
         inside = builder.emit("all", inside, tuple(range(places.type.rank)))
-    builder.check(inside, f"IndexError: index out of bounds for axis {axis}")
+    session.check(inside, f"IndexError: index out of bounds for axis {axis}")
     return places
 
 

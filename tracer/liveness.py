@@ -99,7 +99,7 @@ class Liveness:
         if isinstance(node, ast.For):
             target = stored_names([ast.Expr(node.target)])
             target |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            reads = read_names(node.target)
+            reads = read_names(node.target) | ({node.flag} if getattr(node, "flag", None) else set())  # type: ignore[attr-defined]
         else:
             target, reads = set(), read_names(node.test)
         head = tail | reads

@@ -233,6 +233,11 @@ class Session:
             values.append(str(form.value(self.present)) if known else str(dim))
         return f"({', '.join(values)}{',' if len(values) == 1 else ''})"
 
+    def check(self, cond: Atom, message: str) -> None:
+        """An effect; the message gets the user's line, which is all that a compiled function can say."""
+        span = self.builder.span
+        self.builder.check(cond, message if span is None else f"{message} (line {span.line}: {span.text})")
+
     def marks(self) -> tuple[int, dict[Any, Any]]:
         """Where the open region stands, to go back to."""
         return len(self.builder.region), dict(self.builder._known[-1])

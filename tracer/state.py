@@ -51,7 +51,7 @@ class MaybeUnbound:
 
     def resolve(self, name: str) -> Any:
         if name != "_result_":
-            self.session.builder.check(self.bound, f"UnboundLocalError: local variable '{name}' has no value yet")
+            self.session.check(self.bound, f"UnboundLocalError: local variable '{name}' has no value yet")
         return self.value
 
 

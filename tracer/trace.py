@@ -341,11 +341,12 @@ class _Run:
 
 def tidy_names(p: Program, kept: frozenset[str]) -> Program:
     """The program with its numbered names numbered from the top: regions may have been traced twice."""
-    taken = {v.name for v in p.params} | kept
+    fixed = {v.name for v in p.params} | kept
+    taken = set(fixed)
     counts: dict[str, int] = {}
     names: dict[str, str] = {}
     for var in bound(p.body):
-        if var.name in taken or var.name in names:
+        if var.name in fixed or var.name in names:
             continue
         stem = re.sub(r"_\d+$", "", var.name)
         name = stem

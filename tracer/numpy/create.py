@@ -34,7 +34,7 @@ def shape_argument(session: Session, shape: Any) -> tuple[Atom, ...]:
                 raise TypeError("sizes must be integers")
             if not session.ensure(session.builder.affine(atom)):
                 nonnegative = session.builder.emit("ge", atom, 0)
-                session.builder.check(nonnegative, "ValueError: negative dimensions are not allowed")
+                session.check(nonnegative, "ValueError: negative dimensions are not allowed")
             sizes.append(atom)
         else:
             number = session_int(session, entry, "a size")

@@ -134,7 +134,7 @@ def _nonzero_divisor(session: Session, divisor: Atom, what: str) -> None:
     good = builder.emit("ne", divisor, 0)
     if good.type.rank:
         good = builder.emit("all", good, tuple(range(good.type.rank)))
-    builder.check(good, "ZeroDivisionError: integer division or modulo by zero")
+    session.check(good, "ZeroDivisionError: integer division or modulo by zero")
 
 
 def _integer_division(op: str, function: Any) -> Callable[..., Any]:
@@ -198,7 +198,7 @@ def power(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
             good = session.builder.emit("ge", exponent, 0)
             if good.type.rank:
                 good = session.builder.emit("all", good, tuple(range(good.type.rank)))
-            session.builder.check(good, "ValueError: Integers to negative integer powers are not allowed.")
+            session.check(good, "ValueError: Integers to negative integer powers are not allowed.")
         return store_out(_both(session, "int_power", values, weak, "np.power"), out)
     return store_out(_both(session, "power", values, weak, "np.power"), out)
 

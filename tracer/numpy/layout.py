@@ -1,0 +1,134 @@
+"""Does NumPy give a view or a copy when it reshapes? Decided from sizes and strides that are symbols.
+
+Writes go through a view to its base and not through a copy, so the answer matters for what a program
+means. A stride counts elements of the cell, whose content lies in C order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ...ir.types import Dim
+from ..session import Session
+from ..symbol import Array
+from ..view import Run, Strided
+from .arguments import lower_bound, product
+
+Monomial = tuple[int, tuple[str, ...]]
+"""A product of a number and sizes (sorted names)."""
+
+ONE: Monomial = (1, ())
+
+
+def times(a: Monomial, b: Monomial) -> Monomial:
+    return a[0] * b[0], tuple(sorted((*a[1], *b[1])))
+
+
+def monomial(session: Session, dims: tuple[Dim, ...]) -> Monomial:
+    result = ONE
+    for dim in dims:
+        dim = session.builder.canonical_dim(dim)
+        result = times(result, (dim, ()) if isinstance(dim, int) else (1, (dim,)))
+    return result
+
+
+def divided(a: Monomial, b: Monomial) -> Monomial | None:
+    """a / b where that is a monomial."""
+    if b[0] == 0 or a[0] % b[0]:
+        return None
+    names = list(a[1])
+    for name in b[1]:
+        if name not in names:
+            return None
+        names.remove(name)
+    return a[0] // b[0], tuple(names)
+
+
+def reshape_gives(session: Session, x: Array, dims: tuple[Dim, ...]) -> str:
+    """What NumPy returns for x.reshape(dims): a "view", a "copy", or "unknown" if only a run can tell."""
+    strides = strides_of(session, x)
+    if strides is None:
+        return "unknown"
+    result = _reshaped(session, x.dims, strides, dims)
+    return result if isinstance(result, str) else "view"
+
+
+def strides_of(session: Session, x: Array) -> list[Monomial] | None:
+    """The stride of each axis of a view, None if it is not known."""
+    dims = x.cell.value.type.dims
+    strides = [monomial(session, dims[k + 1 :]) for k in range(len(dims))]
+    for step in x.maps:
+        if isinstance(step, Strided):
+            shown = [ONE] * step.rank
+            for item, stride in zip(step.items, strides):
+                if isinstance(item, Run):
+                    shown[item.out] = times(stride, (item.step, ()))
+            dims, strides = step.dims, shown
+            continue
+        result = _reshaped(session, dims, strides, step)
+        if isinstance(result, str):
+            return None
+        dims, strides = step, result
+    return strides
+
+
+def _reshaped(
+    session: Session, old: tuple[Dim, ...], strides: list[Monomial], new: tuple[Dim, ...]
+) -> list[Monomial] | str:
+    """The strides after a reshape without copying, or why there are none: "copy" or "unknown".
+
+    As NumPy does it: axes that stand for the same elements are grouped (the products of the leading sizes
+    agree), and a group of several old axes must lie evenly in memory.
+    """
+    axes = [(d, s) for d, s in zip(old, strides) if session.builder.canonical_dim(d) != 1]
+    places = [k for k, d in enumerate(new) if session.builder.canonical_dim(d) != 1]
+    before = _prefixes(session, [d for d, _ in axes])
+    after = _prefixes(session, [new[k] for k in places])
+    result: list[Monomial] = [ONE] * len(new)
+    i = j = 0
+    for end, prefix in enumerate(before):
+        if end <= i or (prefix not in after[j + 1 :] and end < len(axes)):
+            continue
+        stop = after.index(prefix, j + 1) if prefix in after[j + 1 :] else len(places)
+        for (_, outer), (size, inner) in zip(axes[i : end - 1], axes[i + 1 : end]):
+            even = equal(session, outer, times(monomial(session, (size,)), inner))
+            if not even:
+                return "copy" if even is False else "unknown"
+        stride = axes[end - 1][1]
+        for k in reversed(places[j:stop]):
+            result[k] = stride
+            stride = times(stride, monomial(session, (new[k],)))
+        i, j = end, stop
+    return result
+
+
+def _prefixes(session: Session, dims: list[Dim]) -> list[Monomial]:
+    """Products of the first 0, 1, 2, ... sizes."""
+    return [monomial(session, tuple(dims[:k])) for k in range(len(dims) + 1)]
+
+
+def equal(session: Session, a: Monomial, b: Monomial) -> bool | None:
+    """Are two strides equal? None if that depends on the sizes."""
+    common = 1, tuple((Counter(a[1]) & Counter(b[1])).elements())
+    left, right = divided(a, common), divided(b, common)
+    assert left is not None and right is not None
+    if left == right:
+        return True
+    if (left[0] < 0) != (right[0] < 0):
+        return False
+    sizes = [abs(m[0]) * _least(session, m) for m in (left, right)]
+    if (not left[1] and sizes[1] > abs(left[0])) or (not right[1] and sizes[0] > abs(right[0])):
+        return False
+    builder = session.builder
+    one, two = (builder.affine(product(session, m[1])).scaled(abs(m[0])) for m in (left, right))
+    if builder.facts.proves(one - two - 1) or builder.facts.proves(two - one - 1):
+        return False
+    return None
+
+
+def _least(session: Session, m: Monomial) -> int:
+    least = 1
+    for name in m[1]:
+        least *= lower_bound(session, name)
+    return least
+

@@ -1,0 +1,33 @@
+"""Loops that functions of this folder write themselves, where no primitive is exact (products, scans)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...ir.affine import Affine
+from ...ir.build import literal
+from ...ir.program import Atom, Exit, For, Phi, Var
+from ...ir.types import I64
+from ..regions import region
+from ..session import Session
+
+
+def for_loop(
+    session: Session, stop: Atom, entries: Sequence[tuple[str, Atom]], body: Callable[[Var, list[Var]], list[Atom]]
+) -> list[Var]:
+    """`for i in range(stop)`: `body(i, carried)` writes an iteration and returns the carried values after it.
+
+    `entries` are names and values on entry; the result are the values at the end.
+    """
+    builder = session.builder
+    index = builder.var("i", I64)
+    carried = [builder.var(name, entry.type) for name, entry in entries]
+    with region(session) as nodes:
+        last = builder.affine(stop) - 1
+        builder.facts.bound(index.name, lower=Affine(0), upper=last)
+        builder.facts.assume(last)
+        after = body(index, carried)
+    phis = tuple(Phi(var, entry, value) for var, (_, entry), value in zip(carried, entries, after))
+    exits = tuple(Exit(builder.var(name, entry.type), var) for var, (name, entry) in zip(carried, entries))
+    builder.add(For(index, literal(0, "i64"), stop, False, phis, tuple(nodes), exits, builder.span))
+    return [e.var for e in exits]
