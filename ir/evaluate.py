@@ -13,7 +13,7 @@ from .build import number
 from .errors import IRError, ShapeMismatch
 from .primitive import Primitive
 from .program import Atom, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, map_operand
-from .types import Type
+from .types import Dim, Type
 
 Env = dict[str, Any]
 
@@ -58,9 +58,9 @@ def _run(nodes: tuple[Node, ...], env: Env) -> None:
     for node in nodes:
         match node:
             case Let(var, op, args):
-                # `map_operand` passes static values through.
-                result = function(op)(*(map_operand(a, lambda atom: _value(atom, env)) for a in args))
-                env[var.name] = _typed(result, var.type, env, node)
+                env[var.name] = _typed(
+                    function(op)(*(operand_value(a, env) for a in args)), var.type, env, node
+                )
             case Check(cond, message):
                 if not _value(cond, env):
                     raise failure(message)
@@ -93,6 +93,15 @@ def _value(atom: Atom, env: Env) -> Any:
     return number(atom) if isinstance(atom, Lit) else env[atom.name]
 
 
+def operand_value(operand: Any, env: Env) -> Any:
+    """The operand with numbers for its values and sizes; static values stay as they are."""
+    return map_operand(operand, lambda atom: _value(atom, env), lambda dim: _size(dim, env))
+
+
+def _size(dim: Dim, env: Env) -> int:
+    return dim if isinstance(dim, int) else int(env[dim])
+
+
 def _firsts(phis: tuple[Phi, ...], env: Env) -> Env:
     return {phi.var.name: _value(phi.first, env) for phi in phis}
 
@@ -104,7 +113,7 @@ def _seconds(phis: tuple[Phi, ...], env: Env) -> Env:
 def _typed(result: Any, type: Type, env: Env, let: Let) -> Any:
     """The result in the dtype of its type, as some functions of SciPy widen; its shape must be right."""
     value = np.asarray(result).astype(type.numpy, copy=False)
-    dims = tuple(d if isinstance(d, int) else int(env[d]) for d in type.dims)
+    dims = tuple(_size(d, env) for d in type.dims)
     if value.shape != dims:
         raise IRError(f"{let.op.name} gives {let.var.name}: {type} the shape {value.shape}, not {dims}")
     return value[()]

@@ -61,7 +61,9 @@ class Sizes:
 
     def _result(self, let: Let) -> Affine | None:
         if let.op.name == "dim":
-            return self.form(let.args[0].type.dims[let.args[1]])  # type: ignore[union-attr, index]
+            array, axis = let.args
+            known = isinstance(array, Var) and isinstance(axis, int) and axis < array.type.rank
+            return self.form(array.type.dims[axis]) if known else None  # type: ignore[union-attr, index]
         if let.op.name not in ("add", "sub", "mul", "neg"):
             return None
         first, *rest = (self.form(a) for a in let.args)  # type: ignore[arg-type]
@@ -104,14 +106,15 @@ class Sizes:
         """A number, or the first name that has this form."""
         return self._first.get(form) if form.terms else form.constant
 
+    def slice_extent(self, start: Atom, stop: Atom | None, step: int) -> Affine | None:
+        """How far `start:stop` goes, in the direction of the step; None if the end is not said."""
+        if step < 0:
+            return self.form(start) - (Affine(-1) if stop is None else self.form(stop))
+        return None if stop is None else self.form(stop) - self.form(start)
+
     def slice_size(self, start: Atom, stop: Atom | None, step: int) -> Dim | None:
         """The number of elements of `start:stop:step`; None if no name is known for it."""
-        if step > 0 and stop is not None:
-            extent = self.form(stop) - self.form(start)
-        elif step < 0:
-            extent = self.form(start) - (Affine(-1) if stop is None else self.form(stop))
-        else:
-            return None
-        if not extent.terms:
+        extent = self.slice_extent(start, stop, step) if step else None
+        if extent is not None and not extent.terms:
             return max(0, -(-extent.constant // abs(step)))
-        return self.named(extent) if abs(step) == 1 else None
+        return self.named(extent) if extent is not None and abs(step) == 1 else None

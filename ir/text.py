@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import IRError
 from .notation import PLACEHOLDER, context_dtype, full, literal_type, slice_sizes, template
 from .parse import parse
 from .program import Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Span, Var, While
@@ -178,7 +177,7 @@ def operation(let: Let, sizes: Sizes | None = None) -> str:
 
     def spell(match: re.Match[str]) -> str:
         k = int(match[1])
-        operand = args[k]
+        operand = args[k] if k < len(args) else None
         if k in op.static:
             return static_text(operand)
         if isinstance(operand, Index):
@@ -207,7 +206,7 @@ def _operand(operand: Any, dtype: str) -> str:
         case tuple():
             items = [_operand(item, dtype) for item in operand]
             return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
-    raise IRError(f"{operand!r} is not a value: it can stand only where the operation says `static`")
+    return f"<{operand!r}>"  # not a program; printed all the same, so that the verifier can show it
 
 
 def static_text(value: Any) -> str:

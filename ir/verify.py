@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from .affine import Affine
 from .build import dim_atom, number
 from .errors import IRError
-from .notation import WORDS
+from .notation import PLACEHOLDER, WORDS
 from .program import (
     Atom,
     Check,
@@ -140,6 +140,8 @@ class _Verifier:
 
     def let(self, let: Let) -> None:
         op, declared = let.op, let.var.type
+        if len(let.args) != len(set(PLACEHOLDER.findall(op.text))):
+            self.fail(f"{op.name} does not take {len(let.args)} operands")
         operands = []
         for k, operand in enumerate(let.args):
             if k in op.static:
@@ -152,8 +154,8 @@ class _Verifier:
             result = op.result(*operands)
         except IRError as error:
             self.fail(f"{op.name}: {error}")
-        except TypeError:
-            self.fail(f"{op.name} does not take {len(operands)} operands of these kinds")
+        except (TypeError, AttributeError) as error:  # an operand of another kind than the rule looks at
+            self.fail(f"{op.name} does not take such operands: {error}")
         if not self.fits(declared, result):
             self.fail(f"{op.name} gives {result}, declared is {declared}")
         # The size of a parameter is bound by its `dim` line, so there it stands for itself.
@@ -269,13 +271,23 @@ class _Verifier:
             self.dim(item.size)
             if item.step == 0 or (item.step > 0 and item.stop is None):
                 self.fail("a slice needs a step other than 0, and a stop if it runs forwards")
-            size = self.sizes.slice_size(item.start, item.stop, item.step)
-            if size is not None and not self.same(size, item.size):
-                self.fail(f"a slice of {size} elements says it has {item.size}")
+            self.slice_size(item)
         elif item is not None:
             self.atom(item)
             if item.type.dtype != "i64":
                 self.fail(f"a subscript is an i64, not a {item.type}")
+
+    def slice_size(self, item: Slice) -> None:
+        extent = self.sizes.slice_extent(item.start, item.stop, item.step)
+        if extent is None:
+            return
+        if extent.terms and abs(item.step) == 1:
+            wrong = self.differ(extent, self.sizes.form(item.size))
+        else:
+            size = self.sizes.slice_size(item.start, item.stop, item.step)
+            wrong = size is not None and not self.same(size, item.size)
+        if wrong:
+            self.fail(f"a slice of {extent} places, step {item.step}, says it has {item.size} elements")
 
     def static(self, value: Any) -> None:
         if isinstance(value, tuple):
@@ -312,8 +324,12 @@ class _Verifier:
 
     def same(self, a: Dim, b: Dim) -> bool:
         """Can two sizes be equal, as far as their forms tell?"""
-        difference = self.sizes.form(a) - self.sizes.form(b)
-        return bool(difference.terms) or difference.constant == 0
+        return not self.differ(self.sizes.form(a), self.sizes.form(b))
+
+    def differ(self, a: Affine, b: Affine) -> bool:
+        """Are two forms different numbers for sure?"""
+        difference = a - b
+        return not difference.terms and difference.constant != 0
 
 
 def _through(dim: Dim, values: dict[str, Atom]) -> Dim:

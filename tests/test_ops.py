@@ -7,9 +7,9 @@ import sympy
 from samples import cases, inputs
 
 from pullback.ir.build import Builder
-from pullback.ir.evaluate import evaluate, function
+from pullback.ir.evaluate import evaluate, function, operand_value
 from pullback.ir.primitive import REGISTRY, Ref
-from pullback.ir.program import map_operand
+from pullback.ir.program import atoms
 from pullback.ir.text import parse, show
 from pullback.ir.types import F64, Type
 from pullback.ir.verify import verify
@@ -29,15 +29,10 @@ def test_evaluates_to_its_declared_type(op, program, ranges, rng):
     assert np.asarray(result).dtype == declared.numpy
     env = {p.name: np.asarray(a, p.type.numpy)[()] for p, a in zip(program.params, args)}
     let = program.body[0]
-    operands = (map_operand(a, lambda atom: _number(atom, env)) for a in let.args)
     with np.errstate(all="ignore"):
-        raw = function(op)(*operands)
+        raw = function(op)(*(operand_value(a, env) for a in let.args))
     if op.name not in WIDENED:
         assert np.asarray(raw).dtype == declared.numpy, "the NumPy function gives another dtype"
-
-
-def _number(atom, env):
-    return env[atom.name] if hasattr(atom, "name") else np.int64(int(atom.text))
 
 
 @pytest.mark.parametrize("op, program, ranges", cases())
@@ -55,6 +50,20 @@ def test_arguments_are_left_alone(op, program, ranges, rng):
     for arg, copy in zip(args, before):
         np.testing.assert_array_equal(arg, copy)
         assert not np.shares_memory(np.asarray(result), np.asarray(arg))
+
+
+@pytest.mark.parametrize("op, program, ranges", [case for case in cases() if case.values[0].linear])
+def test_linear_operands_are_linear(op, program, ranges, rng):
+    """f(2 a - b) = 2 f(a) - f(b) in the operands that are declared linear, all together."""
+    let = program.body[0]
+    linear = {a.name for k in op.linear for a in atoms(let.args[k])}
+    a, b = (inputs(program, op, rng, ranges) for _ in range(2))
+    if not all(p.type.is_float for p in program.params if p.name in linear):
+        pytest.skip("integers here")
+    b = [v if p.name in linear else u for p, u, v in zip(program.params, a, b)]
+    both = [2 * u - v if p.name in linear else u for p, u, v in zip(program.params, a, b)]
+    fa, fb, f = (evaluate(program, *args)[0] for args in (a, b, both))
+    np.testing.assert_allclose(f, 2 * fa - fb, rtol=1e-5, atol=1e-5)
 
 
 # -- partial derivatives against SymPy -----------------------------------------------------------------
