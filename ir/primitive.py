@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .program import Atom, Lit, Var
 from .types import Type
@@ -119,6 +119,18 @@ class Ref:
 
     def _apply(self, name: str, *args: Any) -> Ref:
         return self.builder.apply(REGISTRY[name], *args)
+
+    if TYPE_CHECKING:  # made below the class, from a table
+
+        def __add__(self, other: Any) -> Ref: ...
+        def __lt__(self, other: Any) -> Ref: ...
+        def __eq__(self, other: Any) -> Ref: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Ref: ...  # type: ignore[override]
+
+        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
+        __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __add__
+        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __add__
+        __le__ = __gt__ = __ge__ = __lt__
 
     def __neg__(self) -> Ref:
         return self._apply("neg", self)

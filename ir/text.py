@@ -1,10 +1,24 @@
-"""The printed form of programs: a strict subset of Python, see docs/ir.md for the grammar.
+"""The printed form of programs: a strict subset of Python.
+
+    def f(x: f64[n], w: f64) -> (f64, f64[n]):    one `def`, types `dtype[sizes]`
+        n: i64 = dim(x, 0)                        one operation on names and numbers per line
+        assert c, "IndexError: ..."               a Check
+        for i in reversed(range(1, n)):           or `range(n)`
+            s: f64 = phi(0.0, s1)                 phis first: value on entry, value after an iteration
+            ...
+        s_end: f64 = last(s)                      right behind the loop: a phi's value when it has ended
+        while True:                               phis, then the test, then `if not c: break`, then the body
+            ...
+        if c:                                     phis behind it: value of the first arm, of the second
+            ...
+        return s_end, x
 
 `show` writes it, `parse` (parse.py) reads it, and `parse(show(p)) == p`. How an operation prints is the
 `text` template of its declaration; nothing here knows a single operation.
 
-Where the plain form would not be read back as it was, it says more: a literal whose type the context does
-not give prints as `f32(1.0)`, a slice whose size cannot be inferred as `a:b:size(k)`.
+A float literal has the dtype of the floats beside it; where the plain form would not be read back as it was,
+it says more: a literal of another type prints as `f32(1.0)`, a slice whose size cannot be inferred as
+`a:b:size(k)`.
 """
 
 from __future__ import annotations

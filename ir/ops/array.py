@@ -74,7 +74,7 @@ broadcast_to = Primitive(
     lambda x, s: np.broadcast_to(x, s), linear=(0,), vjp=_broadcast_vjp, sizes=(1,), cost=0,
     samples=("f64, (3, 2)", "f64[3], (4, 3)", "f64[4, 1], (4, 3)", "f64[2, 1], (3, 2, 4)"),
 )  # fmt: skip
-reshape = Primitive(
+reshape: Primitive = Primitive(
     "reshape", "reshape({0}, {1})", lambda x, shape: x.with_dims(dims_of(shape)),
     lambda x, s: np.reshape(x, s), linear=(0,),
     vjp=lambda y_bar, y, x, s: (reshape(y_bar, x.shape), None), sizes=(1,), cost=0,

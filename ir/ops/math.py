@@ -23,13 +23,13 @@ log1p = unary("log1p", np.log1p, lambda x, y: 1.0 / (x + 1.0), sympy="log(1 + {0
 sqrt = unary("sqrt", np.sqrt, lambda x, y: 0.5 / y, domain=(0.1, 4.0), cost=4)
 cbrt = unary("cbrt", np.cbrt, lambda x, y: y / (3.0 * x), domain=(0.1, 4.0), sympy="{0} ** Rational(1, 3)", source="support.cbrt({0})")
 sin = unary("sin", np.sin, lambda x, y: cos(x))
-cos = unary("cos", np.cos, lambda x, y: -sin(x))
+cos: Primitive = unary("cos", np.cos, lambda x, y: -sin(x))
 tan = unary("tan", np.tan, lambda x, y: 1.0 + y * y, domain=(-1.2, 1.2))
 arcsin = unary("arcsin", np.arcsin, lambda x, y: 1.0 / sqrt(1.0 - x * x), domain=(-0.9, 0.9), sympy="asin({0})")
 arccos = unary("arccos", np.arccos, lambda x, y: -1.0 / sqrt(1.0 - x * x), domain=(-0.9, 0.9), sympy="acos({0})")
 arctan = unary("arctan", np.arctan, lambda x, y: 1.0 / (1.0 + x * x), sympy="atan({0})")
 sinh = unary("sinh", np.sinh, lambda x, y: cosh(x))
-cosh = unary("cosh", np.cosh, lambda x, y: sinh(x))
+cosh: Primitive = unary("cosh", np.cosh, lambda x, y: sinh(x))
 tanh = unary("tanh", np.tanh, lambda x, y: 1.0 - y * y)
 arcsinh = unary("arcsinh", np.arcsinh, lambda x, y: 1.0 / sqrt(x * x + 1.0), sympy="asinh({0})")
 arccosh = unary("arccosh", np.arccosh, lambda x, y: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0)), domain=(1.2, 4.0), sympy="acosh({0})")
@@ -86,7 +86,7 @@ def _polygamma_vjp(y_bar, y, n, x):
     return None, y_bar * polygamma(n + 1, x)
 
 
-polygamma = Primitive(
+polygamma: Primitive = Primitive(
     "polygamma", "polygamma({0}, {1})", lambda n, x: float_dtype(x), "scipy.special.polygamma",
     source="support.polygamma({0}, {1})", vjp=_polygamma_vjp, static=(0,), elementwise=True, cost=50,
     sympy="polygamma({0}, {1})", samples=("0, f64", "1, f64[4]", "2, f64"), domain=(0.3, 4.0),
