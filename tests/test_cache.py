@@ -116,6 +116,54 @@ def test_damaged_files_are_ignored_and_rewritten(filled, tmp_path, damage):
         assert path.read_bytes() == data or (path.suffix == cache.MACHINE and cache.read(path))
 
 
+USER = """
+import json, sys
+import numpy as np
+import pullback as pb
+import pullback.transforms, pullback.call
+from pullback.runtime import cache
+from pullback.runtime.compile import counts
+
+def loss(x, w):
+    s = 0.0
+    for i in range(len(x)):
+        s += np.sin(w * x[i]) ** 2
+    return s
+
+done = []
+cache.fingerprint = lambda: "fixed"
+for name, module in (("adjoint", pb.transforms), ("split_adjoint", pb.transforms), ("generate", pb.call)):
+    def watched(*args, of=getattr(module, name), name=name, **kwargs):
+        done.append(name)
+        return of(*args, **kwargs)
+    setattr(module, name, watched)
+x = np.linspace(0.0, 1.0, 9)
+bars = pb.grad(loss, argnums=(0, 1))(x, 2.0)
+y, pull = pb.vjp(loss, x, 2.0)
+pull(1.0)
+print(json.dumps({"done": done, "w_bar": bars[1], "y": y, **counts}))
+"""
+
+
+def test_with_grad_and_vjp_a_second_process_neither_differentiates_nor_compiles(tmp_path):
+    (tmp_path / "user.py").write_text(USER)
+    environment = {**os.environ, "PULLBACK_CACHE_DIR": str(tmp_path / "cache")}
+    reports = []
+    for _ in range(2):
+        out = subprocess.run(
+            [sys.executable, tmp_path / "user.py"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        reports.append(json.loads(out.stdout))
+    first, second = reports
+    assert first["done"] and first["compiled"] == 3
+    assert second["done"] == [] and "compiled" not in second and second["loaded"] == 3
+    assert first["w_bar"] == second["w_bar"] and first["y"] == second["y"]
+
+
 def test_entries_of_other_keys_and_folders_in_the_way(filled, tmp_path):
     files = copied(filled, tmp_path)
     for path in files:
