@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from .codegen import generate
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
-from .ir.program import Program
+from .ir.program import Program, Span
 from .ir.text import show
 from .runtime import cache, options
 from .runtime.compile import compile_source
@@ -99,8 +100,21 @@ class Traceable:
         except (TypeError, ValueError):
             self.signature = None
 
-    def find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
-        """The form that fits, the parameters of its program, the leaves and their tree."""
+    @property
+    def span(self) -> Span | None:
+        """Where the function is written."""
+        code = getattr(self.function, "__code__", None)
+        if code is None:
+            return None
+        return Span(code.co_filename, code.co_firstlineno, linecache.getline(code.co_filename, code.co_firstlineno).strip())
+
+    def find(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], check: Callable[[list[Any], Tree], None] | None = None
+    ) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
+        """The form that fits, the parameters of its program, the leaves and their tree.
+
+        `check` may refuse the leaves before they are traced.
+        """
         leaves, tree = flatten((args, kwargs))
         for known, forms in self.forms:
             if known == tree:
@@ -108,9 +122,11 @@ class Traceable:
                     params = form.match(leaves)
                     if params is not None:
                         return form, params, leaves, tree
-        return self._find_slowly(leaves, tree)
+        return self._find_slowly(leaves, tree, check)
 
-    def _find_slowly(self, leaves: list[Any], tree: Tree) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
+    def _find_slowly(
+        self, leaves: list[Any], tree: Tree, check: Callable[[list[Any], Tree], None] | None
+    ) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
         leaves = [canonical(leaf) for leaf in leaves]
         with self._lock:
             forms = next((forms for known, forms in self.forms if known == tree), None)
@@ -122,6 +138,8 @@ class Traceable:
                 if params is not None:
                     return form, params, leaves, tree
             self._check_leaves(leaves, tree)
+            if check is not None:
+                check(leaves, tree)
             form = self.trace(leaves, tree, self._pins(forms, leaves))
             params = form.match(leaves)
             if params is None:

@@ -176,11 +176,17 @@ class Gradient(Transform):
                 if param is not None and form.program.params[param].type.is_float:
                     floats.append(param)
             if not floats:
-                raise TypeMismatch(self._not_float(form, tree, position, leaves))
+                raise TypeMismatch(self._not_float(tree, position, leaves))
             wrt += floats
         return tuple(wrt)
 
-    def _not_float(self, form: Specialisation, tree: Tree, position: int, leaves: list[Any]) -> str:
+    def _check_arguments(self, leaves: list[Any], tree: Tree) -> None:
+        """Before tracing: is there a float to differentiate by?"""
+        for position in self._positions(len(tree.children[0].children)):
+            if not any(_is_float(leaves[k]) for k in self._leaf_range(tree, position)):
+                raise TypeMismatch(self._not_float(tree, position, leaves))
+
+    def _not_float(self, tree: Tree, position: int, leaves: list[Any]) -> str:
         found = [leaves[k] for k in self._leaf_range(tree, position)]
         if not found:
             return f"argument {position} is empty: there is nothing to differentiate"
@@ -195,6 +201,12 @@ class Gradient(Transform):
 
     def _check_result(self, form: Specialisation) -> None:
         """The differentiated result must be one float scalar."""
+        try:
+            self._check_scalar(form)
+        except TypeMismatch as error:
+            raise TypeMismatch(error.bare_message, self._traceable.span) from None
+
+    def _check_scalar(self, form: Specialisation) -> None:
         results = form.results
         if self._has_aux:
             tree = form.out
@@ -239,7 +251,7 @@ class Gradient(Transform):
         return Lowered(form.program, form.derived(f"{self._kind} {wrt}", self._make(form, wrt)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        form, params, leaves, tree = self._traceable.find(args, kwargs)
+        form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
         entry = form.entries.get(self._entry_key())
         if entry is None:
             entry = self._prepare(form, tree, leaves)
@@ -368,6 +380,13 @@ class _Entry:
             dtype = self.form.program.results[entry.k].type.dtype
             flat.append(value if isinstance(value, np.ndarray) or entry.weak else SCALARS[dtype](value))
         return self.form.out.children[1].unflatten(flat)
+
+
+def _is_float(leaf: Any) -> bool:
+    """A float, or something whose own error comes from tracing (an array of objects, ...)."""
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf.dtype.kind not in "biu"
+    return isinstance(leaf, (float, complex))
 
 
 def _finisher(form: Specialisation, param: int) -> Any:

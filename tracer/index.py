@@ -98,7 +98,7 @@ def resolve_known(session: Session, place: Affine, size: Affine, axis: int, give
     atom = builder.integer(place, hint="k")
     if not below and builder.holds(size - place - 1) is False or builder.holds(place) is False:
         raise session.error(
-            BoundsError, f"index {given} is out of bounds for axis {axis} with size {session.shown([_dim(builder, size)])}"
+            BoundsError, f"index {given} is out of bounds for axis {axis} with size {session.shown([_dim(builder, size)])[1:-2]}"
         )
     if not (below and above):
         _check_range(session, atom, atom_dim(builder.integer(size)), axis, above)

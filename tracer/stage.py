@@ -413,8 +413,8 @@ class Rewriter(ast.NodeTransformer):
         flag = getattr(node, "flag", None)
         stored = stored_names(node.body) | set(targets)
         call = _call(
-            "for_", iterable, _load(body.name), _load(self.frame), _strings(self.liveness.head[node]),
-            _strings(self.liveness.after[node]), _strings(stored),
+            "for_", iterable, _load(body.name), _load(self.frame), _strings(self.liveness.head[node] | {RESULT}),
+            _strings(self.liveness.after[node] | {RESULT}), _strings(stored),
             ast.Constant(targets[0] if isinstance(node.target, ast.Name) else "i"), ast.Constant(flag),
             ast.Constant(node.lineno),
         )  # fmt: skip
@@ -425,8 +425,8 @@ class Rewriter(ast.NodeTransformer):
         test = ast.Lambda(_arguments([]), self.visit(node.test))
         body = self.thunk("body", self.block(node.body))
         call = _call(
-            "while_", test, _load(body.name), _load(self.frame), _strings(self.liveness.head[node]),
-            _strings(self.liveness.after[node]), _strings(stored_names(node.body)), ast.Constant(node.lineno),
+            "while_", test, _load(body.name), _load(self.frame), _strings(self.liveness.head[node] | {RESULT}),
+            _strings(self.liveness.after[node] | {RESULT}), _strings(stored_names(node.body)), ast.Constant(node.lineno),
         )  # fmt: skip
         return [body, ast.Expr(call)]
 
