@@ -196,7 +196,7 @@ class _Run:
         sizes: list[Dim] = []
         for axis, dim in enumerate(dims):
             slot = (*key, axis)
-            if isinstance(dim, int) and (dim < 2 or slot in self.pins):
+            if isinstance(dim, int) and (dim < 2 or slot in self.pins or isinstance(value, Abstract)):
                 sizes.append(dim)
                 continue
             size_name = dim if isinstance(dim, str) else self._size_name()

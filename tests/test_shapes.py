@@ -1,0 +1,157 @@
+"""One compile serves every shape: sizes are symbols, guarded where the program relies on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback.runtime import compile as compiler
+
+
+@pytest.fixture(autouse=True)
+def uncached():
+    with pb.options(jit=False, cache=False):
+        yield
+
+
+def traces(g):
+    return g._traceable.traces
+
+
+def test_fifty_shapes_cost_three_compiles():
+    def f(x, y):
+        return np.sum(np.exp(x[1:] * 0.1) * y[:-1]) + np.mean(x)
+
+    g = pb.grad(f, (0, 1))
+    sources = compiler.counts["sources"]
+    for n in range(1, 51):
+        x = np.linspace(0, 1, n)
+        bars = g(x, x + 1)
+        np.testing.assert_allclose(bars[0][1:], 0.1 * np.exp(0.1 * x[1:]) * (x[:-1] + 1) + 1 / n)
+    assert traces(g) <= 2  # n = 1 is burned in
+    assert compiler.counts["sources"] - sources <= 2
+
+
+def test_fifty_shapes_compiled():
+    """The same with numba, which counts its compilations itself."""
+
+    def f(x):
+        return np.sum(x * x)
+
+    g = pb.grad(f)
+    with pb.options(jit=True):
+        compiled = compiler.counts["compiled"] + compiler.counts["loaded"]
+        for n in range(2, 52):
+            np.testing.assert_allclose(g(np.ones((n, 2 * n))), 2.0)
+        assert compiler.counts["compiled"] + compiler.counts["loaded"] - compiled == 1
+    assert traces(g) == 1
+
+
+def test_sizes_stay_symbolic_through_reshape():
+    def f(x):
+        n = x.shape[0]
+        return np.sum(x.reshape(n // 2, 2)[:, 0] ** 2) + np.sum(x.reshape(-1) / n)
+
+    g = pb.grad(f)
+    for n in (4, 6, 10):
+        x = np.arange(float(n))
+        np.testing.assert_allclose(g(x), np.where(np.arange(n) % 2 == 0, 2 * x, 0) + 1 / n)
+    assert traces(g) == 1
+    with pytest.raises(ValueError):
+        g(np.ones(5))
+
+
+def test_a_concrete_size_is_static_on_demand():
+    def f(x):
+        n = x.shape[0]
+        weights = [0.5] * n
+        return sum(x[k] * weights[k] for k in range(n))
+
+    g = pb.grad(f)
+    for n in (2, 3, 3, 2):
+        np.testing.assert_allclose(g(np.ones(n)), 0.5)
+    assert traces(g) == 2
+
+
+def test_equal_sizes_are_guarded():
+    def f(x, y):
+        return np.sum(x * y)
+
+    g = pb.grad(f)
+    np.testing.assert_allclose(g(np.ones(3), np.full(3, 2.0)), 2.0)
+    np.testing.assert_allclose(g(np.ones(4), np.full(4, 2.0)), 2.0)
+    assert traces(g) == 1
+    np.testing.assert_allclose(g(np.ones(4), np.full(1, 2.0)), 2.0)  # broadcasts
+    np.testing.assert_allclose(g(np.ones(1), np.full(4, 2.0)), 8.0)
+    with pytest.raises(ValueError, match=r"\(3,\) and \(4,\)"):
+        g(np.ones(3), np.ones(4))
+    np.testing.assert_allclose(g(np.ones(3), np.full(3, 2.0)), 2.0)
+
+
+def test_a_derived_size_of_one_broadcasts():
+    def f(x, y):
+        return np.sum(x[1:] * y)
+
+    g = pb.grad(f)
+    for n, m in ((5, 4), (2, 7), (2, 1), (3, 2), (6, 1)):
+        x, y = np.arange(float(n)), np.arange(1.0, m + 1)
+        expected = np.zeros(n)
+        expected[1:] = y.sum() if n == 2 else y
+        np.testing.assert_allclose(g(x, y), expected)
+
+
+def test_slices_are_clamped():
+    def f(x):
+        return np.sum(x[2:-2] ** 2) + np.sum(x[:100]) + np.sum(x[-3:] * 2.0) + np.sum(x[::-2])
+
+    g = pb.grad(f)
+    for n in (1, 2, 3, 4, 5, 8, 150):
+        x = np.linspace(-1, 2, n)
+        expected = np.zeros(n)
+        expected[2:-2] += 2 * x[2:-2]
+        expected[:100] += 1
+        expected[-3:] += 2
+        expected[::-2] += 1
+        np.testing.assert_allclose(g(x), expected)
+
+
+def test_integers_are_dynamic():
+    def f(x, k, n):
+        return np.sum(x[k:] ** 2) * n + x[-k]
+
+    g = pb.grad(f)
+    x = np.arange(6.0)
+    for k in (1, 2, 3, 5):
+        expected = np.zeros(6)
+        expected[k:] = 2 * x[k:] * (k + 1)
+        expected[-k] += 1
+        np.testing.assert_allclose(g(x, k, k + 1), expected)
+    assert traces(g) == 1
+    with pytest.raises(IndexError):
+        g(x, 7, 1)
+
+
+def test_python_branches_on_sizes():
+    def f(x):
+        if x.shape[0] > 4:
+            return np.sum(x * x)
+        return np.sum(x)
+
+    g = pb.grad(f)
+    for n in (2, 3, 4, 5, 9):
+        np.testing.assert_allclose(g(np.full(n, 3.0)), 6.0 if n > 4 else 1.0)
+
+
+def test_many_failing_guards_end():
+    def f(x, y):
+        return np.sum(x[: y.shape[0]])
+
+    g = pb.grad(f)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        n, m = rng.integers(2, 12, size=2)
+        expected = np.zeros(n)
+        expected[:m] = 1
+        np.testing.assert_allclose(g(np.ones(n), np.ones(m)), expected)
+    assert traces(g) <= 20
