@@ -30,9 +30,10 @@ _TYPE_TEXT = re.compile(r"(f64|f32|i64|bool)(\[.*\])?")
 class Specialisation:
     """One traced form of a function: its programs, and the compiled code once it was called."""
 
-    def __init__(self, traced: Traced, out: Tree):
+    def __init__(self, traced: Traced, out: Tree, tree: Tree):
         self.traced = traced
         self.out = out
+        self.tree = tree
         self.match = matcher(traced)
         self.program = optimise(traced.program)
         self.results = [entry[1] for entry in traced.out_leaves]
@@ -92,6 +93,7 @@ class Traceable:
             raise TypeError(f"expected a function, not {type(function).__name__}")
         self.function = function
         self.forms: list[tuple[Tree, list[Specialisation]]] = []
+        self.plain: dict[int, list[Specialisation]] = {}  # of calls with leaves only: by their number
         self.pins: frozenset[Slot] = frozenset()
         self.traces = 0
         self._lock = threading.RLock()
@@ -110,11 +112,16 @@ class Traceable:
 
     def find(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], check: Callable[[list[Any], Tree], None] | None = None
-    ) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
+    ) -> tuple[Specialisation, tuple[Any, ...], Sequence[Any], Tree]:
         """The form that fits, the parameters of its program, the leaves and their tree.
 
         `check` may refuse the leaves before they are traced.
         """
+        if not kwargs:
+            for form in self.plain.get(len(args), ()):
+                params = form.match(args)
+                if params is not None:
+                    return form, params, args, form.tree
         leaves, tree = flatten((args, kwargs))
         for known, forms in self.forms:
             if known == tree:
@@ -126,13 +133,15 @@ class Traceable:
 
     def _find_slowly(
         self, leaves: list[Any], tree: Tree, check: Callable[[list[Any], Tree], None] | None
-    ) -> tuple[Specialisation, tuple[Any, ...], list[Any], Tree]:
+    ) -> tuple[Specialisation, tuple[Any, ...], Sequence[Any], Tree]:
         leaves = [canonical(leaf) for leaf in leaves]
         with self._lock:
             forms = next((forms for known, forms in self.forms if known == tree), None)
             if forms is None:
                 forms = []
                 self.forms.append((tree, forms))
+                if not tree.children[1].children and all(c.is_leaf for c in tree.children[0].children):
+                    self.plain[tree.count] = forms
             for form in forms:
                 params = form.match(leaves)
                 if params is not None:
@@ -174,7 +183,7 @@ class Traceable:
             traced = trace(self.function, leaves, self.names(tree), rebuild, pins=pins, flatten=flatten_result)
         except PullbackError as error:
             raise error.with_traceback(None) from None
-        return Specialisation(traced, out[-1])
+        return Specialisation(traced, out[-1], tree)
 
     def names(self, tree: Tree) -> list[str]:
         """A name for every leaf: the parameter's, and the path inside of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ WEAK = {"f64": float, "i64": int}
 SCALARS = {"f64": np.float64, "f32": np.float32, "i64": np.int64, "bool": np.bool_}
 
 
-def matcher(traced: Traced) -> Callable[[list[Any]], tuple[Any, ...] | None]:
+def matcher(traced: Traced) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]:
     """A function of the leaves: the parameters of the compiled program, or None if the call does not fit.
 
     Generated, because it stands in the way of every call: it tests types, sizes, guards and what decided

@@ -119,7 +119,7 @@ class Transform:
 
     _last_wrt: tuple[int, ...] = ()
 
-    def _wrt(self, form: Specialisation, tree: Tree, leaves: list[Any]) -> tuple[int, ...]:
+    def _wrt(self, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
         return ()
 
 
@@ -166,7 +166,7 @@ class Gradient(Transform):
         start = sum(counts[:position])
         return range(start, start + counts[position])
 
-    def _wrt(self, form: Specialisation, tree: Tree, leaves: list[Any]) -> tuple[int, ...]:
+    def _wrt(self, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
         """Parameters of the program that are differentiated."""
         wrt: list[int] = []
         for position in self._positions(len(tree.children[0].children)):
@@ -180,13 +180,13 @@ class Gradient(Transform):
             wrt += floats
         return tuple(wrt)
 
-    def _check_arguments(self, leaves: list[Any], tree: Tree) -> None:
+    def _check_arguments(self, leaves: Sequence[Any], tree: Tree) -> None:
         """Before tracing: is there a float to differentiate by?"""
         for position in self._positions(len(tree.children[0].children)):
             if not any(_is_float(leaves[k]) for k in self._leaf_range(tree, position)):
                 raise TypeMismatch(self._not_float(tree, position, leaves))
 
-    def _not_float(self, tree: Tree, position: int, leaves: list[Any]) -> str:
+    def _not_float(self, tree: Tree, position: int, leaves: Sequence[Any]) -> str:
         found = [leaves[k] for k in self._leaf_range(tree, position)]
         if not found:
             return f"argument {position} is empty: there is nothing to differentiate"
@@ -252,21 +252,24 @@ class Gradient(Transform):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
-        entry = form.entries.get(self._entry_key())
-        if entry is None:
-            entry = self._prepare(form, tree, leaves)
-        self._last, self._last_wrt = form, entry.wrt
-        return entry.finish(entry.compiled()(*params), leaves)
+        settings = options.current()
+        entry = self._entry
+        if entry is None or entry.form is not form or entry.settings is not settings:
+            entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
+            self._entry, self._last, self._last_wrt = entry, form, entry.wrt
+        return entry.finish(entry.compiled()(*params))
 
-    def _entry_key(self) -> Any:
+    _entry: _Entry | None = None
+
+    def _entry_key(self, settings: Any) -> Any:
         argnums = self._argnums if isinstance(self._argnums, int) else tuple(self._argnums)
-        return self._kind, argnums, self._has_aux, options.current()
+        return self._kind, argnums, self._has_aux, settings
 
-    def _prepare(self, form: Specialisation, tree: Tree, leaves: list[Any]) -> _Entry:
+    def _prepare(self, form: Specialisation, tree: Tree, leaves: Sequence[Any], settings: Any) -> _Entry:
         wrt = self._wrt(form, tree, leaves)
         self._check_result(form)
-        entry = _Entry(self, form, tree, wrt)
-        form.entries[self._entry_key()] = entry
+        entry = _Entry(self, form, tree, wrt, settings)
+        form.entries[self._entry_key(settings)] = entry
         return entry
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -323,8 +326,9 @@ class ValueAndGradient(Gradient):
 class _Entry:
     """How one gradient of one form is called and how its results are given back."""
 
-    def __init__(self, transform: Gradient, form: Specialisation, tree: Tree, wrt: tuple[int, ...]):
+    def __init__(self, transform: Gradient, form: Specialisation, tree: Tree, wrt: tuple[int, ...], settings: Any):
         self.form = form
+        self.settings = settings
         self.wrt = wrt
         self.kind = f"{transform._kind} {wrt}"
         self.make = transform._make(form, wrt)
@@ -343,6 +347,8 @@ class _Entry:
                 else:
                     bars.append(None)
             self.plan.append((tree.children[0].children[position], bars))
+        plain = len(self.plan) == 1 and self.single and self.plan[0][0].is_leaf and not (self.value or self.has_aux)
+        self.direct = plain and self.plan[0][1][0] is not None and self.plan[0][1][0][1] is None
         self._function: Callable[..., Any] | None = None
         self.value_type = self._value_type()
 
@@ -355,7 +361,10 @@ class _Entry:
             self._function = self.form.compiled(self.kind, self.make)
         return self._function
 
-    def finish(self, values: tuple[Any, ...], leaves: list[Any]) -> Any:
+    def finish(self, values: tuple[Any, ...]) -> Any:
+        """The user's result from the program's."""
+        if self.direct:
+            return values[0]
         grads = []
         for tree, bars in self.plan:
             flat = [None if b is None else values[b[0]] if b[1] is None else b[1](values[b[0]]) for b in bars]
