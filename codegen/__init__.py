@@ -1,0 +1,15 @@
+"""From programs to Python text for numba: loops over scalars, updates in place, no phis."""
+
+from __future__ import annotations
+
+from ..ir.program import Program
+from .emit import emit
+from .scalarise import scalarise
+from .storage import storage
+
+__all__ = ["emit", "generate", "scalarise", "storage"]
+
+
+def generate(program: Program, *, comments: bool = True) -> str:
+    """The source of a standalone Python function that computes the program, fast once numba compiles it."""
+    return emit(storage(scalarise(program)), comments=comments)

@@ -1,0 +1,450 @@
+"""From a program of loops over scalars to Python text: delete phis, inline temporaries, write lines.
+
+Decides nothing about memory: every `at_set` is an assignment to an element. Runs after scalarise and storage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..ir import walk
+from ..ir.errors import IRError
+from ..ir.program import (
+    Atom,
+    Check,
+    For,
+    If,
+    Index,
+    Let,
+    Lit,
+    Node,
+    Phi,
+    Program,
+    Slice,
+    Span,
+    Var,
+    While,
+    atoms,
+)
+from . import spell
+from .names import variables
+from .spell import ATOM, Text
+
+WIDTH = 88
+"""A line that would be longer than this keeps its temporaries."""
+ERRORS = (
+    "ArithmeticError", "AssertionError", "IndexError", "KeyError", "OverflowError", "RuntimeError",
+    "TypeError", "UnboundLocalError", "ValueError", "ZeroDivisionError",
+)  # fmt: skip
+
+
+def emit(program: Program, *, comments: bool = True) -> str:
+    """The source of a function that computes the program.
+
+    >>> from ..ir.text import parse
+    >>> print(emit(parse('''
+    ... def f(x: f64, n: i64) -> f64:
+    ...     for i in range(n):
+    ...         s: f64 = phi(x, s1)
+    ...         t: f64 = sin(s)
+    ...         s1: f64 = s * t
+    ...     s_end: f64 = last(s)
+    ...     return s_end''')))
+    import numpy as np
+    <BLANKLINE>
+    <BLANKLINE>
+    def f(x, n):
+        for i in range(n):
+            x = x * np.sin(x)
+        return (x,)
+    <BLANKLINE>
+    """
+    return _Emitter(program, comments).source()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A temporary that is not written yet: it becomes part of the expression that uses it."""
+
+    text: Text
+    variables: frozenset[str]  # Python variables it reads
+    memory: bool  # does it read elements of arrays?
+    span: Span | None
+
+
+class _Emitter:
+    def __init__(self, program: Program, comments: bool):
+        self.program = program
+        self.comments = comments
+        self.variable = variables(program)
+        self.lines: list[str] = []
+        self.depth = 1
+        self.shown: str | None = None
+        self.waiting: dict[str, _Waiting] = {}
+        self.uses, self.loose = _uses(program), _loose(program)
+        counts: dict[str, int] = {}
+        for spelled in self.variable.values():
+            counts[spelled] = counts.get(spelled, 0) + 1
+        self.constant = {n for n, spelled in self.variable.items() if counts[spelled] == 1}
+
+    def source(self) -> str:
+        program = self.program
+        self.region(program.body)
+        results = [self.text(r).text for r in program.results]
+        self.line(f"return ({', '.join(results)}{',' if len(results) == 1 else ''})")
+        head = f"def {program.name}({', '.join(self.variable[p.name] for p in program.params)}):"
+        body = "\n".join([head, *self.lines])
+        imports = [
+            line
+            for word, line in (
+                (r"\bmath\.", "import math\n"),
+                (r"\bnp\.", "import numpy as np\n"),
+                (r"\bsupport\.", "\nfrom pullback.runtime import support\n"),
+            )
+            if re.search(word, body)
+        ]
+        return "".join(imports) + ("\n\n" if imports else "") + body + "\n"
+
+    # -- lines -----------------------------------------------------------------------------------------
+
+    def line(self, text: str, span: Span | None = None) -> None:
+        if self.comments and span is not None and span.text and span.text != self.shown:
+            self.lines.append("    " * self.depth + "# " + span.text.strip())
+            self.shown = span.text
+        self.lines.append("    " * self.depth + text)
+
+    def write(self, text: str, variable: str, span: Span | None, store: bool = False) -> None:
+        """A line that changes a variable or an array, after the temporaries that still read the old value."""
+        self.settle(lambda w: variable in w.variables or (store and w.memory))
+        self.line(text, span)
+
+    def settle(self, which: object = None) -> None:
+        """Write the temporaries that are waiting, all or those that `which` says."""
+        for name, waiting in list(self.waiting.items()):
+            if which is None or which(waiting):  # type: ignore[operator]
+                del self.waiting[name]
+                self.line(f"{self.variable[name]} = {waiting.text.text}", waiting.span)
+
+    # -- expressions -----------------------------------------------------------------------------------
+
+    def text(self, atom: Atom) -> Text:
+        if isinstance(atom, Lit):
+            return spell.literal(atom)
+        if atom.name in self.waiting:
+            waiting = self.waiting[atom.name]
+            if self.uses[atom.name].count == 1:
+                del self.waiting[atom.name]
+            return waiting.text
+        return Text(self.variable[atom.name])
+
+    def reads(self, operands: Iterable[object]) -> tuple[frozenset[str], bool]:
+        """The variables that the operands read once written out, and whether they read memory."""
+        found: set[str] = set()
+        memory = False
+        for operand in operands:
+            for atom in atoms(operand):
+                if isinstance(atom, Var) and atom.name in self.waiting:
+                    found |= self.waiting[atom.name].variables
+                    memory |= self.waiting[atom.name].memory
+                elif isinstance(atom, Var):
+                    found.add(self.variable[atom.name])
+        return frozenset(found), memory
+
+    def subscript(self, index: Index) -> str:
+        """How a subscript is spelled; positions are never negative."""
+        return ", ".join(self.subscript_item(item) for item in index.items)
+
+    def subscript_item(self, item: Atom | Slice | None) -> str:
+        if item is None:
+            return "None"
+        if not isinstance(item, Slice):
+            return self.text(item).text
+        start = self.text(item.start).text
+        stop = "" if item.stop is None else self.text(item.stop).text
+        start = "" if start == "0" and item.step > 0 else start
+        return f"{start}:{stop}" + (f":{item.step}" if item.step != 1 else "")
+
+    def expression(self, let: Let) -> Text:
+        op, args = let.op, let.args
+        match op.name:
+            case "getitem":
+                base, index = args
+                array = self.text(base).within(ATOM)  # type: ignore[arg-type]
+                return Text(f"{array}[{self.subscript(index)}]")  # type: ignore[arg-type]
+            case "empty" | "zeros":
+                shape, dtype = args
+                sizes = [self.text(s).text for s in shape]  # type: ignore[union-attr, arg-type]
+                size = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
+                return Text(f"np.{op.name}({size}{'' if dtype == 'f64' else ', ' + spell.NUMPY[str(dtype)]})")
+            case "copy":
+                return Text(f"{self.text(args[0]).within(ATOM)}.copy()")  # type: ignore[arg-type]
+            case "transpose" if args[1] == (1, 0):
+                return Text(f"{self.text(args[0]).within(ATOM)}.T")  # type: ignore[arg-type]
+            case "reshape":
+                sizes = [self.text(s).text for s in args[1]]  # type: ignore[union-attr, arg-type]
+                shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+                return Text(f"{self.text(args[0]).within(ATOM)}.reshape({shape})")  # type: ignore[arg-type]
+            case "matmul":
+                return Text(f"np.dot({self.text(args[0]).text}, {self.text(args[1]).text})")  # type: ignore[arg-type]
+            case "nonzero":
+                return Text(f"np.nonzero({self.text(args[0]).text})[0]")  # type: ignore[arg-type]
+        if op.source is None or (let.var.type.rank and op.elementwise):
+            raise IRError(f"{op.name} on arrays cannot be emitted: scalarise has not been run")
+        operands = tuple(
+            Text(repr(a)) if k in op.static else self.text(a)  # type: ignore[arg-type]
+            for k, a in enumerate(args)
+        )
+        if op.name in ("div", "power") and all(isinstance(a, Lit) or a.name in self.loose for a in args):  # type: ignore[union-attr]
+            # Python's own numbers raise where NumPy's give inf or nan.
+            operands = (Text(f"{spell.NUMPY[let.var.type.dtype]}({operands[0].text})"), *operands[1:])
+        return spell.operation(op, operands, let.var.type.dtype)
+
+    # -- nodes -----------------------------------------------------------------------------------------
+
+    def region(self, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            match node:
+                case Let():
+                    self.let(node)
+                case Check(cond, message, span):
+                    text = spell.call("not {0}", self.text(cond))
+                    self.line(f"if {text.text}:", span)
+                    kind, _, rest = message.partition(": ")
+                    error = f"{kind}({rest!r})" if kind in ERRORS else f"ValueError({message!r})"
+                    self.line(f"    raise {error}")
+                case For():
+                    self.loop(node)
+                case While():
+                    self.repeat(node)
+                case If():
+                    self.branch(node)
+        self.settle()
+
+    def let(self, let: Let) -> None:
+        name, op = let.var.name, let.op.name
+        if op in ("at_set", "at_add"):
+            base, index, value = let.args
+            sign = "+=" if op == "at_add" else "="
+            variable = self.variable[name]
+            position = self.subscript(index)  # type: ignore[arg-type]
+            text = f"{variable}[{position}] {sign} {self.text(value).text}"  # type: ignore[arg-type]
+            self.write(text, variable, let.span, store=True)
+            return
+        reads, memory = self.reads(let.args)
+        memory |= op == "getitem"
+        if self.uses[name].count == 0 and not let.var.type.rank:
+            return
+        text = self.expression(let)
+        if self.may_wait(let, text, reads):
+            self.waiting[name] = _Waiting(text, reads, memory, let.span)
+            return
+        variable = self.variable[name]
+        if text.text != variable:
+            self.write(f"{variable} = {text.text}", variable, let.span)
+
+    def may_wait(self, let: Let, text: Text, reads: frozenset[str]) -> bool:
+        name = let.var.name
+        if not re.fullmatch(r"t(_\d+)?", name) or len(text.text) > WIDTH // 2:
+            return False
+        use = self.uses[name]
+        if use.count == 1 and use.region == use.home:
+            return not let.var.type.rank or let.op.name == "transpose"
+        # Index arithmetic on names that never change reads best where it is used.
+        fixed = all(
+            isinstance(a, Lit) or a.name in self.constant for a in let.args if isinstance(a, (Var, Lit))
+        )
+        return (
+            let.var.type.dtype == "i64" and let.op.name in ("add", "sub") and use.subscripts_only
+            and fixed and len(text.text) < 12
+        )  # fmt: skip
+
+    def assign(self, pairs: Sequence[tuple[Var, Atom]], span: Span | None) -> None:
+        """Bind names to values at once."""
+        moves = []
+        for var, atom in pairs:
+            text = self.text(atom).text
+            if text != self.variable[var.name]:
+                moves.append((self.variable[var.name], text))
+        if not moves:
+            return
+        targets = {m[0] for m in moves}
+        self.settle(lambda w: bool(w.variables & targets))
+        entangled = any(a[0] in re.findall(r"\w+", b[1]) for k, a in enumerate(moves) for b in moves[k + 1 :])
+        if entangled:
+            self.line(f"{', '.join(m[0] for m in moves)} = {', '.join(m[1] for m in moves)}", span)
+        else:
+            for variable, text in moves:
+                self.line(f"{variable} = {text}", span)
+
+    def block(self, nodes: Sequence[Node], ends: Sequence[tuple[Var, Atom]], span: Span | None) -> None:
+        self.depth += 1
+        start = len(self.lines)
+        self.region(nodes)
+        self.assign(ends, None)
+        if len(self.lines) == start:
+            self.line("pass")
+        self.depth -= 1
+
+    def loop(self, node: For) -> None:
+        start, stop = self.text(node.start), self.text(node.stop)
+        self.settle()
+        self.assign([(p.var, p.first) for p in node.phis], node.span)
+        zero = start.text == "0"
+        if node.reverse:
+            first = spell.call("{0} - {1}", stop, Text("1")).text
+            last = "-1" if zero else spell.call("{0} - {1}", start, Text("1")).text
+            bounds = f"{first}, {last}, -1"
+        else:
+            bounds = stop.text if zero else f"{start.text}, {stop.text}"
+        self.line(f"for {self.variable[node.index.name]} in range({bounds}):", node.span)
+        self.block(node.body, _seconds(node.phis), node.span)
+        self.assign([(e.var, e.phi) for e in node.exits], None)
+
+    def repeat(self, node: While) -> None:
+        self.settle()
+        self.assign([(p.var, p.first) for p in node.phis], node.span)
+        head = len(self.lines)
+        self.depth += 1
+        for inner in node.test:
+            match inner:
+                case Let():
+                    self.let(inner)
+                case _:
+                    self.region([inner])
+        pending = len(self.waiting) > (isinstance(node.cond, Var) and node.cond.name in self.waiting)
+        if pending or len(self.lines) > head:
+            if isinstance(node.cond, Var) and node.cond.name in self.waiting:
+                cond = self.text(node.cond)
+                self.settle()
+            else:
+                self.settle()
+                cond = self.text(node.cond)
+            self.line(f"if not {cond.within(5)}:")
+            self.line("    break")
+            self.lines.insert(head, "    " * (self.depth - 1) + "while True:")
+            self.depth -= 1
+        else:
+            self.depth -= 1
+            self.line(f"while {self.text(node.cond).text}:", node.span)
+        self.block(node.body, _seconds(node.phis), node.span)
+        self.assign([(e.var, e.phi) for e in node.exits], None)
+
+    def branch(self, node: If) -> None:
+        cond = self.text(node.cond)
+        self.settle()
+        firsts = [(p.var, p.first) for p in node.phis]
+        then_moves = self.moves(node.then, firsts)
+        seconds = _seconds(node.phis)
+        else_moves = self.moves(node.orelse, seconds)
+        if not then_moves and else_moves:
+            self.line(f"if not {cond.within(5)}:", node.span)
+            self.block(node.orelse, seconds, node.span)
+            return
+        self.line(f"if {cond.text}:", node.span)
+        self.block(node.then, firsts, node.span)
+        if else_moves:
+            self.line("else:")
+            self.block(node.orelse, seconds, node.span)
+
+    def moves(self, nodes: Sequence[Node], ends: Sequence[tuple[Var, Atom]]) -> bool:
+        """Does an arm do anything?"""
+        return bool(nodes) or any(
+            isinstance(atom, Lit) or self.variable[atom.name] != self.variable[var.name] for var, atom in ends
+        )
+
+
+def _seconds(phis: Sequence[Phi]) -> list[tuple[Var, Atom]]:
+    return [(p.var, p.second) for p in phis]
+
+
+# -- what is used where --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Use:
+    """How often a name is used, in which region it is bound and (last) used."""
+
+    count: int = 0
+    home: int = -1
+    region: int = -2
+    subscripts_only: bool = True
+
+
+def _uses(program: Program) -> dict[str, _Use]:
+    uses = {p.name: _Use() for p in program.params}
+    uses |= {v.name: _Use() for v in walk.bound(program.body)}
+    regions = 0
+
+    def use(operand: object, region: int, joined: bool = False, subscript: bool = False) -> None:
+        for atom in atoms(operand):
+            if isinstance(atom, Var):
+                entry = uses[atom.name]
+                entry.count += 2 if joined else 1  # a value that is joined is not inlined
+                entry.region = region
+                entry.subscripts_only &= subscript
+
+    def visit(nodes: Iterable[Node], region: int) -> None:
+        nonlocal regions
+        for node in nodes:
+            match node:
+                case Let(var, _, args):
+                    uses[var.name].home = region
+                    for arg in args:
+                        use(arg, region, subscript=isinstance(arg, Index) or var.type.dtype == "i64")
+                case Check(cond):
+                    use(cond, region)
+                case For(start=start, stop=stop):
+                    use((start, stop), region)
+                case If(cond=cond):
+                    use(cond, region)
+            for phi in getattr(node, "phis", ()):
+                use((phi.first, phi.second), region, joined=True)
+            for end in getattr(node, "exits", ()):
+                use(end.phi, region, joined=True)
+            if isinstance(node, While):
+                regions += 1
+                here = regions
+                visit(node.test, here)
+                use(node.cond, here)
+                visit(node.body, here + 10**6)
+                continue
+            for inner in walk.regions(node):
+                regions += 1
+                visit(inner, regions)
+
+    visit(program.body, 0)
+    use(program.results, 0, joined=True)
+    return uses
+
+
+def _loose(program: Program) -> set[str]:
+    """Float names that hold a plain Python number in an uncompiled run."""
+    loose: set[str] = set()
+    before = -1
+    while len(loose) != before:
+        before = len(loose)
+        for node in walk.walk(program.body):
+            for phi in getattr(node, "phis", ()):
+                if _plain(phi.first, loose) or _plain(phi.second, loose):
+                    loose.add(phi.var.name)
+            for end in getattr(node, "exits", ()):
+                if end.phi.name in loose:
+                    loose.add(end.var.name)
+            if isinstance(node, Let) and node.op.elementwise and not node.var.type.rank:
+                values = [a for k, a in enumerate(node.args) if k not in node.op.static]
+                kept = [_plain(v, loose) for v in (values[1:] if node.op.name == "where" else values)]  # type: ignore[arg-type]
+                if (
+                    (node.op.source or "").startswith("math.")
+                    or node.op.name in ("add", "sub", "mul", "neg", "abs")
+                    and all(kept)
+                    or node.op.name == "where"
+                    and any(kept)
+                ):
+                    loose.add(node.var.name)
+    return loose
+
+
+def _plain(atom: Atom, loose: set[str]) -> bool:
+    return isinstance(atom, Lit) or atom.name in loose

@@ -1,0 +1,122 @@
+"""Which loops run together: array operations of one straight line of code, grouped by their outermost loop.
+
+The groups are a schedule: each runs after those before it. Inside a group's loop the operations have one
+loop less, and are grouped again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..ir.program import Check
+from ..ir.types import Dim
+from .access import Along, Read
+from .loops import Item, Op, Plain, distinct
+
+
+@dataclass
+class Group:
+    """Items that share their outermost loop of this size; without a size, straight-line code."""
+
+    size: Dim | None
+    items: list[Item] = field(default_factory=list)
+
+
+def row_axis(op: Op) -> int | None:
+    """The axis of the result along which the outermost loop runs; None if it reduces or stores."""
+    if op.target is not None or not op.space or op.fold == "cumsum":
+        return op.out.index(0) if op.fold == "cumsum" and 0 in op.out else None
+    return op.out.index(0) if 0 in op.out else None
+
+
+def together(producer: Item, read: Read) -> bool:
+    """Is what is read at an iteration of the outermost loop made in that same iteration?"""
+    if not isinstance(producer, Op):
+        return False
+    axis = row_axis(producer)
+    return axis is not None and read.places[axis] == Along(0)
+
+
+class _Schedule:
+    def __init__(self) -> None:
+        self.groups: list[Group] = []
+        self.made: dict[str, tuple[int, Item]] = {}
+        self.readers: dict[str, list[tuple[int, Item]]] = {}
+        self.floor = 0
+
+    def add(self, item: Item) -> None:
+        first = max(self.floor, self.after_operands(item), self.after_readers(item))
+        k = next((k for k in range(first, len(self.groups)) if self.groups[k].size == item.size), None)
+        if k is None:
+            k = len(self.groups)
+            self.groups.append(Group(item.size))
+        self.groups[k].items.append(item)
+        if item.var is not None:
+            self.made[item.var.name] = k, item
+        if isinstance(item, Plain) and isinstance(item.node, Check):
+            self.floor = k  # nothing that comes after a check may run before it
+        for name in arrays_read(item):
+            self.readers.setdefault(name, []).append((k, item))
+
+    def after_operands(self, item: Item) -> int:
+        first = 0
+        for name in item.names():
+            if name in self.made:
+                k, producer = self.made[name]
+                first = max(first, k if self.joins(item, name, producer) else k + 1)
+        return first
+
+    def joins(self, item: Item, name: str, producer: Item) -> bool:
+        """May the item be in the group that makes this operand?"""
+        if item.size is None and producer.size is None:
+            return True
+        if not isinstance(item, Op) or item.size != producer.size:
+            return False
+        if item.target is not None and item.target.name == name:
+            return False
+        found = [r for r in item.reads() if getattr(r.base, "name", None) == name]
+        return bool(found) and all(together(producer, r) for r in found)
+
+    def after_readers(self, item: Item) -> int:
+        """A store waits for those who still read the old elements."""
+        if item.target is None:
+            return 0
+        first = 0
+        for k, reader in self.readers.get(item.target.name, ()):
+            same = isinstance(item, Op) and isinstance(reader, Op) and reads_where_written(reader, item)
+            straight = item.size is None and reader.size is None
+            first = max(first, k if same or straight else k + 1)
+        return first
+
+
+def arrays_read(item: Item) -> set[str]:
+    if isinstance(item, Plain):
+        return set(item.arrays())
+    return {r.base.name for r in item.reads() if r.places}  # type: ignore[union-attr]
+
+
+def reads_where_written(reader: Op, store: Op) -> bool:
+    """Does the reader read, at each point, just the element that the store then writes there?"""
+    assert store.target is not None
+    return (
+        distinct(store.places)
+        and reader.target != store.target
+        and reader.space == store.space
+        and set(_loops(store)) == set(range(len(store.space)))
+        and all(r.places == store.places for r in reader.reads() if r.base == store.target)
+    )
+
+
+def _loops(store: Op) -> Iterable[int]:
+    return (p.loop for p in store.places if isinstance(p, Along))
+
+
+def schedule(items: Sequence[Item]) -> list[Group]:
+    """The items in groups, in an order that respects what each needs."""
+    if all(item.size is None for item in items):
+        return [Group(None, list(items))] if items else []
+    plan = _Schedule()
+    for item in items:
+        plan.add(item)
+    return plan.groups

@@ -1,0 +1,187 @@
+"""Deleting phis: which SSA names become one Python variable.
+
+An updated array keeps its variable. Other names joined by a phi or an exit share one where none of them is
+needed after another has been bound; what is left is a plain assignment, `u, v = v, u`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+
+from ..ir import walk
+from ..ir.errors import IRError
+from ..ir.program import Atom, For, If, Let, Node, Program, Var, While
+from .liveness import Live, live_before, loop_points
+
+RESERVED = {"np", "math", "support", "nan", "inf", *keyword.kwlist, *dir(builtins)}
+
+
+class _Classes:
+    """Sets of names that are one variable, and which names may not be one."""
+
+    def __init__(self) -> None:
+        self.parent: dict[str, str] = {}
+        self.members: dict[str, list[str]] = {}
+        self.apart: dict[str, set[str]] = {}
+
+    def find(self, name: str) -> str:
+        while self.parent.get(name, name) != name:
+            name = self.parent[name]
+        return name
+
+    def clash(self, a: str, b: str) -> None:
+        if a != b:
+            self.apart.setdefault(a, set()).add(b)
+            self.apart.setdefault(b, set()).add(a)
+
+    def join(self, a: str, b: str) -> bool:
+        """Make two names one variable if they may be."""
+        a, b = self.find(a), self.find(b)
+        if a == b:
+            return True
+        mine, theirs = self.members.get(a, [a]), self.members.get(b, [b])
+        if len(mine) < len(theirs):
+            a, b, mine, theirs = b, a, theirs, mine
+        others = set(mine)
+        if any(others & self.apart.get(name, set()) for name in theirs):
+            return False
+        self.parent[b] = a
+        self.members[a] = mine + theirs
+        return True
+
+
+def variables(program: Program) -> dict[str, str]:
+    """The Python variable of every name.
+
+    >>> from ..ir.text import parse
+    >>> p = parse('''
+    ... def f(x: f64, n: i64) -> f64:
+    ...     for i in range(n):
+    ...         s: f64 = phi(x, s1)
+    ...         s1: f64 = s * s
+    ...     s_end: f64 = last(s)
+    ...     return s_end''')
+    >>> variables(p)["s"] == variables(p)["s1"] == variables(p)["s_end"]
+    True
+    """
+    nodes = list(walk.walk(program.body))
+    updates: list[tuple[str, str]] = []
+    rounds: list[tuple[str, str]] = []
+    joins: list[tuple[str, str]] = []
+    for node in nodes:
+        match node:
+            case Let(var, op, args) if op.name in ("at_set", "at_add"):
+                updates.append((args[0].name, var.name))  # type: ignore[union-attr]
+            case For(phis=phis, exits=exits) | While(phis=phis, exits=exits):
+                rounds += [(p.var.name, p.second.name) for p in phis if isinstance(p.second, Var)]
+                joins += [(e.phi.name, e.var.name) for e in exits]
+                joins += [(p.var.name, p.first.name) for p in phis if isinstance(p.first, Var)]
+            case If(phis=phis):
+                for p in phis:
+                    joins += [(p.var.name, v.name) for v in (p.first, p.second) if isinstance(v, Var)]
+    classes = _interference(program, {n for pair in (*updates, *rounds, *joins) for n in pair})
+    for old, new in updates:
+        if not classes.join(old, new):
+            raise IRError(f"{new} cannot overwrite {old}: storage has not been run")
+    for a, b in (*rounds, *joins):
+        classes.join(a, b)
+    return _spelling(program, classes)
+
+
+def _interference(program: Program, interesting: set[str]) -> _Classes:
+    classes = _Classes()
+
+    def bind(names: Iterable[str], live: Iterable[str]) -> None:
+        """These names are bound at once while those are live."""
+        new = [n for n in names if n in interesting]
+        around = [n for n in live if n in interesting]
+        for name in new:
+            for other in (*new, *around):
+                classes.clash(name, other)
+
+    def visit(node: Node, after: Live) -> None:
+        bind((v.name for v in walk.defined(node)), after)
+        if isinstance(node, (For, While)):
+            rest = after - {v.name for v in walk.defined(node)}
+            test, through, _ = loop_points(node, rest)
+            inner = (
+                live_before(node.test, test | live_before(node.body, loop_points(node, rest)[2]))
+                if isinstance(node, While)
+                else live_before(node.body, loop_points(node, rest)[2]) | {e.phi.name for e in node.exits}
+            )
+            heads = [p.var.name for p in node.phis]
+            if isinstance(node, For):
+                heads.append(node.index.name)
+            bind(heads, (inner | through) - set(heads))
+
+    results = frozenset(r.name for r in program.results if isinstance(r, Var))
+    first = live_before(program.body, results, visit)
+    params = [p.name for p in program.params]
+    bind(params, first - set(params))
+    return classes
+
+
+def _spelling(program: Program, classes: _Classes) -> dict[str, str]:
+    """One identifier per class: a parameter's own, else the plainest of its names."""
+    params = {p.name for p in program.params}
+    taken: set[str] = set()
+    chosen: dict[str, str] = {}
+    every = [p.name for p in program.params] + [v.name for v in walk.bound(program.body)]
+    counters = _counters(program)
+    for name in every:
+        root = classes.find(name)
+        if root in chosen:
+            continue
+        members = classes.members.get(root, [name])
+        best = next((m for m in members if m in params), None) or min(members, key=_plainness)
+        spelled = best
+        if spelled in RESERVED:
+            spelled += "_"
+        k = 1
+        while spelled in taken:
+            spelled = f"{best}_{k}"
+            k += 1
+        taken.add(spelled)
+        chosen[root] = spelled
+    result = {name: chosen[classes.find(name)] for name in every}
+    return {name: counters.get(name, spelled) for name, spelled in result.items()}
+
+
+def _plainness(name: str) -> tuple[bool, int, int, str]:
+    return name.startswith("t") and name[1:].strip("_0123456789") == "", name.count("_"), len(name), name
+
+
+def _counters(program: Program) -> dict[str, str]:
+    """Loops beside each other may count with one variable: `i`, not `i_1`, where nothing else has that name."""
+    every = [v.name for v in (*program.params, *walk.bound(program.body))]
+    indices = {n.index.name for n in walk.walk(program.body) if isinstance(n, For)}
+    stems = {_stem(n) for n in every if n not in indices} | {n for n in every if n not in indices}
+    result: dict[str, str] = {}
+
+    def region(nodes: Sequence[Node], outer: frozenset[str]) -> None:
+        for node in nodes:
+            here = outer
+            if isinstance(node, For):
+                stem = spelled = _stem(node.index.name)
+                k = 0
+                while spelled in stems or spelled in outer or spelled in RESERVED:
+                    k += 1
+                    spelled = f"{stem}_{k}"
+                result[node.index.name] = spelled
+                here = outer | {spelled}
+            for inner in walk.regions(node):
+                region(inner, here)
+
+    region(program.body, frozenset())
+    return result
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"_\d+$", "", name)
+
+
+def atom_variable(atom: Atom, table: dict[str, str]) -> str:
+    return table[atom.name] if isinstance(atom, Var) else atom.text

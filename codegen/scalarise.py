@@ -1,0 +1,275 @@
+"""From array operations to loops over scalars, in the same IR.
+
+Each straight line of array operations becomes items (loops.py), those become groups (fuse.py), and each group
+one `For` whose body is again a line of items with one loop less (nest.py); without loops they are scalar
+operations. An array that is only read inside the group that makes it never gets memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..ir import walk
+from ..ir.build import Builder, dim_atom
+from ..ir.primitive import REGISTRY
+from ..ir.program import (
+    Atom,
+    Check,
+    For,
+    If,
+    Index,
+    Let,
+    Lit,
+    Node,
+    Phi,
+    Program,
+    Var,
+    While,
+    dim_names,
+    map_operand,
+)
+from ..ir.types import I64
+from . import access
+from .access import Along, Counted, Fixed, Place, Read, Source, Taken
+from .fuse import schedule
+from .loops import Item, Loops, Op, Plain
+from .nest import Nest
+from .views import pinned_views
+
+
+def scalarise(program: Program) -> Program:
+    """The program with loops over scalars instead of array operations.
+
+    >>> from ..ir.text import parse
+    >>> print(scalarise(parse('''
+    ... def f(x: f64[n]) -> f64:
+    ...     n: i64 = dim(x, 0)
+    ...     y: f64[n] = sin(x)
+    ...     s: f64 = sum(y, axis=(0,))
+    ...     return s''')))
+    def f(x: f64[n]) -> f64:
+        n: i64 = dim(x, 0)
+        for i in range(n):
+            s_2: f64 = phi(0.0, s_1)
+            t: f64 = x[i]
+            y: f64 = sin(t)
+            s_1: f64 = s_2 + y
+        s: f64 = last(s_2)
+        return s
+    """
+    return Scalarise(program).program()
+
+
+class Scalarise:
+    """Writes the new program, region by region."""
+
+    def __init__(self, program: Program):
+        self.source = program
+        self.builder = Builder()
+        self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
+        self.builder.names |= {d for v in program.params for d in dim_names(v)}
+        self.loops = Loops(self.builder, pinned_views(program))
+        self.values: dict[str, Atom] = {}  # names that stand for a scalar
+        self.memo: list[dict[Any, Atom]] = [{}]
+        self.depth = 0
+        self.uses: Counter[str] = Counter(a.name for a in program.results if isinstance(a, Var))
+        self.sizes: set[str] = {d for v in program.params for d in dim_names(v)}
+        for node in walk.walk(program.body):
+            self.uses.update(walk.used_here(node))
+            for var in (*walk.defined(node), *(p.var for p in getattr(node, "phis", ()))):
+                self.sizes.update(dim_names(var))
+
+    def program(self) -> Program:
+        old = self.source
+        body = self.body(lambda: self.region(old.body))
+        results = tuple(self.renamed(r) for r in old.results)
+        return Program(old.name, old.params, body, results, old.origins)
+
+    # -- regions and control flow --------------------------------------------------------------------
+
+    def body(self, write: Callable[[], None]) -> tuple[Node, ...]:
+        """What `write` writes, as a region."""
+        with self.builder.open() as written:
+            self.memo.append({})
+            write()
+            self.memo.pop()
+        return tuple(written)
+
+    def region(self, nodes: Iterable[Node]) -> None:
+        line: list[Let | Check] = []
+        for node in nodes:
+            if isinstance(node, (Let, Check)):
+                line.append(node)
+            else:
+                self.straight_line(line)
+                line = []
+                self.control(node)
+        self.straight_line(line)
+
+    def straight_line(self, nodes: Sequence[Let | Check]) -> None:
+        items: list[Item] = []
+        for node in nodes:
+            items += self.loops.items(node) if isinstance(node, Let) else [Plain(node)]
+        inside = Counter(name for node in nodes for name in walk.used_here(node))
+        needed: set[str] = {d for p in self.source.params for d in dim_names(p)}
+        for node in nodes:
+            if isinstance(node, Let) and self.uses[node.var.name] > inside[node.var.name]:
+                needed.add(node.var.name)
+                if node.var.name in self.loops.views:
+                    needed.update(access.names(self.loops.views[node.var.name]))
+        self.lower(live(items, needed), needed)
+
+    def control(self, node: For | While | If) -> None:
+        match node:
+            case For(index, start, stop, reverse, phis, body, exits, span):
+                bounds = self.renamed(start), self.renamed(stop)
+                inner = self.body(lambda: self.region(body))
+                self.builder.add(For(index, *bounds, reverse, self.phis(phis), inner, exits, span))
+            case While(phis, test, cond, body, exits, span):
+                # The body sees what the test has bound.
+                with self.builder.open() as written:
+                    self.memo.append({})
+                    self.region(test)
+                    split = len(written)
+                    leave = self.renamed(cond)
+                    self.region(body)
+                    self.memo.pop()
+                parts = tuple(written[:split]), leave, tuple(written[split:])
+                self.builder.add(While(self.phis(phis), *parts, exits, span))
+            case If(cond, then, orelse, phis, span):
+                arms = self.body(lambda: self.region(then)), self.body(lambda: self.region(orelse))
+                self.builder.add(If(self.renamed(cond), *arms, self.phis(phis), span))
+
+    def phis(self, phis: Iterable[Phi]) -> tuple[Phi, ...]:
+        return tuple(Phi(p.var, self.renamed(p.first), self.renamed(p.second)) for p in phis)
+
+    def renamed(self, atom: Atom) -> Atom:
+        """A scalar by the name it has now; arrays keep theirs."""
+        return self.values.get(atom.name, atom) if isinstance(atom, Var) and not atom.type.rank else atom
+
+    # -- groups and scalars --------------------------------------------------------------------------
+
+    def lower(self, items: Sequence[Item], needed: set[str]) -> None:
+        """Write the items; arrays that are needed afterwards get memory."""
+        groups = schedule(items)
+        home = {item.var.name: k for k, g in enumerate(groups) for item in g.items if item.var is not None}
+        outside = set(needed)
+        for k, group in enumerate(groups):
+            for item in group.items:
+                outside |= {n for n in item.names() if isinstance(item, Plain) or home.get(n, k) != k}
+        for group in groups:
+            if group.size is not None:
+                Nest(self, group, outside).write()
+                continue
+            for item in group.items:
+                self.straight(item, outside)
+
+    def straight(self, item: Item, needed: set[str]) -> None:
+        self.builder.span = item.span if isinstance(item, Op) else item.node.span
+        if isinstance(item, Plain):
+            self.plain(item.node)
+        elif item.target is not None:
+            self.store(item)
+        else:
+            self.named(item.var, self.computed(item, needed), needed)
+
+    def named(self, var: Var, value: Atom, needed: set[str]) -> None:
+        """From now on `var` stands for this scalar; where an array is needed, it is one of one element."""
+        self.values[var.name] = value
+        if value == var:
+            return
+        if var.type.rank and var.name in needed:
+            memory = self.builder.var(var.name, var.type)
+            self.allocate(memory)
+            first = Index(tuple(Lit("0", I64) for _ in var.type.dims))
+            self.builder.add(Let(var, REGISTRY["at_set"], (memory, first, value), self.builder.span))
+        elif not var.type.rank and var.name in self.sizes:
+            # Types mention a size by its name.
+            self.builder.add(Let(var, REGISTRY["to_i64"], (value,), self.builder.span))
+            self.values[var.name] = var
+
+    def computed(self, op: Op, needed: set[str]) -> Atom:
+        args = tuple(self.value(a) if isinstance(a, (Read, Counted)) else a for a in op.args)
+        if op.prim is None:
+            return args[0]
+        known = self.known((op.prim, args))
+        if known is not None:
+            return known
+        type = op.var.type.with_dims(())
+        taken = op.var.type.rank and op.var.name in needed
+        var = self.builder.var(op.var.name, type) if taken else Var(op.var.name, type)
+        self.builder.add(Let(var, op.prim, args, op.span))
+        self.memo[-1][op.prim, args] = var
+        return var
+
+    def known(self, key: Any) -> Atom | None:
+        return next((m[key] for m in reversed(self.memo) if key in m), None)
+
+    def plain(self, node: Let | Check) -> None:
+        if isinstance(node, Check):
+            self.builder.add(Check(self.renamed(node.cond), node.message, node.span))
+            return
+        args = tuple(
+            a if k in node.op.static else map_operand(a, self.renamed) for k, a in enumerate(node.args)
+        )
+        let = Let(node.var, node.op, args, node.span)
+        self.builder.add(let)
+        self.builder.know(let)
+
+    def store(self, op: Op) -> None:
+        value = self.value(op.args[0])
+        index = Index(tuple(self.position(p) for p in op.places))
+        name = "at_add" if op.add else "at_set"
+        assert op.target is not None
+        self.builder.add(Let(op.var, REGISTRY[name], (op.target, index, value), op.span))
+
+    def allocate(self, var: Var, op: str = "empty") -> None:
+        shape = tuple(self.renamed(dim_atom(d)) for d in var.type.dims)
+        self.builder.add(Let(var, REGISTRY[op], (shape, var.type.dtype), self.builder.span))
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def value(self, source: Source) -> Atom:
+        """The scalar that is read, written where it is needed first."""
+        if isinstance(source, Counted):
+            return self.position(source.place)
+        base = source.base
+        if isinstance(base, Lit):
+            return base
+        if base.name in self.values:
+            return self.values[base.name]
+        if not base.type.rank:
+            return base
+        index = Index(tuple(self.position(p) for p in source.places))
+        key = "getitem", base, index
+        known = self.known(key)
+        if known is None:
+            known = self.builder.var("t", base.type.with_dims(()))
+            self.builder.add(Let(known, REGISTRY["getitem"], (base, index), self.builder.span))
+            self.memo[-1][key] = known
+        return known
+
+    def position(self, place: Place) -> Atom:
+        match place:
+            case Fixed(at):
+                form = at
+            case Taken(source, start, step):
+                form = start + access.form_of(self.value(source)).scaled(step)
+            case Along():
+                raise AssertionError("a loop without its index")
+        for name in form.names:
+            form = form.substitute(name, access.form_of(self.renamed(Var(name, I64))))
+        return self.builder.integer(form)
+
+
+def live(items: Sequence[Item], needed: set[str]) -> list[Item]:
+    """The items that somebody needs."""
+    wanted = set(needed)
+    kept = []
+    for item in reversed(items):
+        if item.var is None or item.var.name in wanted:
+            kept.append(item)
+            wanted.update(item.names())
+    return kept[::-1]

@@ -1,0 +1,111 @@
+"""How operations and literals are spelled in generated Python: the one place that knows.
+
+Texts carry the precedence of their outermost operator, so that they can be put into one another.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from ..ir.primitive import Primitive
+from ..ir.program import Lit
+
+ATOM, POWER, UNARY, PRODUCT, SUM, COMPARISON, TERNARY = 14, 13, 12, 11, 10, 5, 1
+PRECEDENCE = {
+    "+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "//": PRODUCT, "%": PRODUCT, "**": POWER,
+    "<<": 9, ">>": 9, "&": 8, "^": 7, "|": 6,
+    "<": COMPARISON, "<=": COMPARISON, ">": COMPARISON, ">=": COMPARISON, "==": COMPARISON, "!=": COMPARISON,
+}  # fmt: skip
+NUMPY = {"f64": "np.float64", "f32": "np.float32", "i64": "np.int64", "bool": "np.bool_"}
+MOST_NEGATIVE = str(-(2**63))
+
+SPELLING: dict[str, str] = {}
+"""Other spellings than the operation's own `source`: where vector math goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An expression and how tightly it binds."""
+
+    text: str
+    precedence: int = ATOM
+
+    def within(self, precedence: int) -> str:
+        """The text as an operand of something that binds like this."""
+        return self.text if self.precedence >= precedence else f"({self.text})"
+
+
+def literal(lit: Lit) -> Text:
+    """A number, of exactly its dtype: in compiled code a plain 2.0 would make a float32 a float64."""
+    text, dtype = lit.text, lit.type.dtype
+    if dtype in ("f64", "f32"):
+        value = float(text)
+        plain = (
+            "np.nan" if value != value else text.replace("inf", "np.inf") if "inf" in text else repr(value)
+        )
+        if dtype == "f32":
+            return Text(f"np.float32({plain})")
+        return Text(plain, UNARY if plain.startswith("-") else ATOM)
+    if text == MOST_NEGATIVE:
+        return Text("(-9223372036854775807 - 1)")
+    return Text(text, UNARY if text.startswith("-") else ATOM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A template: what precedence each operand needs, and the result's own."""
+
+    template: str
+    operands: tuple[int, ...]
+    precedence: int
+
+
+@cache
+def _form(template: str) -> _Form:
+    binary = re.fullmatch(r"\{0\} (\S+) \{1\}", template)
+    if binary:
+        level = PRECEDENCE[binary[1]]
+        if level == POWER:
+            return _Form(template, (ATOM, UNARY), POWER)
+        # Comparisons do not chain; the others associate to the left.
+        return _Form(template, (level + (level == COMPARISON), level + 1), level)
+    if re.fullmatch(r"[-~]\{0\}", template):
+        return _Form(template, (UNARY,), UNARY)
+    count = len(set(re.findall(r"\{(\d)\}", template)))
+    tight = re.findall(r"\{(\d)\}[.\[]", template)
+    inner = [
+        ATOM if str(k) in tight else TERNARY + 1 if template.startswith("(") else 0 for k in range(count)
+    ]
+    if template == "({0} != 0)":
+        inner = [COMPARISON + 1]
+    return _Form(template, tuple(inner), ATOM)
+
+
+def call(template: str, *operands: Text) -> Text:
+    """A template filled in.
+
+    >>> call("{0} * {1}", Text("a + b", SUM), Text("c")).text
+    '(a + b) * c'
+    >>> call("{0} - {1}", Text("a"), Text("b - c", SUM)).text
+    'a - (b - c)'
+    """
+    form = _form(template)
+    texts = [o.within(p) for o, p in zip(operands, form.operands)]
+    return Text(form.template.format(*texts), form.precedence)
+
+
+def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
+    """A scalar operation."""
+    if op.name == "power" and operands[1].text == "2.0" and operands[0].text.isidentifier():
+        return call("{0} * {1}", operands[0], operands[0])
+    if op.name == "power":
+        exponent = re.fullmatch(r"(?:np\.float32\()?(-?[1-8])\.0\)?", operands[1].text)
+        if exponent:  # numba multiplies for an integer exponent
+            return call("{0} ** {1}", operands[0], Text(exponent[1], UNARY))
+    if op.name == "invert":
+        return call("np.invert({0})", *operands)
+    template = SPELLING.get(op.name) or op.source
+    assert template is not None, op.name
+    return call(template, *operands)

@@ -1,0 +1,145 @@
+"""Functions that generated code calls besides NumPy's: each runs compiled by numba and as plain Python.
+
+One call is one scalar. Integers wrap and floats give inf or nan, as NumPy has it; nothing raises.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba.extending import register_jitable
+
+jitable = register_jitable(error_model="numpy")
+
+
+@jitable
+def int_power(base, exponent):
+    """base ** exponent of integers, by squaring; wraps as int64 does."""
+    result = np.int64(1)
+    square = np.int64(base)
+    while exponent > 0:
+        if exponent & 1:
+            result = result * square
+        square = square * square
+        exponent = exponent >> 1
+    return result
+
+
+@jitable
+def cbrt(x):
+    return np.cbrt(x)
+
+
+@jitable
+def expit(x):
+    """1 / (1 + exp(-x)), without overflow."""
+    if x >= 0.0:
+        return 1.0 / (1.0 + np.exp(-x))
+    e = np.exp(x)
+    return e / (1.0 + e)
+
+
+@jitable
+def logaddexp(a, b):
+    """log(exp(a) + exp(b)), without overflow; right for infinities too."""
+    if a == b:
+        return a + math.log(2.0)
+    d = a - b
+    if d > 0.0:
+        return a + np.log1p(np.exp(-d))
+    if d <= 0.0:
+        return b + np.log1p(np.exp(d))
+    return d  # a nan
+
+
+@jitable
+def gammaln(x):
+    """The logarithm of |gamma(x)|."""
+    if x <= 0.0 and x == np.floor(x):
+        return np.inf
+    if x > 2.5e305:
+        return np.inf
+    return math.lgamma(x)
+
+
+# Bernoulli numbers: (2k)! / B(2k), for the sum of Euler and Maclaurin in `zeta`.
+_ZETA = (
+    12.0, -720.0, 30240.0, -1209600.0, 47900160.0, -1.8924375803183791606e9, 7.47242496e10,
+    -2.950130727918164224e12, 1.1646782814350067249e14, -4.5979787224074726105e15,
+    1.8152105401943546773e17, -7.1661652561756670113e18,
+)  # fmt: skip
+# Coefficients of the asymptotic series of digamma, in 1/x**2, highest power first.
+_DIGAMMA = (
+    8.33333333333333333333e-2, -2.10927960927960927961e-2, 7.57575757575757575758e-3,
+    -4.16666666666666666667e-3, 3.96825396825396825397e-3, -8.33333333333333333333e-3,
+    8.33333333333333333333e-2,
+)  # fmt: skip
+
+
+@jitable
+def zeta(s, x):
+    """Hurwitz's zeta function: the sum of 1 / (x + k)**s over k >= 0, for an integer s > 1."""
+    if x <= 0.0 and x == np.floor(x):
+        return np.inf
+    total = x ** (-s)
+    k = 0
+    while k < 9 or x <= 9.0:
+        k += 1
+        x = x + 1.0
+        term = x ** (-s)
+        total += term
+        if abs(term) < 1e-17 * abs(total):
+            return total
+    total += term * x / (s - 1.0) - 0.5 * term
+    factor = 1.0
+    j = 0.0
+    for coefficient in _ZETA:
+        factor *= s + j
+        term /= x
+        more = factor * term / coefficient
+        total += more
+        if abs(more) < 1e-17 * abs(total):
+            break
+        j += 1.0
+        factor *= s + j
+        term /= x
+        j += 1.0
+    return total
+
+
+@jitable
+def digamma(x):
+    """The logarithmic derivative of gamma."""
+    reflected = 0.0
+    if x <= 0.0:
+        if x == np.floor(x):
+            return np.nan if x < 0.0 else -np.copysign(np.inf, x)
+        # psi(1 - x) - pi / tan(pi * x), the angle reduced first.
+        rest = x - np.floor(x)
+        if rest != 0.5:
+            reflected = math.pi / np.tan(math.pi * rest)
+        x = 1.0 - x
+    shift = 0.0
+    while x < 10.0:
+        shift += 1.0 / x
+        x = x + 1.0
+    series = 0.0
+    if x < 1e17:
+        z = 1.0 / (x * x)
+        for coefficient in _DIGAMMA:
+            series = series * z + coefficient
+        series *= z
+    return np.log(x) - 0.5 / x - series - shift - reflected
+
+
+@jitable
+def polygamma(order, x):
+    """The derivative of digamma, `order` times."""
+    if order == 0:
+        return digamma(x)
+    factorial = 1.0
+    for k in range(2, order + 1):
+        factorial *= k
+    sign = 1.0 if order % 2 else -1.0
+    return sign * factorial * zeta(order + 1.0, x)
