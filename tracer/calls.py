@@ -102,6 +102,10 @@ def _shown_module(function: Any) -> str:
 
 
 def refuse_impure(function: Any) -> None:
+    if function in (open, input):
+        raise require_session().error(
+            UnsupportedFunction, f"{function.__name__}() in a traced function: {IMPURE['io']}"
+        )
     module = module_of(function)
     for name, advice in IMPURE.items():
         if module == name or module.startswith((name + ".", "_" + name)) or (
@@ -112,10 +116,6 @@ def refuse_impure(function: Any) -> None:
                 f"{module}.{getattr(function, '__name__', function)} gives another result at each call, and a traced "
                 f"function must depend on its arguments alone: {advice}",
             )
-    if function in (open, input):
-        raise require_session().error(
-            UnsupportedFunction, f"{function.__name__}() in a traced function: {IMPURE['io']}"
-        )
 
 
 def _is_user_code(function: types.FunctionType) -> bool:

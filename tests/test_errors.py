@@ -1,0 +1,300 @@
+"""Errors are part of the product: their class, their text, and the user's line in it."""
+
+from __future__ import annotations
+
+import re
+import traceback
+
+import numpy as np
+import pytest
+
+import pullback as pb
+
+X = np.array([0.5, -1.0, 2.0])
+COUNTER = 0
+
+
+@pytest.fixture(autouse=True)
+def uncompiled():
+    with pb.options(jit=False, cache=False):
+        yield
+
+
+def refused(kind, pattern, call, *args, line=None):
+    """The call raises this kind of PullbackError with this text, and shows the line (part of it) of this file."""
+    with pytest.raises(kind, match=pattern) as caught:
+        call(*args)
+    error = caught.value
+    assert isinstance(error, pb.PullbackError), type(error)
+    if line is not None:
+        assert re.search(rf'File "{re.escape(__file__)}", line \d+\n.*{re.escape(line)}', str(error)), str(error)
+    shown = "".join(traceback.format_exception(error))
+    assert shown.count("\n  File ") < 8, "internal frames in the traceback:\n" + shown
+    return error
+
+
+# -- arguments and results of the transforms --------------------------------------------------------
+
+
+def test_integers_are_not_differentiated():
+    refused(TypeError, r"argument 0 is of type int: pass float\(x\)", pb.grad(lambda x: x * 2.0), 3)
+    g = pb.grad(lambda x: np.sum(x * 2.0))
+    refused(TypeError, r"argument 0 is of type array of int64: pass x.astype\(float\)", g, np.arange(3))
+    refused(TypeError, "argument 0 is of type str", pb.grad(lambda x, y: y), "a", 2.0)
+
+
+def test_a_result_that_is_no_scalar():
+    def f(x):
+        return x * 2.0
+
+    refused(TypeError, r"f returns an array of type f64\[n\]; grad needs a scalar.*pb.vjp", pb.grad(f), X, line="def f(x):")
+
+
+def test_a_function_without_a_result():
+    def f(x):
+        x * 2.0
+
+    refused(TypeError, "f returns None: grad needs a float. Is a return missing", pb.grad(f), 2.0, line="def f(x):")
+
+
+def test_several_results():
+    refused(TypeError, "needs one float.*has_aux=True", pb.grad(lambda x: (x, x)), 2.0)
+    refused(TypeError, "must return .value, aux.", pb.grad(lambda x: x, has_aux=True), 2.0)
+
+
+def test_an_integer_result():
+    refused(TypeError, "returns i64; grad needs a float", pb.grad(lambda x: int(x)), 2.0)
+
+
+def test_argnums():
+    f = lambda x: x * 2.0
+    with pytest.raises(ValueError, match="argnums=2 is out of range: the call has 1 positional"):
+        pb.grad(f, argnums=2)(1.0)
+    with pytest.raises(ValueError, match="argnums=-2 is out of range"):
+        pb.grad(f, argnums=-2)(1.0)
+    with pytest.raises(TypeError, match="argnums must be an integer"):
+        pb.grad(f, argnums="x")(1.0)
+    with pytest.raises(ValueError, match="twice"):
+        pb.grad(f, argnums=(0, -1))(1.0)
+
+
+def test_seeds():
+    _, pull = pb.vjp(lambda x: (x * 2.0, {"a": x[0]}), X)
+    refused(ValueError, r"the seed\[0\] has shape \(4,\), but the value has shape \(3,\)", pull, (np.ones(4), {"a": 1.0}))
+    refused(TypeError, r"the seed\[0\] has dtype float32, but the value has dtype float64", pull,
+            (np.ones(3, np.float32), {"a": 1.0}))  # fmt: skip
+    refused(TypeError, r"the seed should be a tuple|the seed", pull, np.ones(3))
+    refused(TypeError, "the seed", pull, (np.ones(3), {"b": 1.0}))
+    refused(TypeError, "there is no float", pb.vjp, lambda n: n, 3)
+
+
+def test_something_that_is_no_function():
+    with pytest.raises(TypeError, match="expected a function, not int"):
+        pb.grad(3)
+
+
+# -- values --------------------------------------------------------------------------------------------
+
+
+def test_dtypes():
+    f = lambda x: x[0]
+    for array, text in (
+        (np.array([1.0, None], object), "dtype object.*np.asarray"),
+        (np.array(["a"]), "strings"),
+        (np.array(["2020-01-01"], "M8[D]"), "dates"),
+        (np.array([1], "m8[s]"), "time differences"),
+        (np.array([1j]), "complex"),
+        (np.ones(2, np.float16), "float64 or float32"),
+        (np.ones(2, np.longdouble), "float64 or float32"),
+    ):
+        refused(TypeError, f"argument x has dtype.*{text}|argument x .*{text}", pb.grad(f), array)
+    refused(TypeError, "complex", pb.grad(lambda x: x), 1j)
+
+
+def test_shapes():
+    def f(x, y):
+        return np.sum(x + y)
+
+    refused(ValueError, r"shapes \(3,\) and \(4,\) do not go together", pb.grad(f), X, np.ones(4), line="np.sum(x + y)")
+
+    def g(x):
+        return np.sum(x @ np.ones((4, 2)))
+
+    refused(ValueError, r"\(3,\).*\(4, 2\)", pb.grad(g), X, line="x @ np.ones")
+
+    def h(x):
+        x[1:] = np.ones(5)
+        return x[0]
+
+    refused(ValueError, r"\(5,\) and \(2,\)", pb.grad(h), X, line="x[1:] = np.ones(5)")
+
+
+def test_functions_without_a_rule():
+    def f(x):
+        y = np.sort(x)
+        return y[0]
+
+    refused(TypeError, "np.sort", pb.grad(f), X, line="y = np.sort(x)")
+
+    def g(x):
+        return np.linalg.svd(x)[1][0]
+
+    refused(TypeError, "np.linalg.svd", pb.grad(g), np.eye(3), line="np.linalg.svd(x)")
+
+
+def test_questions_without_an_answer():
+    def f(x):
+        return sorted(x, key=lambda v: v)[0]
+
+    refused(TypeError, "sorted|bool", pb.grad(f), X)
+    no_source = eval("lambda x: 1.0 * x if x > 0 else x")
+    refused(TypeError, r"bool\(\) of a traced value", pb.grad(no_source), 2.0)
+    refused(TypeError, r"float\(\)|complex", pb.grad(lambda x: complex(x)), 2.0)
+    refused(TypeError, "ambiguous", pb.grad(lambda x: 1.0 if x > 0 else 2.0), X)
+
+
+def test_indices():
+    def f(x):
+        return x[5]
+
+    refused(IndexError, "index 5 is out of bounds for axis 0 with size 3", pb.grad(f), X, line="return x[5]")
+    refused(IndexError, "too many indices", pb.grad(lambda x: x[0, 0]), X)
+    refused(IndexError, "only integers, slices", pb.grad(lambda x: x["a"]), X)
+
+    def g(x, i):
+        return np.sum(x[i])
+
+    with pytest.raises(IndexError, match=r"out of bounds for axis 0 \(line \d+: return np.sum\(x\[i\]\)\)"):
+        pb.grad(g)(X, np.array([0, 3]))
+
+
+# -- syntax --------------------------------------------------------------------------------------------
+
+
+def test_syntax():
+    def with_try(x):
+        try:
+            return x * 2.0
+        except ValueError:
+            return x
+
+    def with_global(x):
+        global COUNTER
+        COUNTER += 1
+        return x
+
+    def with_with(x):
+        with np.errstate(all="ignore"):
+            return x
+
+    def with_yield(x):
+        yield x
+
+    def with_match(x):
+        match x:
+            case 1.0:
+                return x
+        return x
+
+    for function, text, line in (
+        (with_try, "try/except.*an `if`", "try:"),
+        (with_global, "may not change globals", "global COUNTER"),
+        (with_with, "a with statement", "with np.errstate"),
+        (with_yield, "yield", "yield x"),
+        (with_match, "match.*if/elif", "match x:"),
+    ):
+        refused(SyntaxError, text, pb.grad(function), 2.0, line=line)
+    assert COUNTER == 0
+
+    async def coroutine(x):
+        return x
+
+    refused(SyntaxError, "async", pb.grad(coroutine), 2.0)
+
+
+def test_types_that_change():
+    def f(x):
+        if x > 0.0:
+            y = x
+        else:
+            y = np.zeros(3)
+        return np.sum(y)
+
+    refused(TypeError, r"'y' is f64 on one path and f64\[3\] on the other", pb.grad(f), 2.0, line="if x > 0.0")
+
+    def g(x):
+        if x > 0.0:
+            return x
+
+    refused(TypeError, "the function returns f64 on one path and None on the other", pb.grad(g), 2.0)
+
+
+def test_containers_that_change_in_a_loop():
+    def f(x):
+        values = []
+        for i in range(len(x)):
+            values.append(x[i])
+        return values[0]
+
+    refused(SyntaxError, "a list changes its length.*Use an array", pb.grad(f), X)
+
+
+def test_aliases_that_a_loop_makes():
+    def f(x):
+        u = x * 1.0
+        v = x * 2.0
+        for i in range(len(x)):
+            v = u
+            v[0] = v[0] + x[i]
+        return np.sum(u) + np.sum(v)
+
+    refused(SyntaxError, "'[uv]' and '[uv]'.*copy", pb.grad(f), X)
+
+
+def test_impure_functions():
+    refused(TypeError, "another result at each call.*pass the random numbers", pb.grad(lambda x: x * np.random.rand()), 2.0)
+
+    def f(x):
+        return x * float(open("numbers.txt").read())
+
+    refused(TypeError, r"open\(\) in a traced function", pb.grad(f), 2.0)
+
+
+def test_a_name_without_a_value():
+    def f(x, n):
+        for i in range(n):
+            y = x * i
+        return y
+
+    assert pb.grad(f)(2.0, 3) == 2.0
+    with pytest.raises(UnboundLocalError, match="'y' has no value yet"):
+        pb.grad(f)(2.0, 0)
+
+
+def test_errors_of_the_user_come_through():
+    def f(x, n):
+        if n < 1:
+            raise ValueError("n must be positive")
+        assert x > 0.0, "x must be positive"
+        return x / n
+
+    g = pb.grad(f)
+    assert g(4.0, 2) == 0.5
+    with pytest.raises(ValueError, match="n must be positive"):
+        g(4.0, 0)
+    with pytest.raises(AssertionError, match="x must be positive"):
+        g(-4.0, 2)
+    with pytest.raises(ZeroDivisionError):
+        pb.grad(lambda x, n: x * (7 // n))(1.0, 0)
+
+
+def test_symbols_do_not_leak():
+    kept = []
+
+    def f(x):
+        kept.append(x)
+        return x * 2.0
+
+    pb.grad(f)(2.0)
+    with pytest.raises(pb.PullbackError, match="outside of the call that traced it"):
+        kept[0] + 1.0
