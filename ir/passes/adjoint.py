@@ -1,27 +1,31 @@
 """Reverse mode: from a program to the program of its gradient, or of its vector-Jacobian product.
 
 The steps, one file each: what is active (activity.py), the reverse sweep (reverse.py), what it needs from
-the forward sweep (save.py, cut.py), the forward sweep with the saving (forward.py). This file joins them.
+the forward sweep (save.py, cut.py), the forward sweep with the saving (forward.py), and how the reverse
+sweep gets the values (restore.py). This file joins them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..build import Builder, literal
+from ..affine import Affine
+from ..build import Builder
 from ..errors import TypeMismatch
-from ..ops.array import dim, zeros
+from ..ops.arith import eq
+from ..ops.array import dim
 from ..primitive import Ref
-from ..program import Atom, Check, For, If, Let, Node, Program, Var
+from ..program import Atom, Check, Let, Node, Program, Var
 from ..types import I64
-from ..walk import bound, free, map_type, rename, substitute, substitution, used_here, walk
+from ..walk import bound, free, map_type, rename, substitution, walk
 from .activity import activity
 from .forward import Forward
+from .restore import restored
 from .reverse import Bars, Reverse, pruned
-from .save import Plan, Planner, load
-from .scopes import Region, Scopes, scopes_of
+from .save import Plan, Planner
+from .scopes import Scopes, scopes_of
 
 
 def adjoint(p: Program, wrt: Sequence[int], *, seeds: bool = True, value: bool = False) -> Program:
@@ -42,6 +46,35 @@ def adjoint(p: Program, wrt: Sequence[int], *, seeds: bool = True, value: bool =
     ...         s1: f64 = c + a
     ...     s_end: f64 = last(s)
     ...     return s_end'''), [0, 1]))
+    def f_pullback(x: f64[n], w: f64, s_end_bar: f64) -> (f64[n], f64):
+        n: i64 = dim(x, 0)
+        s_saved: f64[n] = empty((n,), f64)
+        for i in range(n):
+            s: f64 = phi(1.0, s1)
+            s_saved_2: f64[n] = phi(s_saved, s_saved_3)
+            s_saved_3: f64[n] = s_saved_2.at[i].set(s)
+            a: f64 = x[i]
+            b: f64 = s * w
+            c: f64 = sin(b)
+            s1: f64 = c + a
+        s_end: f64 = last(s)
+        s_saved_1: f64[n] = last(s_saved_2)
+        x_bar: f64[n] = zeros((n,), f64)
+        for i_1 in reversed(range(n)):
+            x_bar_2: f64[n] = phi(x_bar, x_bar_3)
+            w_bar_1: f64 = phi(0.0, w_bar_3)
+            s_bar: f64 = phi(s_end_bar, s_bar_1)
+            s_1: f64 = s_saved_1[i_1]
+            b_1: f64 = s_1 * w
+            t: f64 = cos(b_1)
+            b_bar: f64 = s_bar * t
+            s_bar_1: f64 = b_bar * w
+            w_bar_2: f64 = b_bar * s_1
+            w_bar_3: f64 = w_bar_1 + w_bar_2
+            x_bar_3: f64[n] = x_bar_2.at[i_1].add(s_bar)
+        x_bar_1: f64[n] = last(x_bar_2)
+        w_bar: f64 = last(w_bar_1)
+        return x_bar_1, w_bar
     """
     sweeps = differentiate(p, wrt, seeds=seeds)
     results = (*(p.results if value else ()), *sweeps.cotangents)
@@ -57,25 +90,45 @@ def split_adjoint(p: Program, wrt: Sequence[int]) -> tuple[Program, Program]:
     backward program; the seeds follow.
     """
     sweeps = differentiate(p, wrt)
-    seeds = {s.name for s in sweeps.seeds}
-    made = {v.name: v for v in (*p.params, *bound(sweeps.forward))}
-    used = free(sweeps.reverse) | {a.name for a in sweeps.cotangents if isinstance(a, Var)}
-    used -= {v.name for v in bound(sweeps.reverse)}
-    residuals = [v for name, v in made.items() if name in used and name not in seeds]
+    own = {v.name for v in bound(sweeps.reverse)}
+    used = (free(sweeps.reverse) | {a.name for a in sweeps.cotangents if isinstance(a, Var)}) - own
+    made = [v for v in (*p.params, *bound(sweeps.forward)) if v.name in used]
     # Sizes come with the arrays that have them; other integers are residuals of their own.
-    arrays = [v for v in (*residuals, *sweeps.seeds) if v.type.dims]
-    sizes = {d: (v, axis) for v in reversed(arrays) for axis, d in reversed([*enumerate(v.type.dims)])}
-    known = {v.name for v in bound(sweeps.reverse)}
-    heads = tuple(
-        Let(Var(d, I64), dim, (v, axis))
-        for d, (v, axis) in reversed(sizes.items())
-        if isinstance(d, str) and d not in known
-    )
-    residuals = [v for v in residuals if v.name not in sizes]
-    forward = Program(f"{p.name}_forward", p.params, sweeps.forward, (*p.results, *residuals), p.origins)
-    params = (*residuals, *sweeps.seeds)
-    backward = Program(f"{p.name}_backward", params, (*heads, *sweeps.reverse), sweeps.cotangents)
+    arrays = (*(v for v in made if v.type.dims), *sweeps.seeds)
+    sizes: dict[str, tuple[Var, int]] = {}
+    for array in arrays:
+        for axis, d in enumerate(array.type.dims):
+            if isinstance(d, str) and d not in own:
+                sizes.setdefault(d, (array, axis))
+    residuals = tuple(v for v in made if v.name not in sizes)
+    results = (*p.results, *residuals)
+    forward = Program(f"{p.name}_forward", p.params, sweeps.forward, results, p.origins)
+    heads = _heads(sizes, {v.name for v in residuals if v.type == I64}, sweeps)
+    body = (*heads, *sweeps.reverse)
+    backward = Program(f"{p.name}_backward", (*residuals, *sweeps.seeds), body, sweeps.cotangents)
     return forward, backward
+
+
+def _heads(sizes: dict[str, tuple[Var, int]], integers: set[str], sweeps: Sweeps) -> tuple[Node, ...]:
+    """The lines that bind the sizes of the backward program, and what is known of them."""
+    builder = Builder()
+    builder.names = {v.name for v in bound((*sweeps.forward, *sweeps.reverse))} | set(sizes) | integers
+    for d, (array, axis) in sizes.items():
+        builder.add(Let(Var(d, I64), dim, (array, axis)))
+    known = integers | set(sizes)
+    first: dict[Affine, str] = {}
+    for d in sizes:
+        form = sweeps.sizes.get(d, Affine.name(d))
+        other = first.setdefault(form, d)
+        if other != d:
+            same: Atom = Var(other, I64)
+        elif form != Affine.name(d) and known.issuperset(form.names):
+            same = builder.integer(form)
+        else:
+            continue
+        holds = builder.emit(eq, Var(d, I64), same)
+        builder.check(holds, "ValueError: the residuals and the cotangents are not of one call")
+    return tuple(builder.region)
 
 
 @dataclass(frozen=True)
@@ -87,6 +140,8 @@ class Sweeps:
     seeds: tuple[Var, ...]
     cotangents: tuple[Atom, ...]
     plan: Plan
+    sizes: dict[str, Affine]
+    """Sizes that are known to be functions of others."""
 
 
 def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Sweeps:
@@ -117,11 +172,9 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
     plan = Planner(scopes, reverse, builder).run(nodes)
     forward_builder = Builder()
     forward_builder.names = builder.names
-    bases = {id(s.base): s.base for s in plan.saves if s.base is not None}
-    threads = (*bases.values(), *plan.saves)
-    forward = Forward(scopes, forward_builder, plan, threads, reverse.trips, reverse.extra_exits)
+    forward = Forward(scopes, forward_builder, plan, plan.threads(), reverse.trips, reverse.extra_exits)
     forward.nodes(p.body)
-    nodes = _restored(p, nodes, reverse, plan, forward)
+    nodes = restored(nodes, reverse, forward, _builder(p, scopes, builder.names))
     kept = {*(v.name for v in p.params), *(s.name for s in seed_vars), *(v.name for v in bound(p.body))}
     written = (*forward_builder.region, *nodes)
     names = _tidy(written, kept, reverse.hints)
@@ -131,16 +184,29 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
     cotangents = tuple(
         Var(names.get(a.name, a.name), renamed(a).type) if isinstance(a, Var) else a for a in cotangents
     )
-    return Sweeps(written[:split], written[split:], tuple(seed_vars), cotangents, plan)
+    integers = (*builder.integers, *builder.aliases)
+    sizes = {names.get(n, n): _renamed(builder.affine(n), names) for n in integers}
+    return Sweeps(written[:split], written[split:], tuple(seed_vars), cotangents, plan, sizes)
+
+
+def _renamed(form: Affine, names: dict[str, str]) -> Affine:
+    return Affine.of(form.constant, {names.get(n, n): c for n, c in form.terms})
 
 
 def _builder(p: Program, scopes: Scopes, names: set[str]) -> Builder:
     """A builder that knows the index arithmetic of a program."""
     builder = Builder()
     builder.names = names
+    equal: dict[str, tuple[Var, Atom]] = {}
     for node in walk(p.body):
-        if isinstance(node, Let):
-            builder.know(node, in_scope=not scopes.is_local(node.var.name))
+        match node:
+            case Let(var, op, args):
+                builder.know(node, in_scope=not scopes.is_local(var.name))
+                if op is eq and isinstance(args[0], Var) and args[0].type == I64:
+                    equal[var.name] = args[0], args[1]  # type: ignore[assignment]
+            case Check(Var(name)) if name in equal:
+                first, second = equal[name]
+                builder.unify(first.name, builder.affine(second))
     return builder
 
 
@@ -154,80 +220,10 @@ def _seed(builder: Builder, p: Program, result: Atom) -> Var:
     seed = builder.var(f"{name}_bar", type)
     for d, fresh in own.items():
         builder.add(Let(Var(fresh, I64), dim, (seed, type.dims.index(fresh))))
-        same = builder.emit("eq", Var(fresh, I64), Var(d, I64))
+        same = builder.emit(eq, Var(fresh, I64), Var(d, I64))
         builder.check(same, f"ValueError: the cotangent of {name} must have the shape of {name}")
         builder.unify(fresh, builder.affine(d))
     return seed
-
-
-def _restored(
-    p: Program, nodes: Sequence[Node], reverse: Reverse, plan: Plan, forward: Forward
-) -> tuple[Node, ...]:
-    """The reverse sweep with local values of the forward sweep loaded or computed again."""
-    scopes = reverse.scopes
-    builder = _builder(p, scopes, reverse.builder.names)
-    values: dict[str, Atom] = dict(reverse.index)
-    heads: dict[Region, dict[str, list[Node]]] = {}
-    for name, other in plan.known.items():
-        values[name] = forward.exported.get(other) or scopes.var[other]
-    for name, save in plan.loaded.items():
-        definition = scopes.owner.get(name) or scopes.definition[name]
-        builder.span = getattr(definition, "span", None)
-        assert save.array is not None
-        with builder.open() as written:
-            array = forward.exported.get(save.array.name, save.array)
-            values[name] = load(builder, save, array, name)
-        heads.setdefault(scopes.region[name], {})[name] = written
-    for name in plan.again:
-        let = scopes.definition[name]
-        assert isinstance(let, Let)
-        values[name] = builder.var(name, let.var.type)
-        written = [Let(values[name], let.op, let.args, let.span)]
-        heads.setdefault(scopes.region[name], {})[name] = written
-    _, typed, _ = substitution(dict(values))
-    values = {name: typed(v) if isinstance(v, Var) else v for name, v in values.items()}
-    forward_of = {id(node): original for node, original in reverse.reversed}
-
-    def weave(nodes: Iterable[Node]) -> tuple[Node, ...]:
-        woven: list[Node] = []
-        for node in nodes:
-            match node:
-                case For(index, start, stop, back, phis, body, exits, span):
-                    (region,) = scopes.body[id(forward_of[id(node)])]
-                    inner = (*_ordered(heads.pop(region, {})), *weave(body))
-                    woven.append(For(index, start, stop, back, phis, inner, exits, span))
-                case If(cond, then, orelse, phis, span):
-                    regions = scopes.body[id(forward_of[id(node)])]
-                    arms = [
-                        (*_ordered(heads.pop(region, {})), *weave(arm))
-                        for region, arm in zip(regions, (then, orelse))
-                    ]
-                    woven.append(If(cond, arms[0], arms[1], phis, span))
-                case _:
-                    woven.append(node)
-        return tuple(woven)
-
-    woven = weave(nodes)
-    assert not heads, "a value is needed in a region that is not reversed"
-    return substitute(woven, values)
-
-
-def _ordered(written: dict[str, list[Node]]) -> list[Node]:
-    """What restores values, each behind what it uses."""
-    result: list[Node] = []
-    done: set[str] = set()
-
-    def need(name: str) -> None:
-        if name in written and name not in done:
-            done.add(name)
-            for node in written[name]:
-                for used in used_here(node):
-                    need(used)
-            result.extend(written[name])
-
-    for name in written:
-        need(name)
-    return result
 
 
 def _tidy(nodes: Sequence[Node], kept: set[str], hints: dict[str, str]) -> dict[str, str]:
@@ -240,5 +236,3 @@ def _tidy(nodes: Sequence[Node], kept: set[str], hints: dict[str, str]) -> dict[
             stem = hints.get(var.name) or re.sub(r"_\d+$", "", var.name)
             names[var.name] = builder.fresh(stem)
     return names
-
-

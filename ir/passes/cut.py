@@ -65,7 +65,7 @@ class _Network:
         while queue:
             here = queue.popleft()
             if here == "sink":
-                result = [here]
+                result: list[Hashable] = [here]
                 while result[-1] != "source":
                     result.append(before[result[-1]])
                 return result[::-1]

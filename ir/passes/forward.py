@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from ..affine import Affine
 from ..build import Builder, dim_atom, literal
-from ..ops.arith import add, ge, gt, le, lt, maximum, mul
+from ..ops.arith import add, ge, gt, le, lt, maximum
 from ..ops.array import dim, empty, zeros
 from ..ops.index import at_set
 from ..program import Atom, Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..types import I64
 from ..walk import copy_nodes, free
 from .dead_code import dead_code
-from .save import Base, Export, Plan, Save, movable, place
+from .save import Base, Export, Plan, Save, movable, place, product
 from .scopes import Loop, Region, Scopes
 
 Thread = Save | Base
@@ -41,6 +41,8 @@ class Forward:
     """What leaves arms, with its final type."""
     waiting: list[Var] | None = None
     """In the test of a While: values that are saved when it is known that the body will run."""
+    totals: dict[int, Atom] = field(default_factory=dict)
+    """By the id of a Base or While: its count, made before the nest."""
     comparisons: dict[str, Affine] = field(default_factory=dict)
     """Bools that say whether a form is >= 0."""
 
@@ -158,10 +160,7 @@ class Forward:
     def advance(self, base: Base, sizes: list[Atom]) -> None:
         """One more execution of what a packed array counts."""
         b = self.builder
-        amount: Atom = Lit("1", I64)
-        for size in sizes:
-            amount = b.emit(mul, amount, size)
-        self.state[base] = b.emit(add, self.state[base], amount, hint="base")
+        self.state[base] = b.emit(add, self.state[base], product(b, sizes), hint="base")
 
     def sizes(self, base: Base) -> list[Atom]:
         """How many elements an execution of a packed array's inner loop takes, as factors."""
@@ -193,6 +192,8 @@ class Forward:
 
     def count(self, what: Base | While) -> Atom:
         """The total: the nest is run before, stripped to what its trip counts depend on."""
+        if id(what) in self.totals:
+            return self.totals[id(what)]
         b = self.builder
         if isinstance(what, While):
             nest: Loop = what
@@ -215,6 +216,7 @@ class Forward:
         env: dict[str, Atom] = {}
         copy_nodes(b, stripped.body, env)
         b.span = nest.span
+        self.totals[id(what)] = env[total.name]
         return env[total.name]
 
     # -- arms ------------------------------------------------------------------------------------------

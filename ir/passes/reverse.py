@@ -52,8 +52,8 @@ class Reverse:
     """Reverse loops and Ifs, each with the forward node it reverses."""
     trips: dict[int, tuple[Var, Var]] = field(default_factory=dict)
     """By the id of a While: its trip counter inside, and the number of trips behind it."""
-    index: dict[str, Var] = field(default_factory=dict)
-    """The reverse loop's index for each forward index or trip counter."""
+    at_hand: dict[str, Var] = field(default_factory=dict)
+    """Local integers of the forward sweep that the reverse sweep has anyway: indices, counters, sizes."""
     extra_exits: dict[int, list[Exit]] = field(default_factory=dict)
     """By the id of a loop: exits that the reverse sweep needs and the forward sweep does not have yet."""
 
@@ -181,12 +181,12 @@ class Reverse:
         """A contribution in the dtype of the operand, and where the operation broadcasts, in its shape."""
         if not isinstance(bar, Ref):
             return bar
-        if bar.type.dtype != operand.type.dtype:
-            bar = CONVERT[operand.type.dtype](bar)
-        same = len(bar.type.dims) == len(operand.type.dims) and all(
-            map(self.builder.same_dim, bar.type.dims, operand.type.dims)
-        )
-        return unbroadcast(bar, operand.type) if broadcast and not same else bar
+        ref: Ref = bar
+        if ref.type.dtype != operand.type.dtype:
+            ref = CONVERT[operand.type.dtype](ref)
+        dims, wanted = ref.type.dims, operand.type.dims
+        same = len(dims) == len(wanted) and all(map(self.builder.same_dim, dims, wanted))
+        return unbroadcast(ref, operand.type) if broadcast and not same else ref
 
     # -- regions ---------------------------------------------------------------------------------------
 
@@ -254,7 +254,10 @@ class Reverse:
                 self.extra_exits.setdefault(id(node), []).append(exit)
                 self.scopes.bind(exit.var, self.scopes.around[id(node)], exit, node)
             size = Phi(b.var(dim, I64), exits[dim], own[dim].var)
-            b.unify(size.var.name, b.affine(own[dim].second))
+            after = own[dim].second
+            if isinstance(after, Var) and self.scopes.region[after.name] is self.scopes.region[dim]:
+                self.at_hand.setdefault(after.name, size.var)
+            b.unify(size.var.name, b.affine(after))
             result[dim] = size
         return result
 
@@ -262,14 +265,14 @@ class Reverse:
         b = self.builder
         if isinstance(node, For):
             index = b.var(node.index.name, I64)
-            self.index[node.index.name] = index
+            self.at_hand[node.index.name] = index
             return index, node.start, node.stop, not node.reverse
         counter, trips = b.var("trip", I64), b.var("trips", I64)
         self.trips[id(node)] = counter, trips
         self.scopes.bind(counter, self.scopes.body[id(node)][0], node)
         self.scopes.bind(trips, self.scopes.around[id(node)], Exit(trips, counter), node)
         index = b.var("trip", I64)
-        self.index[counter.name] = index
+        self.at_hand[counter.name] = index
         return index, Lit("0", I64), trips, True
 
     def place(self, node: Node, forward: Node) -> None:

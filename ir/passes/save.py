@@ -82,6 +82,11 @@ class Plan:
     """Local names whose value leaves its arm, and the name it has outside."""
     loaded: dict[str, Save] = field(default_factory=dict)
 
+    def threads(self) -> tuple[Save | Base, ...]:
+        """What runs through the loops of the forward sweep."""
+        bases = {id(s.base): s.base for s in self.saves if s.base is not None}
+        return (*bases.values(), *self.saves)
+
 
 class Planner:
     def __init__(self, scopes: Scopes, reverse: Reverse, builder: Builder):
@@ -103,7 +108,7 @@ class Planner:
             if name not in cut and name not in again:
                 again.add(name)
                 front.extend(self.recipe(name) or ())
-        self.plan.again = [n for n in self.scopes.order if n in again and n not in self.reverse.index]
+        self.plan.again = [n for n in self.scopes.order if n in again and n not in self.reverse.at_hand]
         for name in [n for n in self.scopes.order if n in cut]:
             self.keep(name)
         return self.plan
@@ -112,7 +117,7 @@ class Planner:
 
     def recipe(self, name: str) -> list[str] | None:
         """The local values from which a local value can be computed again; None if it has to be saved."""
-        if name in self.reverse.index:
+        if name in self.reverse.at_hand:
             return []
         definition = self.scopes.definition[name]
         if not isinstance(definition, Let) or not self.repeatable(definition):
@@ -192,7 +197,8 @@ class Planner:
             return None
         for k in range(1, len(loops)):
             if self.known_at(self.scopes.around[id(loops[k])], loops[k + 1 :], dims):
-                return self.make_base((id(loops[k]), dims), loops[:k], loops[k], loops[k + 1 :], dims, None)
+                key = (id(loops[k]), len(loops), id(loops[-1]), dims)
+                return self.make_base(key, loops[:k], loops[k], loops[k + 1 :], dims, None)
         return self.make_base((id(region), dims), loops, None, (), dims, var.name)
 
     def make_base(self, key: Hashable, loops: tuple[Loop, ...], *rest: Any) -> Base:
@@ -294,10 +300,14 @@ def place(b: Builder, save: Save, value: Atom | None = None) -> tuple[Index, Ato
 
 
 def elements(b: Builder, dims: tuple[Dim, ...]) -> Atom:
-    size: Atom = Lit("1", I64)
-    for d in dims:
-        size = b.emit(mul, size, dim_atom(d))
-    return size
+    return product(b, map(dim_atom, dims))
+
+
+def product(b: Builder, factors: Iterable[Atom]) -> Atom:
+    result: Atom | None = None
+    for factor in factors:
+        result = factor if result is None else b.emit(mul, result, factor)
+    return Lit("1", I64) if result is None else result
 
 
 def _ordinal(b: Builder, loop: Loop, save: Save) -> Atom:

@@ -1,0 +1,88 @@
+"""How the reverse sweep gets values of loop bodies and arms: loaded from save arrays, or computed again.
+
+The reverse sweep was written in the forward sweep's names. Each local one is restored at the head of the
+region that reverses the one it was bound in, under a name of its own, and the names are replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..build import Builder
+from ..program import Atom, For, If, Let, Node, Var
+from ..walk import substitute, substitution, used_here
+from .forward import Forward
+from .reverse import Reverse
+from .save import load
+from .scopes import Region
+
+
+def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder: Builder) -> tuple[Node, ...]:
+    """The nodes of the reverse sweep, with what restores local values at the head of each region.
+
+    `builder` knows the forward sweep's outermost integers, and nothing of the reverse sweep.
+    """
+    scopes, plan = reverse.scopes, forward.plan
+    values: dict[str, Atom] = dict(reverse.at_hand)
+    heads: dict[Region, dict[str, list[Node]]] = {}
+    for name, other in plan.known.items():
+        values[name] = forward.exported.get(other) or scopes.var[other]
+    for name, save in plan.loaded.items():
+        definition = scopes.owner.get(name) or scopes.definition[name]
+        builder.span = getattr(definition, "span", None)
+        assert save.array is not None
+        with builder.open() as written:
+            array = forward.exported.get(save.array.name, save.array)
+            values[name] = load(builder, save, array, name)
+        heads.setdefault(scopes.region[name], {})[name] = written
+    for name in plan.again:
+        let = scopes.definition[name]
+        assert isinstance(let, Let)
+        again = builder.var(name, let.var.type)
+        values[name] = again
+        written = [Let(again, let.op, let.args, let.span)]
+        heads.setdefault(scopes.region[name], {})[name] = written
+    _, typed, _ = substitution(dict(values))
+    values = {name: typed(v) if isinstance(v, Var) else v for name, v in values.items()}
+    forward_of = {id(node): original for node, original in reverse.reversed}
+
+    def weave(nodes: Iterable[Node]) -> tuple[Node, ...]:
+        woven: list[Node] = []
+        for node in nodes:
+            match node:
+                case For(index, start, stop, back, phis, body, exits, span):
+                    (region,) = scopes.body[id(forward_of[id(node)])]
+                    inner = (*_ordered(heads.pop(region, {})), *weave(body))
+                    woven.append(For(index, start, stop, back, phis, inner, exits, span))
+                case If(cond, then, orelse, phis, span):
+                    regions = scopes.body[id(forward_of[id(node)])]
+                    arms = [
+                        (*_ordered(heads.pop(region, {})), *weave(arm))
+                        for region, arm in zip(regions, (then, orelse))
+                    ]
+                    woven.append(If(cond, arms[0], arms[1], phis, span))
+                case _:
+                    woven.append(node)
+        return tuple(woven)
+
+    woven = weave(nodes)
+    assert not heads, "a value is needed in a region that is not reversed"
+    return substitute(woven, values)
+
+
+def _ordered(written: dict[str, list[Node]]) -> list[Node]:
+    """What restores values, each behind what it uses."""
+    result: list[Node] = []
+    done: set[str] = set()
+
+    def need(name: str) -> None:
+        if name in written and name not in done:
+            done.add(name)
+            for node in written[name]:
+                for used in used_here(node):
+                    need(used)
+            result.extend(written[name])
+
+    for name in written:
+        need(name)
+    return result
