@@ -1,8 +1,8 @@
 """pullback: gradients of plain NumPy code, as readable Python."""
 
+from . import testing
 from .ir.errors import PullbackError
 from .runtime.options import options
-from . import testing
 from .transforms import grad, jit, trace, value_and_grad, vjp
 
 __version__ = "0.1.0"

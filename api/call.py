@@ -18,8 +18,8 @@ from .ir.program import Program, Span
 from .ir.text import show
 from .runtime import cache, options
 from .runtime.compile import compile_source
-from .tracer.trace import Abstract, Slot, Traced, trace
 from .specialise import SCALARS, canonical, matcher
+from .tracer.trace import Abstract, Slot, Traced, trace
 from .tree import Tree, flatten
 
 MAX_PINNED = 8
@@ -81,7 +81,9 @@ class Specialisation:
         if key not in self._compiled:
             source = self.source(kind, make)
             names = re.findall(r"^def (\w+)", source, re.MULTILINE)
-            self._compiled[key] = compile_source(source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir)
+            self._compiled[key] = compile_source(
+                source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir
+            )
         return self._compiled[key]
 
 
@@ -108,10 +110,17 @@ class Traceable:
         code = getattr(self.function, "__code__", None)
         if code is None:
             return None
-        return Span(code.co_filename, code.co_firstlineno, linecache.getline(code.co_filename, code.co_firstlineno).strip())
+        return Span(
+            code.co_filename,
+            code.co_firstlineno,
+            linecache.getline(code.co_filename, code.co_firstlineno).strip(),
+        )
 
     def find(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], check: Callable[[list[Any], Tree], None] | None = None
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        check: Callable[[list[Any], Tree], None] | None = None,
     ) -> tuple[Specialisation, tuple[Any, ...], Sequence[Any], Tree]:
         """The form that fits, the parameters of its program, the leaves and their tree.
 
@@ -180,7 +189,9 @@ class Traceable:
             return tree.unflatten(values, construct=False)
 
         try:
-            traced = trace(self.function, leaves, self.names(tree), rebuild, pins=pins, flatten=flatten_result)
+            traced = trace(
+                self.function, leaves, self.names(tree), rebuild, pins=pins, flatten=flatten_result
+            )
         except PullbackError as error:
             raise error.with_traceback(None) from None
         return Specialisation(traced, out[-1], tree)
@@ -202,7 +213,9 @@ class Traceable:
     def _check_leaves(self, leaves: list[Any], tree: Tree) -> None:
         for leaf, name in zip(leaves, tree.paths()):
             if isinstance(leaf, complex):
-                raise TypeMismatch(f"argument {_shown_path(name)} is complex: pass the real and the imaginary part")
+                raise TypeMismatch(
+                    f"argument {_shown_path(name)} is complex: pass the real and the imaginary part"
+                )
 
     def lowered_leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Tree]:
         """Leaves for `lower`: arrays as they are, type texts such as "f64[n, 3]" as types."""
@@ -248,4 +261,3 @@ def results_to_user(form: Specialisation, values: Sequence[Any]) -> Any:
         else:
             flat.append(entry)
     return form.out.unflatten(flat)
-

@@ -9,7 +9,12 @@ import numpy as np
 
 from .tracer.trace import Input, Traced
 
-DTYPES = {"f64": np.dtype(np.float64), "f32": np.dtype(np.float32), "i64": np.dtype(np.int64), "bool": np.dtype(np.bool_)}
+DTYPES = {
+    "f64": np.dtype(np.float64),
+    "f32": np.dtype(np.float32),
+    "i64": np.dtype(np.int64),
+    "bool": np.dtype(np.bool_),
+}
 WEAK = {"f64": float, "i64": int}
 SCALARS = {"f64": np.float64, "f32": np.float32, "i64": np.int64, "bool": np.bool_}
 
@@ -38,8 +43,9 @@ def matcher(traced: Traced) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]
         scope["canonical"] = canonical
         lines.append(f"    {names[k]} = h{j}(leaves)")
         if traced.inputs[k].type.rank or isinstance(found.value, np.ndarray):
-            lines.append(f"    if type({names[k]}) is ndarray and not {names[k]}.flags.carray: {names[k]} = canonical({names[k]})")
-            lines.append(f"    elif type({names[k]}) is ndarray and {names[k]}.dtype.char not in '?dfl': {names[k]} = canonical({names[k]})")
+            name = names[k]
+            odd = f"not {name}.flags.carray or {name}.dtype.char not in '?dfl'"
+            lines.append(f"    if type({name}) is ndarray and ({odd}): {name} = canonical({name})")
     for j, (getter, expected, _) in enumerate(traced.hidden_guards):
         scope[f"g{j}"], scope[f"x{j}"] = getter, expected
         lines.append(f"    if {_differs(f'g{j}(leaves)', f'x{j}', expected)}: return None")

@@ -58,7 +58,11 @@ class Affine:
             text += (" - " if coefficient < 0 else " + ") + size + name
         if self.constant or not text:
             text += f" {'-' if self.constant < 0 else '+'} {abs(self.constant)}"
-        return text.removeprefix(" + ").replace(" - ", "-", 1) if text.startswith(" - ") else text.removeprefix(" + ")
+        return (
+            text.removeprefix(" + ").replace(" - ", "-", 1)
+            if text.startswith(" - ")
+            else text.removeprefix(" + ")
+        )
 
 
 class Facts:

@@ -119,7 +119,12 @@ class Builder:
     def in_scope(self, name: str) -> bool:
         """Is the i64 value bound in an open region (or an input)?"""
         return name in self.inputs or any(
-            name in (getattr(getattr(n, "var", None), "name", None), *(e.var.name for e in getattr(n, "exits", ())), *(p.var.name for p in getattr(n, "phis", ()) if isinstance(n, If)))
+            name
+            in (
+                getattr(getattr(n, "var", None), "name", None),
+                *(e.var.name for e in getattr(n, "exits", ())),
+                *(p.var.name for p in getattr(n, "phis", ()) if isinstance(n, If)),
+            )
             for region in self._regions
             for n in region
         )
@@ -212,7 +217,9 @@ class Builder:
             return tuple(map(unwrap, value)) if isinstance(value, tuple) else value
 
         values = [a if k in op.static else unwrap(a) for k, a in enumerate(args)]
-        dtypes = [v.type.dtype for k, v in enumerate(values) if isinstance(v, (Var, Lit)) and k not in op.sizes]
+        dtypes = [
+            v.type.dtype for k, v in enumerate(values) if isinstance(v, (Var, Lit)) and k not in op.sizes
+        ]
         if op.name == "where" and isinstance(values[0], (Var, Lit)):
             dtypes = dtypes[1:]
         for k, value in enumerate(values):

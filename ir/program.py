@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from .types import Dim, Type
 
@@ -62,7 +62,7 @@ class Index:
     items: tuple[Atom | Slice | None, ...]
 
 
-Operand = Union[Atom, Index, tuple["Operand", ...], int, str, bool, None]
+Operand = Any
 """What an operation takes: values, subscripts, shapes (tuples), and static Python values."""
 
 

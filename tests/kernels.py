@@ -58,7 +58,14 @@ def seidel_2d(steps, A):
     return np.sum(A * A)
 
 
-@kernel(lambda rng, n: (rng.normal(size=(n, n)), rng.normal(size=(n, n)), rng.normal(size=(n, n)), rng.normal(size=3)))
+@kernel(
+    lambda rng, n: (
+        rng.normal(size=(n, n)),
+        rng.normal(size=(n, n)),
+        rng.normal(size=(n, n)),
+        rng.normal(size=3),
+    )
+)
 def fdtd_2d(ex, ey, hz, fict):
     for t in range(fict.shape[0]):
         ey[0, :] = fict[t]
@@ -130,14 +137,30 @@ def bicg(A, p, r):
     return np.sum(s * s) + np.sum(np.sin(q))
 
 
-@kernel(lambda rng, n: (rng.normal(size=n), rng.normal(size=n), rng.normal(size=n), rng.normal(size=n), rng.normal(size=(n, n))))
+@kernel(
+    lambda rng, n: (
+        rng.normal(size=n),
+        rng.normal(size=n),
+        rng.normal(size=n),
+        rng.normal(size=n),
+        rng.normal(size=(n, n)),
+    )
+)
 def mvt(x1, x2, y1, y2, A):
     x1 += A @ y1
     x2 += y2 @ A
     return np.sum(x1 * x2)
 
 
-@kernel(lambda rng, n: (1.5, 1.2, rng.normal(size=(n, n)), rng.normal(size=(n, n + 1)), rng.normal(size=(n + 1, n))))
+@kernel(
+    lambda rng, n: (
+        1.5,
+        1.2,
+        rng.normal(size=(n, n)),
+        rng.normal(size=(n, n + 1)),
+        rng.normal(size=(n + 1, n)),
+    )
+)
 def gemm(alpha, beta, C, A, B):
     C[:] = alpha * A @ B + beta * C
     return np.sum(C * C)
@@ -281,7 +304,13 @@ def determinant(A):
     return det
 
 
-@kernel(lambda rng, n: (rng.uniform(0.1, 1, size=(3, 3)), rng.uniform(0.1, 1, size=(3, 4)), rng.integers(0, 4, size=n)))
+@kernel(
+    lambda rng, n: (
+        rng.uniform(0.1, 1, size=(3, 3)),
+        rng.uniform(0.1, 1, size=(3, 4)),
+        rng.integers(0, 4, size=n),
+    )
+)
 def hmm_forward(T, E, obs):
     alpha = np.full(3, 1.0 / 3.0) * E[:, obs[0]]
     loglik = 0.0

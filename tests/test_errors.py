@@ -27,7 +27,9 @@ def refused(kind, pattern, call, *args, line=None):
     error = caught.value
     assert isinstance(error, pb.PullbackError), type(error)
     if line is not None:
-        assert re.search(rf'File "{re.escape(__file__)}", line \d+\n.*{re.escape(line)}', str(error)), str(error)
+        assert re.search(rf'File "{re.escape(__file__)}", line \d+\n.*{re.escape(line)}', str(error)), str(
+            error
+        )
     shown = "".join(traceback.format_exception(error))
     assert shown.count("\n  File ") < 8, "internal frames in the traceback:\n" + shown
     return error
@@ -47,14 +49,26 @@ def test_a_result_that_is_no_scalar():
     def f(x):
         return x * 2.0
 
-    refused(TypeError, r"f returns an array of type f64\[n\]; grad needs a scalar.*pb.vjp", pb.grad(f), X, line="def f(x):")
+    refused(
+        TypeError,
+        r"f returns an array of type f64\[n\]; grad needs a scalar.*pb.vjp",
+        pb.grad(f),
+        X,
+        line="def f(x):",
+    )
 
 
 def test_a_function_without_a_result():
     def f(x):
         x * 2.0
 
-    refused(TypeError, "f returns None: grad needs a float. Is a return missing", pb.grad(f), 2.0, line="def f(x):")
+    refused(
+        TypeError,
+        "f returns None: grad needs a float. Is a return missing",
+        pb.grad(f),
+        2.0,
+        line="def f(x):",
+    )
 
 
 def test_several_results():
@@ -80,7 +94,12 @@ def test_argnums():
 
 def test_seeds():
     _, pull = pb.vjp(lambda x: (x * 2.0, {"a": x[0]}), X)
-    refused(ValueError, r"the seed\[0\] has shape \(4,\), but the value has shape \(3,\)", pull, (np.ones(4), {"a": 1.0}))
+    refused(
+        ValueError,
+        r"the seed\[0\] has shape \(4,\), but the value has shape \(3,\)",
+        pull,
+        (np.ones(4), {"a": 1.0}),
+    )
     refused(TypeError, r"the seed\[0\] has dtype float32, but the value has dtype float64", pull,
             (np.ones(3, np.float32), {"a": 1.0}))  # fmt: skip
     refused(TypeError, r"the seed should be a tuple|the seed", pull, np.ones(3))
@@ -115,7 +134,14 @@ def test_shapes():
     def f(x, y):
         return np.sum(x + y)
 
-    refused(ValueError, r"shapes \(3,\) and \(4,\) do not go together", pb.grad(f), X, np.ones(4), line="np.sum(x + y)")
+    refused(
+        ValueError,
+        r"shapes \(3,\) and \(4,\) do not go together",
+        pb.grad(f),
+        X,
+        np.ones(4),
+        line="np.sum(x + y)",
+    )
 
     def g(x):
         return np.sum(x @ np.ones((4, 2)))
@@ -220,7 +246,9 @@ def test_types_that_change():
             y = np.zeros(3)
         return np.sum(y)
 
-    refused(TypeError, r"'y' is f64 on one path and f64\[3\] on the other", pb.grad(f), 2.0, line="if x > 0.0")
+    refused(
+        TypeError, r"'y' is f64 on one path and f64\[3\] on the other", pb.grad(f), 2.0, line="if x > 0.0"
+    )
 
     def g(x):
         if x > 0.0:
@@ -252,7 +280,12 @@ def test_aliases_that_a_loop_makes():
 
 
 def test_impure_functions():
-    refused(TypeError, "another result at each call.*pass the random numbers", pb.grad(lambda x: x * np.random.rand()), 2.0)
+    refused(
+        TypeError,
+        "another result at each call.*pass the random numbers",
+        pb.grad(lambda x: x * np.random.rand()),
+        2.0,
+    )
 
     def f(x):
         return x * float(open("numbers.txt").read())

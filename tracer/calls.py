@@ -87,7 +87,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         session = require_session()
         name = getattr(function, "__qualname__", getattr(function, "__name__", repr(function)))
         raise session.error(
-            UnsupportedFunction, f"{_shown_module(function)}{name} cannot be traced: pullback has no rule for it"
+            UnsupportedFunction,
+            f"{_shown_module(function)}{name} cannot be traced: pullback has no rule for it",
         )
     return function(*args, **kwargs)
 
@@ -108,8 +109,10 @@ def refuse_impure(function: Any) -> None:
         )
     module = module_of(function)
     for name, advice in IMPURE.items():
-        if module == name or module.startswith((name + ".", "_" + name)) or (
-            name == "numpy.random" and module.startswith("numpy.random")
+        if (
+            module == name
+            or module.startswith((name + ".", "_" + name))
+            or (name == "numpy.random" and module.startswith("numpy.random"))
         ):
             raise require_session().error(
                 UnsupportedFunction,
@@ -132,7 +135,11 @@ def _is_library_function(function: Any) -> bool:
         return module_of(function).split(".")[0] in (*LIBRARIES, "cmath", "operator", "statistics")
     if isinstance(function, np.ufunc):
         return True
-    return isinstance(function, types.FunctionType) and module_of(function).split(".")[0] in ("numpy", "scipy", "statistics")
+    return isinstance(function, types.FunctionType) and module_of(function).split(".")[0] in (
+        "numpy",
+        "scipy",
+        "statistics",
+    )
 
 
 def staged(function: types.FunctionType) -> Any:

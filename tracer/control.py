@@ -18,7 +18,8 @@ from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from .calls import call
 from .iterate import Sequence, sequence_of
-from .regions import LoopTracer, LoopTypeChange, trace_for, trace_if, trace_while
+from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
+from .regions import trace_if
 from .session import NeedConcrete
 from .stage import RESULT, span_of
 from .state import Frame, State
@@ -27,7 +28,8 @@ from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 UNROLL_LIMIT = 1000
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge, "Eq": operator.eq, "NotEq": operator.ne,
+    "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge,
+    "Eq": operator.eq, "NotEq": operator.ne,
     "In": lambda a, b: a in b, "NotIn": lambda a, b: a not in b,
 }  # fmt: skip
 _AUGMENT = {
@@ -174,9 +176,13 @@ class Control:
                     UnsupportedSyntax, "`is` between traced values has no meaning. Write == or np.array_equal"
                 )
             return same if name == "Is" else not same
-        if name in ("In", "NotIn") and isinstance(a, Symbol) and isinstance(b, (list, tuple, set, dict, range)):
+        if (
+            name in ("In", "NotIn")
+            and isinstance(a, Symbol)
+            and isinstance(b, (list, tuple, set, dict, range))
+        ):
             raise require_session().error(
-                UnsupportedSyntax, "`in` with a traced value on the left cannot be decided while tracing. Compare with ==",
+                UnsupportedSyntax, "`in` with a traced value on the left cannot be decided while tracing. Use ==",
             )  # fmt: skip
         return _COMPARE[name](a, b)
 
@@ -201,7 +207,8 @@ class Control:
         kind = error.__name__ if isinstance(error, type) else type(error).__name__
         if getattr(builtins, kind, None) is not (error if isinstance(error, type) else type(error)):
             raise session.error(
-                UnsupportedSyntax, f"raising {kind} in a traced branch: only built-in exceptions can be raised there"
+                UnsupportedSyntax,
+                f"raising {kind} in a traced branch: only built-in exceptions can be raised there",
             )
         good = FUNCTIONS["not"](Scalar(session, cond)).atom
         session.check(good, f"{kind}: {'' if isinstance(error, type) else error}")
@@ -218,7 +225,9 @@ class Control:
             key = operator.index(key)
         old = holder[key]
         new = _AUGMENT[op](old, value)
-        if not (isinstance(old, Array) and new is old and isinstance(holder, Array) and old.cell is holder.cell):
+        if not (
+            isinstance(old, Array) and new is old and isinstance(holder, Array) and old.cell is holder.cell
+        ):
             holder[key] = new  # a view has been written through already
 
     def augmented_attribute(self, op: str, holder: Any, name: str, value: Any) -> None:
@@ -227,7 +236,13 @@ class Control:
     # -- control flow ----------------------------------------------------------------------------------
 
     def if_(
-        self, test: Any, then: Callable[[], None], orelse: Callable[[], None], frame: Frame, live: tuple[str, ...], line: int
+        self,
+        test: Any,
+        then: Callable[[], None],
+        orelse: Callable[[], None],
+        frame: Frame,
+        live: tuple[str, ...],
+        line: int,
     ) -> None:
         cond = self._condition(test)
         if isinstance(cond, bool):
@@ -296,19 +311,31 @@ class Control:
                 )
 
     def _peeled(
-        self, change: LoopTypeChange, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any, after: Any,
+        self, change: LoopTypeChange, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any,
+        after: Any,
         stored: Any, target: str, flag: str | None, line: int,
     ) -> None:  # fmt: skip
         """A value changes its rank in the first iteration (`acc = 0.0; acc += A[i]`): run that one first."""
         session = require_session()
-        if flag is not None or sequence.peeled or not session.ensure(session.builder.affine(sequence.length) - 1):
+        if (
+            flag is not None
+            or sequence.peeled
+            or not session.ensure(session.builder.affine(sequence.length) - 1)
+        ):
             raise change.error
         body(sequence.item(literal(0, "i64")))
         rest = sequence.rest(session)
         self.for_(rest, body, frame, head, after, stored, target, flag, line)
 
     def _staged_for(
-        self, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any, after: Any, stored: Any, target: str
+        self,
+        sequence: Sequence,
+        body: Callable[[Any], None],
+        frame: Frame,
+        head: Any,
+        after: Any,
+        stored: Any,
+        target: str,
     ) -> None:
         session = require_session()
         tracer = LoopTracer(session, frame, head, after, stored)
@@ -316,7 +343,14 @@ class Control:
         trace_for(session, tracer, target, start, stop, reverse, lambda var: body(item(var)))
 
     def _staged_for_with_break(
-        self, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any, after: Any, stored: Any, flag: str
+        self,
+        sequence: Sequence,
+        body: Callable[[Any], None],
+        frame: Frame,
+        head: Any,
+        after: Any,
+        stored: Any,
+        flag: str,
     ) -> None:
         session = require_session()
         builder = session.builder
@@ -346,7 +380,14 @@ class Control:
         assert cond is None or cond.text == "False"
 
     def while_(
-        self, test: Callable[[], Any], body: Callable[[], None], frame: Frame, head: Any, after: Any, stored: Any, line: int
+        self,
+        test: Callable[[], Any],
+        body: Callable[[], None],
+        frame: Frame,
+        head: Any,
+        after: Any,
+        stored: Any,
+        line: int,
     ) -> None:
         session = require_session()
         self.at(line)
@@ -367,9 +408,13 @@ class Control:
             self._python_while(test, body, problem, line)
             return
         if cond is not None and cond.text == "True":
-            raise session.error(UnsupportedSyntax, "the condition of this loop never changes: it would run for ever")
+            raise session.error(
+                UnsupportedSyntax, "the condition of this loop never changes: it would run for ever"
+            )
 
-    def _python_while(self, test: Callable[[], Any], body: Callable[[], None], problem: Exception, line: int) -> None:
+    def _python_while(
+        self, test: Callable[[], Any], body: Callable[[], None], problem: Exception, line: int
+    ) -> None:
         for _ in range(UNROLL_LIMIT):
             self.at(line)
             cond = self._condition(test())

@@ -49,7 +49,9 @@ def cast_value(session: Session, atom: Atom, dtype: str, what: str) -> Atom:
     return cast(session, atom, dtype)
 
 
-def common(session: Session, values: list[Any], what: str, *, at_least: str | None = None) -> tuple[list[Atom], bool]:
+def common(
+    session: Session, values: list[Any], what: str, *, at_least: str | None = None
+) -> tuple[list[Atom], bool]:
     """Operands in their common dtype (a float one if at_least is "float") and whether the result is weak."""
     atoms = [as_value(session, v, what) for v in values]
     dtype, weak = result_dtype(atoms)
@@ -113,7 +115,11 @@ def broadcast_value(session: Session, atom: Atom, dims: tuple[Dim, ...]) -> Atom
     current = tuple(map(session.builder.canonical_dim, atom.type.dims))
     wanted = tuple(map(session.builder.canonical_dim, dims))
     if current == wanted:
-        return atom if atom.type.dims == wanted or isinstance(atom, Lit) else Var(atom.name, Type(atom.type.dtype, wanted))
+        return (
+            atom
+            if atom.type.dims == wanted or isinstance(atom, Lit)
+            else Var(atom.name, Type(atom.type.dtype, wanted))
+        )
     return session.builder.emit("broadcast_to", atom, tuple(map(dim_atom, wanted)))
 
 

@@ -19,7 +19,7 @@ from ..ir.program import Atom
 from .convert import stack_values
 from .session import Session
 from .state import LIBRARIES, _is_record
-from .symbol import Symbol, as_value, dtype_of, wrap
+from .symbol import Symbol, as_value, dtype_of
 
 Getter = Callable[[list[Any]], Any]
 """Reads a hidden input; it is given the leaves of the arguments, for attributes of objects among them."""
@@ -57,7 +57,9 @@ class Hidden:
         variables = function.__code__.co_freevars
         if name in variables:
             cell = (function.__closure__ or ())[variables.index(name)]
-            return self._input(("closure", id(cell), name), name, "closure", value, lambda _: cell.cell_contents)
+            return self._input(
+                ("closure", id(cell), name), name, "closure", value, lambda _: cell.cell_contents
+            )
         scope = function.__globals__
         if name in scope:
             return self._input(("global", id(scope), name), name, "global", value, lambda _: scope[name])
@@ -68,15 +70,23 @@ class Hidden:
         if isinstance(holder, Symbol) or isinstance(value, (Symbol, types.ModuleType, type)) or value is None:
             return value
         if isinstance(holder, types.ModuleType):
-            if holder.__name__.split(".")[0] in LIBRARIES or not isinstance(value, (*_NUMBERS, np.ndarray, list, dict)):
+            if holder.__name__.split(".")[0] in LIBRARIES or not isinstance(
+                value, (*_NUMBERS, np.ndarray, list, dict)
+            ):
                 return value
-            return self._input(("module", id(holder), name), name, "global", value, lambda _: getattr(holder, name))
+            return self._input(
+                ("module", id(holder), name), name, "global", value, lambda _: getattr(holder, name)
+            )
         if id(holder) in self.paths:
             _, path, getter = self.paths[id(holder)]
             if callable(value) and not _is_record(value):
                 return value
             return self._input(
-                ("attribute", id(holder), name), name, f"{path}.{name}", value, lambda leaves: getattr(getter(leaves), name)
+                ("attribute", id(holder), name),
+                name,
+                f"{path}.{name}",
+                value,
+                lambda leaves: getattr(getter(leaves), name),
             )
         return value
 
@@ -103,7 +113,8 @@ class Hidden:
             keys = tuple(value)
             self.guards.append((lambda leaves: tuple(getter(leaves)), keys, name))
             return {
-                k: self._symbol(f"{name}_{k}", origin, v, lambda leaves, k=k: getter(leaves)[k]) for k, v in value.items()
+                k: self._symbol(f"{name}_{k}", origin, v, lambda leaves, k=k: getter(leaves)[k])
+                for k, v in value.items()
             }
         if callable(value) and not _is_record(value):
             if isinstance(value, types.FunctionType):
@@ -118,7 +129,8 @@ class Hidden:
         length = len(value)
         self.guards.append((lambda leaves: len(getter(leaves)), length, name))
         items = [
-            self._symbol(f"{name}_{k}", origin, v, lambda leaves, k=k: getter(leaves)[k]) for k, v in enumerate(value)
+            self._symbol(f"{name}_{k}", origin, v, lambda leaves, k=k: getter(leaves)[k])
+            for k, v in enumerate(value)
         ]
         if isinstance(value, list):
             return items
@@ -154,7 +166,8 @@ _NUMBERS = (int, float, np.number)
 
 def _holds_numbers(values: Any) -> bool:
     return any(
-        isinstance(v, (*_NUMBERS, np.ndarray)) or (isinstance(v, (list, tuple, dict)) and _holds_numbers(list(v)))
+        isinstance(v, (*_NUMBERS, np.ndarray))
+        or (isinstance(v, (list, tuple, dict)) and _holds_numbers(list(v)))
         for v in values
     )
 

@@ -48,7 +48,9 @@ def expand_key(session: Session, x: Symbol, key: Any) -> list[Item]:
     if len(dots) > 1:
         raise session.error(BoundsError, "a subscript can have only one ellipsis ('...')")
     if consumed > rank:
-        raise session.error(BoundsError, f"too many indices: the array has {rank} axes, {consumed} were indexed")
+        raise session.error(
+            BoundsError, f"too many indices: the array has {rank} axes, {consumed} were indexed"
+        )
     at = dots[0] if dots else len(entries)
     entries[at : at + len(dots)] = [slice(None)] * (rank - consumed)
     return entries
@@ -98,7 +100,8 @@ def resolve_known(session: Session, place: Affine, size: Affine, axis: int, give
     atom = builder.integer(place, hint="k")
     if not below and builder.holds(size - place - 1) is False or builder.holds(place) is False:
         raise session.error(
-            BoundsError, f"index {given} is out of bounds for axis {axis} with size {session.shown([_dim(builder, size)])[1:-2]}"
+            BoundsError,
+            f"index {given} is out of bounds for axis {axis} with size {session.shown([_dim(builder, size)])[1:-2]}",
         )
     if not (below and above):
         _check_range(session, atom, atom_dim(builder.integer(size)), axis, above)
@@ -231,10 +234,9 @@ def basic_index(session: Session, dims: tuple[Dim, ...], entries: list[Item]) ->
 
 def advanced_index(session: Session, x: Array, entries: list[Item]) -> tuple[Array, Index]:
     """The array (its axes under a mask of rank > 1 joined into one) and the subscript with index arrays."""
-    builder = session.builder
     items: list[Atom | Slice | None] = []
     axis = 0
-    for position, entry in enumerate(entries):
+    for entry in entries:
         if entry is None:
             items.append(None)
             continue
@@ -258,7 +260,6 @@ def advanced_index(session: Session, x: Array, entries: list[Item]) -> tuple[Arr
     arrays = [k for k, item in enumerate(items) if isinstance(item, Var) and item.type.rank]
     for first, second in zip(arrays, arrays[1:]):
         _agree(session, items, first, second)
-    _ = builder
     return x, Index(tuple(items))
 
 
@@ -270,7 +271,8 @@ def _agree(session: Session, items: list[Any], first: int, second: int) -> None:
             continue
         if not session.equal_dims(da, db, (a.type.dims, b.type.dims), "index arrays"):
             raise session.error(
-                UnsupportedFunction, "index arrays whose sizes are not known to be equal before the program runs"
+                UnsupportedFunction,
+                "index arrays whose sizes are not known to be equal before the program runs",
             )
 
 
@@ -283,11 +285,9 @@ def _join_axes(session: Session, x: Array, axis: int, mask: Array) -> Array:
         session.equal_dims(x.dims[axis + k], dim, (x.dims, mask.dims), "a mask")
     if mask.type.rank == 1:
         return x
-    joined = session.builder.affine(1)
     total: Atom = dim_atom(1)
     for dim in x.dims[axis : axis + mask.type.rank]:
         total = session.integer("mul", total, dim_atom(dim))
-    _ = joined
     dims = (*x.dims[:axis], atom_dim(total), *x.dims[axis + mask.type.rank :])
     return x.mapped(dims)
 
@@ -350,8 +350,10 @@ def setitem(x: Array, key: Any, value: Any) -> None:
         view.write(broadcast_value(session, atom, view.dims))
         return
     only_mask = isinstance(entries[0], Array) and entries[0].type.dtype == "bool" and atom.type.rank == 0
-    if only_mask and all(e == slice(None) for e in entries[1:] if isinstance(e, slice)) and not any(
-        not isinstance(e, slice) for e in entries[1:]
+    if (
+        only_mask
+        and all(e == slice(None) for e in entries[1:] if isinstance(e, slice))
+        and not any(not isinstance(e, slice) for e in entries[1:])
     ):
         mask = entries[0]
         _join_dims(session, x, mask)

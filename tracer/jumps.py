@@ -181,7 +181,9 @@ class _Lowering:
             before.append(ast.copy_location(_assign(loop.broken, False), node))
             if isinstance(new, ast.While):
                 flag: ast.expr = _not_any([loop.broken])
-                constant = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value
+                constant = (
+                    isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value
+                )
                 new.test = flag if constant else ast.BoolOp(ast.And(), [flag, new.test])
             else:
                 new.flag = loop.broken  # type: ignore[attr-defined]
@@ -196,4 +198,3 @@ class _Lowering:
 def is_plain_raise(node: ast.If) -> bool:
     """`if c: raise E(...)` without else: a check."""
     return len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse
-

@@ -98,7 +98,11 @@ class Liveness:
         tail = self._block(node.orelse, out, on_break, on_continue)
         if isinstance(node, ast.For):
             target = stored_names([ast.Expr(node.target)])
-            target |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            target |= {
+                n.id
+                for n in ast.walk(node.target)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
             reads = read_names(node.target) | ({node.flag} if getattr(node, "flag", None) else set())  # type: ignore[attr-defined]
         else:
             target, reads = set(), read_names(node.test)

@@ -46,7 +46,9 @@ def capture(
             values.append(atom)
             symbol = wrap(session, var, weak=weak, name=hint)
             symbols.append(Scalar(session, var, weak) if atom.type.rank == 0 else symbol)
-        results = [as_value(session, r, "the result of a differentiated function")[0] for r in function(symbols)]
+        results = [
+            as_value(session, r, "the result of a differentiated function")[0] for r in function(symbols)
+        ]
     if before.written(State(session)):
         raise session.error(
             TracedValueError, "a function that is differentiated inside another one writes to an array of the outer "
@@ -54,9 +56,16 @@ def capture(
         )  # fmt: skip
     known = {v.name: v for v in _outer(session)}
     inside = {v.name for v in bound(nodes)} | {p.name for p in params}
-    needed = free(nodes) | {r.name for r in results if isinstance(r, Var)} | {
-        d for v in (*params, *(r for r in results if isinstance(r, Var))) for d in v.type.dims if isinstance(d, str)
-    }
+    needed = (
+        free(nodes)
+        | {r.name for r in results if isinstance(r, Var)}
+        | {
+            d
+            for v in (*params, *(r for r in results if isinstance(r, Var)))
+            for d in v.type.dims
+            if isinstance(d, str)
+        }
+    )
     for outer in sorted(needed - inside):
         var = known.get(outer, Var(outer, I64))
         params.append(var)
@@ -75,4 +84,3 @@ def _outer(session: Session) -> list[Var]:
         for node in walk(nodes):
             found.extend(bound([node]))
     return found + session.loop_variables
-

@@ -20,7 +20,6 @@ from ..ir.errors import PullbackError, ShapeMismatch
 from ..ir.program import Atom, Lit, Span, Var
 from ..ir.types import I64, Dim
 
-
 DERIVED: dict[str, tuple[str, Callable[[int, int], int]]] = {
     "floordiv": ("({0}) // ({1})", operator.floordiv),
     "mod": ("({0}) % ({1})", operator.mod),
@@ -67,7 +66,9 @@ class Session:
     cells: list[Any] = field(default_factory=list)
     hidden: Any = None
     loops: dict[Any, Any] = field(default_factory=dict)
-    conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(default_factory=dict)
+    conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
+        default_factory=dict
+    )
     parameters: list[Any] = field(default_factory=list)
     loop_variables: list[Any] = field(default_factory=list)
     derived: dict[str, str] = field(default_factory=dict)
@@ -221,7 +222,8 @@ class Session:
 
     def mismatch(self, shapes: tuple[Any, Any], what: str) -> ShapeMismatch:
         return ShapeMismatch(
-            f"{what}: shapes {self.shown(shapes[0])} and {self.shown(shapes[1])} do not go together", self.span
+            f"{what}: shapes {self.shown(shapes[0])} and {self.shown(shapes[1])} do not go together",
+            self.span,
         )
 
     def shown(self, dims: Any) -> str:

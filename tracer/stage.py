@@ -89,7 +89,11 @@ def _lambda_node(function: types.FunctionType) -> ast.Lambda | None:
         tree = ast.parse(source)
     except SyntaxError:
         return None
-    candidates = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)]
+    candidates = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Lambda) and n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)
+    ]
     if len(candidates) > 1:
         columns = [p for p in code.co_positions() if p[0] is not None and p[2] is not None]
         places = {(p[0], p[2]) for p in columns}
@@ -171,7 +175,10 @@ class Rewriter(ast.NodeTransformer):
         params = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         params += [a.arg for a in (node.args.vararg, node.args.kwarg) if a is not None]
         declared = {
-            name for n in _own_statements(node.body) if isinstance(n, (ast.Nonlocal, ast.Global)) for name in n.names
+            name
+            for n in _own_statements(node.body)
+            if isinstance(n, (ast.Nonlocal, ast.Global))
+            for name in n.names
         }
         body = [s for s in node.body if not _is_docstring(s)]
         body = lower_jumps(body)
@@ -285,7 +292,9 @@ class Rewriter(ast.NodeTransformer):
         for names, frame in reversed(self.scopes):
             if frame is not None and node.target.id in names:
                 value = self.visit(node.value)
-                return ast.copy_location(_call("walrus", _load(frame), ast.Constant(node.target.id), value), node)
+                return ast.copy_location(
+                    _call("walrus", _load(frame), ast.Constant(node.target.id), value), node
+                )
         return self.generic_visit(node)  # type: ignore[return-value]
 
     # -- expressions ---------------------------------------------------------------------------------
@@ -314,7 +323,8 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         return ast.copy_location(
-            _call("if_expression", self.visit(node.test), self.delayed(node.body), self.delayed(node.orelse)), node
+            _call("if_expression", self.visit(node.test), self.delayed(node.body), self.delayed(node.orelse)),
+            node,
         )
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
@@ -333,7 +343,13 @@ class Rewriter(ast.NodeTransformer):
         names = [type(op).__name__ for op in node.ops]
         rest = [self.delayed(c) for c in node.comparators]
         return ast.copy_location(
-            _call("compare", self.visit(node.left), ast.Tuple([ast.Constant(n) for n in names], ast.Load()), *rest), node
+            _call(
+                "compare",
+                self.visit(node.left),
+                ast.Tuple([ast.Constant(n) for n in names], ast.Load()),
+                *rest,
+            ),
+            node,
         )
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
@@ -345,7 +361,12 @@ class Rewriter(ast.NodeTransformer):
         known = {name for names, frame in self.scopes[:-1] if frame for name in names}
         for name in node.names:
             if name not in known:
-                refuse(self.file, node.lineno, f"`nonlocal {name}` of a function outside of the traced one", "a return value")
+                refuse(
+                    self.file,
+                    node.lineno,
+                    f"`nonlocal {name}` of a function outside of the traced one",
+                    "a return value",
+                )
 
     def visit_Global(self, node: ast.Global) -> None:
         refuse(self.file, node.lineno, "`global`: a traced function may not change globals", "a return value")
@@ -373,9 +394,13 @@ class Rewriter(ast.NodeTransformer):
         target = node.target
         if isinstance(target, ast.Name):
             load = self.visit(ast.copy_location(ast.Name(target.id, ast.Load()), target))
-            return ast.Assign([self.visit(target)], _call("augmented", name, load, value, ast.Constant(target.id)))
+            return ast.Assign(
+                [self.visit(target)], _call("augmented", name, load, value, ast.Constant(target.id))
+            )
         if isinstance(target, ast.Attribute):
-            return ast.Expr(_call("augmented_attribute", name, self.visit(target.value), ast.Constant(target.attr), value))
+            return ast.Expr(
+                _call("augmented_attribute", name, self.visit(target.value), ast.Constant(target.attr), value)
+            )
         assert isinstance(target, ast.Subscript)
         return ast.Expr(
             _call("augmented_item", name, self.visit(target.value), _slices(self.visit(target.slice)), value)
@@ -394,13 +419,21 @@ class Rewriter(ast.NodeTransformer):
         if is_plain_raise(node):
             error = node.body[0]
             assert isinstance(error, ast.Raise)
-            exception = self.delayed(error.exc) if error.exc else ast.Lambda(_arguments([]), ast.Constant(None))
+            exception = (
+                self.delayed(error.exc) if error.exc else ast.Lambda(_arguments([]), ast.Constant(None))
+            )
             return [ast.Expr(_call("raise_if", test, exception))]
         then = self.thunk("then", self.block(node.body))
         orelse = self.thunk("else", self.block(node.orelse))
         live = self.liveness.after.get(node, frozenset()) | {RESULT}
         call = _call(
-            "if_", test, _load(then.name), _load(orelse.name), _load(self.frame), _strings(live), ast.Constant(node.lineno)
+            "if_",
+            test,
+            _load(then.name),
+            _load(orelse.name),
+            _load(self.frame),
+            _strings(live),
+            ast.Constant(node.lineno),
         )
         return [then, orelse, ast.Expr(call)]
 
@@ -409,7 +442,9 @@ class Rewriter(ast.NodeTransformer):
         iterable = self.visit(node.iter)
         bind = ast.Assign([self.visit(node.target)], _load("_item_"))
         body = self.thunk("body", [bind, *self.block(node.body)], ["_item_"])
-        targets = [n.id for n in ast.walk(node.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        targets = [
+            n.id for n in ast.walk(node.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        ]
         flag = getattr(node, "flag", None)
         stored = stored_names(node.body) | set(targets)
         call = _call(
@@ -426,7 +461,8 @@ class Rewriter(ast.NodeTransformer):
         body = self.thunk("body", self.block(node.body))
         call = _call(
             "while_", test, _load(body.name), _load(self.frame), _strings(self.liveness.head[node] | {RESULT}),
-            _strings(self.liveness.after[node] | {RESULT}), _strings(stored_names(node.body)), ast.Constant(node.lineno),
+            _strings(self.liveness.after[node] | {RESULT}), _strings(stored_names(node.body)),
+            ast.Constant(node.lineno),
         )  # fmt: skip
         return [body, ast.Expr(call)]
 

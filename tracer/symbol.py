@@ -27,7 +27,9 @@ METHODS: dict[str, Callable[..., Any]] = {}
 """What an array's methods and attributes (`sum`, `T`) mean on symbols."""
 
 
-def implements(*functions: Any, method: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def implements(
+    *functions: Any, method: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register what these functions (and an array method) mean on symbols."""
 
     def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +61,9 @@ class Symbol:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         key: Any = ufunc if method == "__call__" else (ufunc, method)
-        return call_function(key, f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), inputs, kwargs)
+        return call_function(
+            key, f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"), inputs, kwargs
+        )
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         module = function.__module__.replace("numpy", "np", 1)
@@ -277,7 +281,9 @@ def write_maps(session: Session, base: Atom, maps: tuple[Any, ...], value: Atom,
     if rest:
         value = write_maps(session, read_map(session, base, step), rest, value, "t")
     if not isinstance(step, Strided):
-        return builder.emit("reshape", _whole(session, value, step), tuple(map(dim_atom, base.type.dims)), hint=name)
+        return builder.emit(
+            "reshape", _whole(session, value, step), tuple(map(dim_atom, base.type.dims)), hint=name
+        )
     index, axes, new = step.split()
     if value.type.dims and new is not None:
         kept = tuple(d for d, item in zip(value.type.dims, new.items) if item is not None)
@@ -414,7 +420,12 @@ for _name, _function in OPERATORS.items():
         setattr(Array, f"__i{_name}__", _inplace(_function))
 for _name, _function in COMPARISONS.items():
     setattr(Symbol, f"__{_name}__", _binary(_function)[0])
-for _name, _function in {"neg": np.negative, "abs": np.absolute, "invert": np.invert, "pos": np.positive}.items():
+for _name, _function in {
+    "neg": np.negative,
+    "abs": np.absolute,
+    "invert": np.invert,
+    "pos": np.positive,
+}.items():
     setattr(Symbol, f"__{_name}__", lambda self, _function=_function: FUNCTIONS[_function](self))
 for _name in ("round", "floor", "ceil", "trunc"):
     setattr(Symbol, f"__{_name}__", lambda self, *a, _name=_name: FUNCTIONS["__" + _name](self, *a))

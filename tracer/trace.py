@@ -117,7 +117,9 @@ def trace(
         except NeedStatic as need:
             slots = frozenset(run.slots[n] for n in need.names if n in run.slots)
             if not slots - pins:
-                raise TracedValueError("tracing does not settle on which sizes are static", run.session.span) from None
+                raise TracedValueError(
+                    "tracing does not settle on which sizes are static", run.session.span
+                ) from None
             pins |= slots
         except NeedConcrete as need:
             raise TracedValueError(
@@ -253,13 +255,17 @@ class _Run:
 
     # -- the finished program ------------------------------------------------------------------------
 
-    def finish(self, result: Any, positions: list[int | None], static: dict[int, Any], flatten: Any) -> Traced:
+    def finish(
+        self, result: Any, positions: list[int | None], static: dict[int, Any], flatten: Any
+    ) -> Traced:
         session = self.session
         flat, out = flatten(result)
         atoms: list[Atom] = []
         placed: list[Any] = []
         for value in flat:
-            if isinstance(value, (np.ndarray, np.generic)) or (isinstance(value, (float, int)) and not isinstance(value, bool)):
+            if isinstance(value, (np.ndarray, np.generic)) or (
+                isinstance(value, (float, int)) and not isinstance(value, bool)
+            ):
                 atom, weak = as_value(session, value, "the result")
                 atoms.append(atom)
                 placed.append(_Result(len(atoms) - 1, weak))
@@ -278,11 +284,21 @@ class _Run:
         body = substitute(body, values)
         results = tuple(_substituted(a, values, equal) for a in atoms)
         program = Program(
-            "f" if name == "<lambda>" else _identifier(name), params, tuple(body), results, tuple(self.origins)
+            "f" if name == "<lambda>" else _identifier(name),
+            params,
+            tuple(body),
+            results,
+            tuple(self.origins),
         )
         program = tidy_names(program, frozenset(self.slots))
         inputs = [
-            Input(i.name, v.type, tuple(d if isinstance(d, int) else None for d in v.type.dims), i.weak, i.zero_dim)
+            Input(
+                i.name,
+                v.type,
+                tuple(d if isinstance(d, int) else None for d in v.type.dims),
+                i.weak,
+                i.zero_dim,
+            )
             for i, v in zip(self.inputs, program.params)
         ]
         return Traced(

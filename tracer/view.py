@@ -106,7 +106,9 @@ def _place(builder: Builder, run: Run, k: Atom) -> Atom:
 
 def with_stops(builder: Builder, index: Index) -> Index:
     """The subscript with the stop of every slice written out."""
-    return Index(tuple(_with_stop(builder, item) if isinstance(item, Slice) else item for item in index.items))
+    return Index(
+        tuple(_with_stop(builder, item) if isinstance(item, Slice) else item for item in index.items)
+    )
 
 
 def _with_stop(builder: Builder, item: Slice) -> Slice:
@@ -121,4 +123,9 @@ def _with_stop(builder: Builder, item: Slice) -> Slice:
         stop = builder.affine(item.start) + builder.affine(item.size)
     else:
         stop = builder.affine(item.start) + (builder.affine(item.size) - 1).scaled(item.step) + 1
-    return Slice(item.start, builder.integer(stop) if stop.terms or stop.constant else dim_atom(0), item.step, item.size)
+    return Slice(
+        item.start,
+        builder.integer(stop) if stop.terms or stop.constant else dim_atom(0),
+        item.step,
+        item.size,
+    )

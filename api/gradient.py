@@ -1,0 +1,309 @@
+"""The gradient of a scalar function: called from Python, and inside of a traced function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .call import Specialisation
+from .ir.errors import TypeMismatch
+from .ir.passes.adjoint import adjoint
+from .ir.program import Program
+from .ir.walk import inline
+from .runtime import options
+from .specialise import SCALARS
+from .tracer.calls import call as staged_call
+from .tracer.nested import capture
+from .tracer.session import current
+from .tracer.symbol import wrap
+from .transform import Lowered, Transform
+from .tree import Tree, flatten
+
+
+class Gradient(Transform):
+    """grad and value_and_grad: the gradient of a scalar function."""
+
+    _kind = "grad"
+    _value = False
+
+    def _positions(self, count: int) -> tuple[int, ...]:
+        """argnums as positions of arguments."""
+        numbers = (self._argnums,) if isinstance(self._argnums, int) else tuple(self._argnums)
+        for k in numbers:
+            if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
+                raise TypeError(f"argnums must be an integer or integers, not {k!r}")
+            if not -count <= k < count:
+                raise ValueError(
+                    f"argnums={self._argnums} is out of range: the call has {count} positional arguments"
+                )
+        positions = tuple(int(k) % count for k in numbers)
+        if len(set(positions)) != len(positions):
+            raise ValueError(f"argnums={self._argnums} names an argument twice")
+        return positions
+
+    def _leaf_range(self, tree: Tree, position: int) -> range:
+        counts = [child.count for child in tree.children[0].children]
+        start = sum(counts[:position])
+        return range(start, start + counts[position])
+
+    def _wrt(self, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
+        """Parameters of the program that are differentiated."""
+        wrt: list[int] = []
+        for position in self._positions(len(tree.children[0].children)):
+            floats = []
+            for k in self._leaf_range(tree, position):
+                param = form.traced.leaves[k]
+                if param is not None and form.program.params[param].type.is_float:
+                    floats.append(param)
+            if not floats:
+                raise TypeMismatch(self._not_float(tree, position, leaves))
+            wrt += floats
+        return tuple(wrt)
+
+    def _check_arguments(self, leaves: Sequence[Any], tree: Tree) -> None:
+        """Before tracing: is there a float to differentiate by?"""
+        for position in self._positions(len(tree.children[0].children)):
+            if not any(_is_float(leaves[k]) for k in self._leaf_range(tree, position)):
+                raise TypeMismatch(self._not_float(tree, position, leaves))
+
+    def _not_float(self, tree: Tree, position: int, leaves: Sequence[Any]) -> str:
+        found = [leaves[k] for k in self._leaf_range(tree, position)]
+        if not found:
+            return f"argument {position} is empty: there is nothing to differentiate"
+        leaf = found[0]
+        kind = f"array of {leaf.dtype}" if isinstance(leaf, np.ndarray) else type(leaf).__name__
+        how = "x.astype(float)" if isinstance(leaf, np.ndarray) else "float(x)"
+        if isinstance(leaf, str) or not isinstance(leaf, (np.ndarray, np.generic, int, float)):
+            how = "a float or an array of floats, or choose another argument with argnums"
+        return f"{self._kind} differentiates by floats, but argument {position} is of type {kind}: pass {how}"
+
+    def _check_result(self, form: Specialisation) -> None:
+        """The differentiated result must be one float scalar."""
+        try:
+            self._check_scalar(form)
+        except TypeMismatch as error:
+            raise TypeMismatch(error.bare_message, self._traceable.span) from None
+
+    def _check_scalar(self, form: Specialisation) -> None:
+        results = form.results
+        if self._has_aux:
+            tree = form.out
+            if tree.kind is not tuple or len(tree.children) != 2:
+                raise TypeMismatch(f"with has_aux=True the function must return (value, aux), not {tree}")
+            results = results[: tree.children[0].count]
+        if not results:
+            raise TypeMismatch(
+                f"{self._name()} returns None: {self._kind} needs a float. Is a return missing?"
+            )
+        if len(results) != 1 or not hasattr(results[0], "k"):
+            hint = (
+                " If the second value is auxiliary, say has_aux=True."
+                if len(results) > 1 and not self._has_aux
+                else ""
+            )
+            raise TypeMismatch(
+                f"{self._name()} returns {form.out}; {self._kind} needs one float.{hint} For several outputs use pb.vjp"
+            )
+        type_ = form.program.results[results[0].k].type
+        if type_.dims:
+            raise TypeMismatch(
+                f"{self._name()} returns an array of type {type_}; {self._kind} needs a scalar. "
+                "Sum it, or use y, pull = pb.vjp(f, *args) and give pull a seed of that shape"
+            )
+        if not type_.is_float:
+            raise TypeMismatch(f"{self._name()} returns {type_}; {self._kind} needs a float")
+
+    def _name(self) -> str:
+        return getattr(self._traceable.function, "__name__", "the function")
+
+    def _make(self, form: Specialisation, wrt: tuple[int, ...]) -> Callable[[Program], Program]:
+        """Program -> value (if asked for), cotangents, auxiliary results."""
+        value_at = form.results[0].k
+
+        def make(p: Program) -> Program:
+            own = Program(p.name, p.params, p.body, (p.results[value_at],), p.origins)
+            gradient = adjoint(own, wrt, seeds=False, value=True)
+            aux = tuple(r for k, r in enumerate(p.results) if k != value_at)
+            results = gradient.results if self._value else gradient.results[1:]
+            name = f"{p.name}_value_and_grad" if self._value else f"{p.name}_grad"
+            return Program(name, gradient.params, gradient.body, (*results, *aux), gradient.origins)
+
+        return make
+
+    def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
+        self._check_result(form)
+        return Lowered(form.program, form.derived(f"{self._kind} {wrt}", self._make(form, wrt)))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
+        settings = options.current()
+        entry = self._entry
+        if entry is None or entry.form is not form or entry.settings is not settings:
+            entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
+            self._entry, self._last, self._last_wrt = entry, form, entry.wrt
+        return entry.finish(entry.compiled()(*params))
+
+    _entry: _Entry | None = None
+
+    def _entry_key(self, settings: Any) -> Any:
+        argnums = self._argnums if isinstance(self._argnums, int) else tuple(self._argnums)
+        return self._kind, argnums, self._has_aux, settings
+
+    def _prepare(self, form: Specialisation, tree: Tree, leaves: Sequence[Any], settings: Any) -> _Entry:
+        wrt = self._wrt(form, tree, leaves)
+        self._check_result(form)
+        entry = _Entry(self, form, tree, wrt, settings)
+        form.entries[self._entry_key(settings)] = entry
+        return entry
+
+    def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Inside of a traced function: the gradient's program becomes part of the outer one."""
+        session = current()
+        assert session is not None
+        leaves, tree = flatten((args, kwargs))
+        out: list[Any] = []
+
+        def run(symbols: list[Any]) -> list[Any]:
+            new_args, new_kwargs = tree.unflatten(symbols)
+            result = staged_call(self._traceable.function, new_args, new_kwargs)
+            flat, form = flatten(result)
+            value_count = form.children[0].count if self._has_aux else form.count
+            if value_count != 1 or getattr(getattr(flat[0], "type", None), "rank", 0):
+                raise session.error(
+                    TypeMismatch, f"{self._kind} of {self._name()} needs one scalar result; it returns {form}"
+                )
+            out[:] = [flat, form]
+            return flat
+
+        program, values, positions = capture(session, run, leaves, self._name())
+        flat, form = out
+        wrt: list[int] = []
+        bars: list[int | None] = []
+        positional = tree.children[0].children
+        chosen = self._positions(len(positional))
+        for position in chosen:
+            for k in self._leaf_range(tree, position):
+                param = positions[k]
+                is_float = param is not None and program.params[param].type.is_float
+                bars.append(len(wrt) if is_float else None)
+                if is_float:
+                    wrt.append(param)  # type: ignore[arg-type]
+        if not wrt:
+            raise session.error(
+                TypeMismatch, f"{self._kind} differentiates by floats; argument {chosen[0]} is none"
+            )
+        own = Program(program.name, program.params, program.body, program.results[:1])
+        gradient = adjoint(own, wrt, seeds=False, value=True)
+        full = Program(
+            gradient.name, gradient.params, gradient.body, (*gradient.results, *program.results[1:])
+        )
+        atoms = inline(session.builder, full, values)
+        symbols = [wrap(session, a) for a in atoms]
+        cotangents = iter([None if b is None else symbols[1 + b] for b in bars])
+        grads = [
+            positional[p].unflatten([next(cotangents) for _ in range(positional[p].count)]) for p in chosen
+        ]
+        gradient_value = grads[0] if isinstance(self._argnums, int) else tuple(grads)
+        value = form.unflatten([symbols[0], *symbols[1 + len(wrt) :]]) if self._has_aux else symbols[0]
+        if self._value:
+            return value, gradient_value
+        return (gradient_value, value[1]) if self._has_aux else gradient_value
+
+
+class ValueAndGradient(Gradient):
+    _kind = "value_and_grad"
+    _value = True
+
+
+class _Entry:
+    """How one gradient of one form is called and how its results are given back."""
+
+    def __init__(
+        self, transform: Gradient, form: Specialisation, tree: Tree, wrt: tuple[int, ...], settings: Any
+    ):
+        self.form = form
+        self.settings = settings
+        self.wrt = wrt
+        self.kind = f"{transform._kind} {wrt}"
+        self.make = transform._make(form, wrt)
+        self.value = transform._value
+        self.has_aux = transform._has_aux
+        self.single = isinstance(transform._argnums, int)
+        self.plan: list[tuple[Tree, list[tuple[int, Any] | None]]] = []
+        place = int(self.value)
+        params = {param: k for k, param in enumerate(wrt)}
+        for position in transform._positions(len(tree.children[0].children)):
+            bars: list[tuple[int, Any] | None] = []
+            for k in transform._leaf_range(tree, position):
+                param = form.traced.leaves[k]
+                if param in params:
+                    bars.append((place + params[param], finisher(form, param)))
+                else:
+                    bars.append(None)
+            self.plan.append((tree.children[0].children[position], bars))
+        plain = (
+            len(self.plan) == 1
+            and self.single
+            and self.plan[0][0].is_leaf
+            and not (self.value or self.has_aux)
+        )
+        self.direct = plain and self.plan[0][1][0] is not None and self.plan[0][1][0][1] is None
+        self._function: Callable[..., Any] | None = None
+        self.value_type = self._value_type()
+
+    def _value_type(self) -> Any:
+        entry = self.form.results[0]
+        return float if entry.weak else SCALARS[self.form.program.results[entry.k].type.dtype]
+
+    def compiled(self) -> Callable[..., Any]:
+        if self._function is None:
+            self._function = self.form.compiled(self.kind, self.make)
+        return self._function
+
+    def finish(self, values: tuple[Any, ...]) -> Any:
+        """The user's result from the program's."""
+        if self.direct:
+            return values[0]
+        grads = []
+        for tree, bars in self.plan:
+            flat = [None if b is None else values[b[0]] if b[1] is None else b[1](values[b[0]]) for b in bars]
+            grads.append(flat[0] if tree.is_leaf else tree.unflatten(flat))
+        gradient = grads[0] if self.single else tuple(grads)
+        if not (self.value or self.has_aux):
+            return gradient
+        count = len(self.wrt) + int(self.value)
+        if not self.has_aux:
+            return self.value_type(values[0]), gradient
+        aux = self._aux(values[count:])
+        return ((self.value_type(values[0]), aux), gradient) if self.value else (gradient, aux)
+
+    def _aux(self, values: tuple[Any, ...]) -> Any:
+        rest = iter(values)
+        flat = []
+        for entry in self.form.results[1:]:
+            if not hasattr(entry, "k"):
+                flat.append(entry)
+                continue
+            value = next(rest)
+            dtype = self.form.program.results[entry.k].type.dtype
+            flat.append(value if isinstance(value, np.ndarray) or entry.weak else SCALARS[dtype](value))
+        return self.form.out.children[1].unflatten(flat)
+
+
+def _is_float(leaf: Any) -> bool:
+    """A float, or something whose own error comes from tracing (an array of objects, ...)."""
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf.dtype.kind not in "biu"
+    return isinstance(leaf, (float, complex))
+
+
+def finisher(form: Specialisation, param: int) -> Any:
+    """How a cotangent becomes the kind of value the argument was; None if it is that already."""
+    given = form.traced.inputs[param]
+    if given.type.rank:
+        return None
+    if given.zero_dim:
+        return lambda value: np.asarray(value, given.type.numpy)
+    return float if given.weak else SCALARS[given.type.dtype]

@@ -1,0 +1,135 @@
+"""What a function made of a user's function shares, and the simplest of them: the function, compiled."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .call import Specialisation, Traceable, results_to_user
+from .codegen import generate
+from .ir.program import Program
+from .ir.text import show
+from .tracer.calls import call as staged_call
+from .tracer.session import current
+from .tree import Tree
+
+
+class Text(str):
+    """Program or source text: printed as it is at a prompt, and monospaced in a notebook."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        escaped = self.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return f"<pre>{escaped}</pre>"
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A function at all stages, for given types."""
+
+    program: Program
+    derived: Program | None
+
+    @property
+    def ir(self) -> Text:
+        """The traced program."""
+        return Text(show(self.program, spans=True))
+
+    @property
+    def adjoint_ir(self) -> Text:
+        """The program of the gradient."""
+        if self.derived is None:
+            raise AttributeError(
+                "a function that is only compiled (jit) has no adjoint: use grad or value_and_grad"
+            )
+        return Text(show(self.derived, spans=True))
+
+    @property
+    def source(self) -> Text:
+        """The Python that numba compiles."""
+        return Text(generate(self.derived or self.program))
+
+
+class Transform:
+    """A function made of a user's function. Methods: accessed on an instance, it binds like a function."""
+
+    def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
+        traceable = function._traceable if isinstance(function, Transform) and type(function) is Jit else None
+        self._traceable = traceable or Traceable(function)
+        self._argnums = argnums
+        self._has_aux = has_aux
+        self._last: Specialisation | None = None
+        functools.update_wrapper(self, function, updated=())
+        self.__wrapped__ = function
+
+    _kind = "jit"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        name = getattr(self._traceable.function, "__name__", "function")
+        return f"<pullback.{self._kind} of {name}>"
+
+    # -- stages ----------------------------------------------------------------------------------------
+
+    @property
+    def ir(self) -> Text:
+        """The traced program of the last call, as text."""
+        return self._lowered().ir
+
+    @property
+    def adjoint_ir(self) -> Text:
+        """The program of the gradient of the last call, as text."""
+        return self._lowered().adjoint_ir
+
+    @property
+    def source(self) -> Text:
+        """The generated Python of the last call."""
+        return self._lowered().source
+
+    def _lowered(self) -> Lowered:
+        if self._last is None:
+            raise AttributeError(
+                "nothing was traced yet: call the function first, or say for which types with "
+                ".lower(...), e.g. f.lower('f64[n, 3]', 'f64').ir"
+            )
+        return self._stages(self._last, self._last_wrt)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The stages for these arguments: arrays, numbers, or types such as "f64[n, 3]"."""
+        leaves, tree = self._traceable.lowered_leaves(args, kwargs)
+        form = self._traceable.trace(leaves, tree)
+        return self._stages(form, self._wrt(form, tree, leaves))
+
+    def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
+        return Lowered(form.program, None)
+
+    _last_wrt: tuple[int, ...] = ()
+
+    def _wrt(self, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
+        return ()
+
+
+class Jit(Transform):
+    """The function itself, compiled."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if current() is not None:
+            return self._traceable.function(*args, **kwargs)
+        form, params, _, _ = self._traceable.find(args, kwargs)
+        self._last = form
+        values = form.compiled("jit", _same)(*params)
+        return results_to_user(form, values)
+
+    def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
+        return staged_call(self._traceable.function, args, kwargs)
+
+
+def _same(program: Program) -> Program:
+    return program

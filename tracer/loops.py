@@ -1,0 +1,444 @@
+"""Tracing a for or a while into one node of the IR.
+
+The body is traced from a snapshot of the state, with phis for what it carries; it is traced again when it
+changed more than was assumed, or when a value came back with a wider type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..ir.build import dim_atom, literal
+from ..ir.errors import TypeMismatch, UnsupportedSyntax
+from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
+from ..ir.types import BOOL, I64, Dim, Type
+from .convert import cast, result_dtype
+from .regions import assign, is_number, live_slot, region, shown
+from .session import Session
+from .state import Frame, MaybeUnbound, Slot, State, leaves, rebuild
+from .symbol import Array, Cell, Scalar, as_value
+
+
+@dataclass
+class Carried:
+    """What is assumed of a carried value: dtype, weakness, and sizes (None: changes between iterations)."""
+
+    dtype: str
+    weak: bool
+    dims: tuple[Dim | None, ...] | None  # None: a scalar
+    bound: bool = True  # has it a value on entry?
+
+
+class LoopTracer:
+    """Traces one loop; `run` traces what stands in the body and returns the condition of a while."""
+
+    def __init__(
+        self,
+        session: Session,
+        frame: Frame,
+        head: tuple[str, ...],
+        after: tuple[str, ...],
+        stored: tuple[str, ...],
+    ):
+        self.session = session
+        self.builder = session.builder
+        self.frame = frame
+        self.head = head
+        self.after = after
+        self.before = State(session)
+        self.span = session.span
+        key = (self.span.file, self.span.line) if self.span else None
+        self.memory = session.loops.setdefault(key, ({}, set()))
+        self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
+        self.cells: dict[Cell, None] = {c: None for c in self.before.cells if c.name in self.memory[1]}
+        for name in stored:
+            if name in head:
+                self._assume_slot((id(frame), name))
+        for (name, leaf), carried in self.memory[0].items():
+            slot = (id(frame), name)
+            if self.before.get(slot) is not None and (slot, leaf) in self.slots:
+                self.slots[slot, leaf] = carried
+
+    def _assume_slot(self, slot: Slot) -> bool:
+        """Carry a slot, as its entry value suggests. False if it has none that can be carried."""
+        value = self.before.get(slot)
+        if isinstance(value, MaybeUnbound):
+            value = value.value
+        found = leaves(value)
+        if value is None or not found or not all(is_number(v) or isinstance(v, Array) for v in found):
+            return False
+        for k, leaf in enumerate(found):
+            if isinstance(leaf, Array):
+                self.slots[slot, k] = Carried(leaf.type.dtype, False, leaf.dims)
+            else:
+                atom, weak = as_value(self.session, leaf)
+                self.slots[slot, k] = Carried(atom.type.dtype, weak, None)
+        return True
+
+    def trace(
+        self, run: Callable[[], Atom | None], test: Callable[[], Atom | None] | None = None
+    ) -> tuple[list[Phi], list[Node], list[Node], Atom | None, list[Exit]]:
+        """Trace until the assumptions hold: (phis, test nodes, body nodes, condition, exits)."""
+        for _ in range(12):
+            self.before.restore()
+            self.builder.span = self.span
+            result = self._attempt(run, test)
+            if result is not None:
+                return result
+        raise self.session.error(
+            UnsupportedSyntax, "the types of the values that this loop changes do not settle. Start them with "
+            "values of their final dtype and shape",
+        )  # fmt: skip
+
+    def _attempt(self, run: Callable[[], Atom | None], test: Callable[[], Atom | None] | None) -> Any:
+        session, builder = self.session, self.builder
+        entries = self._entries()
+        with region(session) as test_nodes:
+            variables, dim_phis = self._phi_variables(entries)
+            session.loop_variables.extend(variables.values())
+            self._bind(variables)
+            cell_vars = {}
+            for cell in self.cells:
+                cell_vars[cell] = builder.var(cell.name, cell.value.type)
+                cell.value = cell_vars[cell]
+            session.loop_variables.extend(cell_vars.values())
+            at_head = State(session)
+            cond = test() if test is not None else None
+            if test is not None and (cond is None or isinstance(cond, Lit)):
+                return [], [], [], cond, []
+            with region(session) as nodes:
+                if cond is not None:
+                    session.assume(cond, True)
+                run()
+                builder.span = self.span
+                at_end = State(session)
+                if not self._settled(at_head, at_end):
+                    return None
+                phis = self._close(entries, variables, dim_phis, cell_vars, at_end)
+        self._check_aliases(at_head, at_end)
+        self.before.restore()
+        builder.span = self.span
+        exits = self._exits(variables, phis, cell_vars, at_end)
+        self._remember()
+        return phis, test_nodes, nodes, cond, exits
+
+    def _remember(self) -> None:
+        for (slot, leaf), carried in self.slots.items():
+            if slot[0] == id(self.frame):
+                self.memory[0][slot[1], leaf] = carried
+        self.memory[1].update(c.name for c in self.cells)
+
+    # entry values, written before the loop
+    def _entries(self) -> dict[tuple[Slot, int], Atom]:
+        session, builder = self.session, self.builder
+        entries: dict[tuple[Slot, int], Atom] = {}
+        for (slot, k), want in self.slots.items():
+            if not want.bound:
+                if want.dims is None:
+                    entries[slot, k] = literal(0, want.dtype)
+                else:
+                    dims = [0 if d is None else d for d in want.dims]
+                    entries[slot, k] = builder.emit("zeros", tuple(map(dim_atom, dims)), want.dtype)
+                continue
+            value = self.before.get(slot)
+            if isinstance(value, MaybeUnbound):
+                value = value.value
+            atom, _ = as_value(session, leaves(value)[k])
+            entries[slot, k] = cast(session, atom, want.dtype)
+        return entries
+
+    def _phi_variables(
+        self, entries: dict[tuple[Slot, int], Atom]
+    ) -> tuple[dict[Any, Var], dict[str, tuple[Any, int]]]:
+        variables: dict[Any, Var] = {}
+        dim_phis: dict[str, tuple[Any, int]] = {}
+        for key, want in self.slots.items():
+            hint = self._name(key[0])
+            if want.dims is None:
+                variables[key] = self.builder.var(hint, Type(want.dtype))
+                if not want.bound:
+                    variables[key, "bound"] = self.builder.var(f"{hint}_bound", BOOL)
+                continue
+            dims: list[Dim] = []
+            for axis, dim in enumerate(want.dims):
+                if dim is None:
+                    size = self.builder.var("n", I64)
+                    variables[key, axis] = size
+                    dim_phis[size.name] = (key, axis)
+                    self.builder.facts.bound(size.name, lower=self.builder.affine(0))
+                    dim = size.name
+                dims.append(dim)
+            variables[key] = self.builder.var(hint, Type(want.dtype, tuple(dims)))
+            if not want.bound:
+                variables[key, "bound"] = self.builder.var(f"{hint}_bound", BOOL)
+        return variables, dim_phis
+
+    def _name(self, slot: Slot) -> str:
+        holder = self.before.holder(slot)
+        name = str(slot[1]).strip("_") if isinstance(holder, Frame) or isinstance(slot[1], str) else "t"
+        return name if name.isidentifier() else "t"
+
+    def _by_slot(self) -> dict[Slot, list[int]]:
+        grouped: dict[Slot, list[int]] = {}
+        for slot, k in self.slots:
+            grouped.setdefault(slot, []).append(k)
+        return grouped
+
+    def _bind(self, variables: dict[Any, Var]) -> None:
+        """The state at the head of an iteration: carried slots hold the phis."""
+        cells: dict[Any, Cell] = {}
+        for slot, ks in self._by_slot().items():
+            old = self.before.get(slot)
+            if isinstance(old, MaybeUnbound):
+                old = old.value
+            fresh = [self._symbol((slot, k), variables, cells, old, k) for k in ks]
+            value = fresh[0] if old is None else rebuild(old, iter(fresh))
+            if (slot, 0) in self.slots and not self.slots[slot, 0].bound:
+                value = MaybeUnbound(self.session, value, variables[(slot, 0), "bound"])
+            assign(self.before.holder(slot), slot[1], value)
+
+    def _symbol(self, key: Any, variables: dict[Any, Var], cells: dict[Any, Cell], old: Any, k: int) -> Any:
+        want = self.slots[key]
+        if want.dims is None:
+            return Scalar(self.session, variables[key], want.weak)
+        # Names that showed one cell on entry show one cell at the head, too.
+        before = leaves(old)[k] if old is not None else None
+        token = (before.cell, before.maps) if isinstance(before, Array) else key
+        if token not in cells:
+            cells[token] = Cell(self.session, variables[key], self._name(key[0]))
+        return Array(self.session, cells[token])
+
+    # what the body changed
+    def _settled(self, at_head: State, at_end: State) -> bool:
+        settled = True
+        for slot in at_head.changed(at_end):
+            if not live_slot(slot, self.frame, self.head):
+                continue
+            if slot not in self._by_slot():
+                settled = False
+                if not self._assume_slot(slot):
+                    self._carry_new(slot, at_end.get(slot))
+        for cell in at_head.written(at_end):
+            if cell in self.before.cells and cell not in self.cells:
+                self.cells[cell] = None
+                settled = False
+        for (slot, k), want in list(self.slots.items()):
+            settled = self._widen(slot, k, want, at_end.get(slot)) and settled
+        return settled
+
+    def _carry_new(self, slot: Slot, value: Any) -> None:
+        """A name that only the body binds, but that is read later."""
+        if isinstance(value, MaybeUnbound):
+            value = value.value
+        old = self.before.get(slot)
+        if old is not None or isinstance(value, tuple) or not (is_number(value) or isinstance(value, Array)):
+            name = slot[1]
+            raise self.session.error(
+                TypeMismatch,
+                f"{name!r} changes in a traced loop from {shown(old)} to {shown(value)}; it must be a number or an "
+                "array before the loop and in it",
+            )
+        atom, weak = as_value(self.session, value)
+        dims = tuple(d if self._visible(d) else None for d in atom.type.dims) if atom.type.rank else None
+        self.slots[slot, 0] = Carried(atom.type.dtype, weak, dims, bound=False)
+
+    def _visible(self, dim: Dim) -> bool:
+        """Is the size known before the loop?"""
+        return isinstance(dim, int) or self.builder.in_scope(dim)
+
+    def _widen(self, slot: Slot, k: int, want: Carried, value: Any) -> bool:
+        if isinstance(value, MaybeUnbound):
+            value = value.value
+        found = leaves(value)
+        old = self.before.get(slot)
+        if k >= len(found) or not (is_number(found[k]) or isinstance(found[k], Array)):
+            raise self._differs(slot, old, value)
+        leaf = found[k]
+        rank = leaf.type.rank if isinstance(leaf, Array) else None
+        if (want.dims is None) != (rank is None) or (rank is not None and rank != len(want.dims or ())):
+            raise self._differs(slot, old, value)
+        atom, weak = as_value(self.session, leaf)
+        probe = literal(0, want.dtype)
+        dtype, new_weak = result_dtype([(probe, want.weak), (literal(0, atom.type.dtype), weak)])
+        dims = want.dims
+        if dims is not None:
+            dims = tuple(
+                d if d is not None and self.builder.same_dim(d, now) else None
+                for d, now in zip(dims, atom.type.dims)
+            )
+        new = Carried(dtype, new_weak, dims, want.bound)
+        self.slots[slot, k] = new
+        return new == want
+
+    def _differs(self, slot: Slot, old: Any, new: Any) -> Exception:
+        return LoopTypeChange(
+            self.session.error(
+                TypeMismatch,
+                f"{slot[1]!r} is {shown(old)} before this loop and {shown(new)} after an iteration; a traced loop "
+                "needs one type. Start it with a value of the final shape, such as np.zeros(...)",
+            )
+        )
+
+    # phis and exits
+    def _close(
+        self,
+        entries: Any,
+        variables: dict[Any, Var],
+        dim_phis: dict[str, tuple[Any, int]],
+        cell_vars: dict[Cell, Var],
+        at_end: State,
+    ) -> list[Phi]:
+        session = self.session
+        phis: list[Phi] = []
+        for name, (key, axis) in dim_phis.items():
+            end = self._end_atom(key, at_end)
+            phis.append(
+                Phi(Var(name, I64), dim_atom(entries[key].type.dims[axis]), dim_atom(end.type.dims[axis]))
+            )
+        for key, want in self.slots.items():
+            end = cast(session, self._end_atom(key, at_end), want.dtype)
+            phis.append(Phi(variables[key], entries[key], end))
+            if not want.bound:
+                value = at_end.get(key[0])
+                bound = value.bound if isinstance(value, MaybeUnbound) else literal(True, "bool")
+                phis.append(Phi(variables[key, "bound"], literal(False, "bool"), bound))
+        for cell, var in cell_vars.items():
+            phis.append(Phi(var, self.before.cells[cell], at_end.cells[cell]))
+        return phis
+
+    def _end_atom(self, key: Any, at_end: State) -> Atom:
+        value = at_end.get(key[0])
+        if isinstance(value, MaybeUnbound):
+            value = value.value
+        return as_value(self.session, leaves(value)[key[1]])[0]
+
+    def _exits(
+        self, variables: dict[Any, Var], phis: list[Phi], cell_vars: dict[Cell, Var], at_end: State
+    ) -> list[Exit]:
+        builder, session = self.builder, self.session
+        exits: list[Exit] = []
+        sizes: dict[str, str] = {}
+        ends: dict[str, Var] = {}
+        for phi in phis:
+            type = phi.var.type.with_dims(
+                tuple(sizes.get(d, d) if isinstance(d, str) else d for d in phi.var.type.dims)
+            )
+            exit_var = builder.var(phi.var.name, type)
+            exits.append(Exit(exit_var, phi.var))
+            ends[phi.var.name] = exit_var
+            if phi.var.type == I64:
+                sizes[phi.var.name] = exit_var.name
+                for bound in builder.facts.lower.get(phi.var.name, []):
+                    builder.facts.bound(exit_var.name, lower=bound)
+        cells: dict[Any, Cell] = {}
+        for slot, ks in self._by_slot().items():
+            end_value = at_end.get(slot)
+            if isinstance(end_value, MaybeUnbound):
+                end_value = end_value.value
+            fresh = []
+            for k in ks:
+                exit_var = ends[variables[slot, k].name]
+                want = self.slots[slot, k]
+                if want.dims is None:
+                    fresh.append(Scalar(session, exit_var, want.weak))
+                    continue
+                leaf = leaves(end_value)[k]
+                token = leaf.cell if not leaf.maps else (slot, k)
+                if token not in cells:
+                    cells[token] = Cell(session, exit_var, self._name(slot))
+                    cells[token].frozen = self._frozen.get(leaf.cell)
+                fresh.append(Array(session, cells[token]))
+            value = rebuild(end_value, iter(fresh))
+            if not self.slots[slot, 0].bound:
+                value = MaybeUnbound(session, value, ends[variables[(slot, 0), "bound"].name])
+            assign(self.before.holder(slot), slot[1], value)
+        for cell, var in cell_vars.items():
+            cell.value = ends[var.name]
+        return exits
+
+    # aliases
+    def _check_aliases(self, at_head: State, at_end: State) -> None:
+        """Which names show one cell must be the same at the head and at the end (up to renaming)."""
+        self._frozen: dict[Cell, str] = {}
+        live = [
+            (slot, value)
+            for slot, value in at_end.slots()
+            if live_slot(slot, self.frame, self.head) and slot in self._known_slots(at_head)
+        ]
+        pairs = [
+            (slot, k, head, end)
+            for slot, value in live
+            for k, (head, end) in enumerate(zip(leaves(at_head.get(slot)), leaves(value)))
+            if isinstance(head, Array) and isinstance(end, Array)
+        ]
+        written = set(at_head.written(at_end))
+        for i, (slot, _, head, end) in enumerate(pairs):
+            for other, _, other_head, other_end in pairs[:i]:
+                if (head.cell is other_head.cell) == (end.cell is other_end.cell):
+                    continue
+                involved = {head.cell, end.cell, other_head.cell, other_end.cell}
+                names = f"{slot[1]!r} and {other[1]!r}"
+                if involved & written:
+                    raise self.session.error(
+                        UnsupportedSyntax,
+                        f"{names} are one array in some iterations of this loop and two in others, and the loop "
+                        "writes to it. Write `.copy()` where one is bound to the other",
+                    )
+                reason = (
+                    f"{names} were made one array inside a traced loop: a write to one cannot be followed. "
+                    "Write `.copy()`"
+                )
+                for cell in involved:
+                    self._frozen[cell] = reason
+                    cell.frozen = reason
+
+    def _known_slots(self, state: State) -> set[Slot]:
+        return {slot for slot, _ in state.slots()}
+
+
+class LoopTypeChange(Exception):  # noqa: N818
+    """A value has another rank or kind after an iteration; the first iteration may be peeled."""
+
+    def __init__(self, error: Exception):
+        super().__init__(str(error))
+        self.error = error
+
+
+def trace_for(
+    session: Session,
+    tracer: LoopTracer,
+    index: str,
+    start: Atom,
+    stop: Atom,
+    reverse: bool,
+    body: Callable[[Var], None],
+) -> None:
+    builder = session.builder
+    span = session.span
+    var = builder.var(index, I64)
+    session.loop_variables.append(var)
+    low, high = builder.affine(start), builder.affine(stop)
+
+    def run() -> None:
+        builder.facts.bound(var.name, lower=low, upper=high - 1)
+        builder.facts.assume(high - low - 1)
+        body(var)
+
+    phis, _, nodes, _, exits = tracer.trace(run)
+    builder.add(For(var, start, stop, reverse, tuple(phis), tuple(nodes), tuple(exits), span))
+
+
+def trace_while(
+    session: Session, tracer: LoopTracer, test: Callable[[], Atom], body: Callable[[], None]
+) -> Atom | None:
+    """Returns the condition if it turned out not to depend on what the loop changes."""
+    builder = session.builder
+    span = session.span
+    phis, test_nodes, nodes, cond, exits = tracer.trace(lambda: body(), test)
+    if cond is None or isinstance(cond, Lit):
+        tracer.before.restore()
+        return cond
+    builder.add(While(tuple(phis), tuple(test_nodes), cond, tuple(nodes), tuple(exits), span))
+    return None
