@@ -232,6 +232,17 @@ def test_second_derivative_where_the_cotangent_happens_to_be_zero():
     assert evaluate(hessian, -1.0)[0] == 0.0
 
 
+@pytest.mark.parametrize(
+    "op, x, w, second",
+    [("logaddexp(x, w)", 0.7, 0.7, 0.25), ("logaddexp(x, w)", 0.0, 0.0, 0.25), ("x ** w", 2.0, 0.0, 0.0)],
+)
+def test_second_derivative_at_ties(op, x, w, second):
+    program = parse(f"def f(x: f64, w: f64) -> f64:\n    y: f64 = {op}\n    return y")
+    first = adjoint(program, [0], seeds=False)
+    xx, xw = evaluate(verify(adjoint(first, [0, 1], seeds=False)), x, w)
+    np.testing.assert_allclose([xx, xw], [second, -0.25 if "log" in op else 1 / x], atol=1e-15)
+
+
 def test_inactive_parameters_cost_nothing():
     program, _ = PROGRAMS["straight/logistic"]
     text = str(optimise(adjoint(program, [1], seeds=False)))

@@ -64,8 +64,9 @@ def _ratio(a, y):
 
 
 def _logaddexp_partial(a, b):
-    # exp(a - y), but without a nan for a = b = -inf or +inf: there the two share the derivative.
-    return where(a == b, 0.5, expit(a - b))
+    # exp(a - y), but without a nan for a = b = -inf or +inf: there the two share the derivative. Finite ties
+    # go the general way, or their second derivative would be lost.
+    return where((a == b) & isinf(a), 0.5, expit(a - b))
 
 
 logaddexp = elementwise(
