@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..ir.passes import checked, dead_code, simplify
 from ..ir.program import Program
 from .emit import emit
 from .scalarise import scalarise
@@ -12,4 +13,6 @@ __all__ = ["emit", "generate", "scalarise", "storage"]
 
 def generate(program: Program, *, comments: bool = True) -> str:
     """The source of a standalone Python function that computes the program, fast once numba compiles it."""
-    return emit(storage(scalarise(program)), comments=comments)
+    for step in (scalarise, simplify, dead_code, storage):
+        program = checked(step(program))
+    return emit(program, comments=comments)

@@ -94,7 +94,11 @@ def scaled(place: Place, start: Affine, step: int) -> Place:
 
 
 def replaced(place: Place, loops: Sequence[Place]) -> Place:
-    """The place, where `loops[k]` says what is at position k of the old loops."""
+    """The place, where `loops[k]` says what is at position k of the old loops.
+
+    >>> replaced(Along(0, Affine(1)), [Along(1, Affine(2), -1)])  # x[1:][2::-1]
+    Along(loop=1, start=Affine(constant=3, terms=()), step=-1)
+    """
     match place:
         case Along(loop, start, step):
             return scaled(loops[loop], start, step)
@@ -104,11 +108,7 @@ def replaced(place: Place, loops: Sequence[Place]) -> Place:
 
 
 def through(source: Source, loops: Sequence[Place]) -> Source:
-    """What a view of a view reads.
-
-    >>> through(Read(Lit("0", I64), (Along(0, Affine(1)),)), [Along(1, Affine(2), -1)]).places
-    (Along(loop=1, start=Affine(constant=3, terms=()), step=-1),)
-    """
+    """What a view of a view reads."""
     match source:
         case Read(base, places):
             return Read(base, tuple(replaced(p, loops) for p in places)) if places else source

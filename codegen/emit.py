@@ -6,7 +6,7 @@ Decides nothing about memory: every `at_set` is an assignment to an element. Run
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..ir import walk
@@ -29,7 +29,7 @@ from ..ir.program import (
     atoms,
 )
 from . import spell
-from .names import variables
+from .names import stem, variables
 from .spell import ATOM, Text
 
 WIDTH = 88
@@ -72,6 +72,7 @@ class _Waiting:
     variables: frozenset[str]  # Python variables it reads
     memory: bool  # does it read elements of arrays?
     span: Span | None
+    fixed: bool = False  # index arithmetic that is written wherever it is used
 
 
 class _Emitter:
@@ -120,10 +121,10 @@ class _Emitter:
         self.settle(lambda w: variable in w.variables or (store and w.memory))
         self.line(text, span)
 
-    def settle(self, which: object = None) -> None:
+    def settle(self, which: Callable[[_Waiting], bool] | None = None) -> None:
         """Write the temporaries that are waiting, all or those that `which` says."""
         for name, waiting in list(self.waiting.items()):
-            if which is None or which(waiting):  # type: ignore[operator]
+            if not waiting.fixed and (which is None or which(waiting)):
                 del self.waiting[name]
                 self.line(f"{self.variable[name]} = {waiting.text.text}", waiting.span)
 
@@ -134,7 +135,7 @@ class _Emitter:
             return spell.literal(atom)
         if atom.name in self.waiting:
             waiting = self.waiting[atom.name]
-            if self.uses[atom.name].count == 1:
+            if not waiting.fixed:
                 del self.waiting[atom.name]
             return waiting.text
         return Text(self.variable[atom.name])
@@ -174,10 +175,10 @@ class _Emitter:
                 array = self.text(base).within(ATOM)  # type: ignore[arg-type]
                 return Text(f"{array}[{self.subscript(index)}]")  # type: ignore[arg-type]
             case "empty" | "zeros":
-                shape, dtype = args
+                shape, kind = args
                 sizes = [self.text(s).text for s in shape]  # type: ignore[union-attr, arg-type]
                 size = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
-                return Text(f"np.{op.name}({size}{'' if dtype == 'f64' else ', ' + spell.NUMPY[str(dtype)]})")
+                return Text(f"np.{op.name}({size}{'' if kind == 'f64' else ', ' + spell.NUMPY[str(kind)]})")
             case "copy":
                 return Text(f"{self.text(args[0]).within(ATOM)}.copy()")  # type: ignore[arg-type]
             case "transpose" if args[1] == (1, 0):
@@ -229,35 +230,39 @@ class _Emitter:
             sign = "+=" if op == "at_add" else "="
             variable = self.variable[name]
             position = self.subscript(index)  # type: ignore[arg-type]
-            text = f"{variable}[{position}] {sign} {self.text(value).text}"  # type: ignore[arg-type]
-            self.write(text, variable, let.span, store=True)
+            stored = self.text(value).text  # type: ignore[arg-type]
+            self.write(f"{variable}[{position}] {sign} {stored}", variable, let.span, store=True)
             return
         reads, memory = self.reads(let.args)
         memory |= op == "getitem"
         if self.uses[name].count == 0 and not let.var.type.rank:
             return
         text = self.expression(let)
-        if self.may_wait(let, text, reads):
+        if self.may_wait(let, text):
             self.waiting[name] = _Waiting(text, reads, memory, let.span)
+            return
+        if self.is_position(let, text):
+            self.waiting[name] = _Waiting(text, reads, memory, let.span, fixed=True)
             return
         variable = self.variable[name]
         if text.text != variable:
             self.write(f"{variable} = {text.text}", variable, let.span)
 
-    def may_wait(self, let: Let, text: Text, reads: frozenset[str]) -> bool:
+    def may_wait(self, let: Let, text: Text) -> bool:
+        """May a temporary become part of the one expression that uses it?"""
         name = let.var.name
-        if not re.fullmatch(r"t(_\d+)?", name) or len(text.text) > WIDTH // 2:
-            return False
         use = self.uses[name]
-        if use.count == 1 and use.region == use.home:
-            return not let.var.type.rank or let.op.name == "transpose"
-        # Index arithmetic on names that never change reads best where it is used.
-        fixed = all(
-            isinstance(a, Lit) or a.name in self.constant for a in let.args if isinstance(a, (Var, Lit))
-        )
+        ours = is_temporary(name) or _element(let) or stem(name) == use.stored
+        once = use.count == 1 and use.region == use.home
+        array = let.var.type.rank and let.op.name != "transpose"
+        return bool(ours and once and not array and len(text.text) <= WIDTH // 2)
+
+    def is_position(self, let: Let, text: Text) -> bool:
+        """Index arithmetic on names that never change reads best where it is used, however often."""
+        fixed = all(isinstance(a, Lit) or a.name in self.constant for a in atoms(let.args))
         return (
-            let.var.type.dtype == "i64" and let.op.name in ("add", "sub") and use.subscripts_only
-            and fixed and len(text.text) < 12
+            is_temporary(let.var.name) and let.var.type.dtype == "i64" and let.op.name in ("add", "sub")
+            and self.uses[let.var.name].subscripts_only and fixed and len(text.text) < 12
         )  # fmt: skip
 
     def assign(self, pairs: Sequence[tuple[Var, Atom]], span: Span | None) -> None:
@@ -370,6 +375,16 @@ class _Use:
     home: int = -1
     region: int = -2
     subscripts_only: bool = True
+    stored: str = ""  # the array whose element it becomes, if it is stored
+
+
+def is_temporary(name: str) -> bool:
+    return re.fullmatch(r"t(_\d+)?", name) is not None
+
+
+def _element(let: Let) -> bool:
+    """Is this a read with a name of the form x_i?"""
+    return let.op.name == "getitem" and let.var.name.startswith(f"{let.args[0].name}_")  # type: ignore[union-attr]
 
 
 def _uses(program: Program) -> dict[str, _Use]:
@@ -391,6 +406,8 @@ def _uses(program: Program) -> dict[str, _Use]:
             match node:
                 case Let(var, _, args):
                     uses[var.name].home = region
+                    if node.op.name in ("at_set", "at_add") and isinstance(args[2], Var):
+                        uses[args[2].name].stored = stem(var.name)
                     for arg in args:
                         use(arg, region, subscript=isinstance(arg, Index) or var.type.dtype == "i64")
                 case Check(cond):

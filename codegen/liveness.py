@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..ir.program import Atom, Check, For, If, Let, Node, Phi, Var, While, atoms
+from ..ir.program import Check, For, If, Let, Node, Phi, Var, While, atoms
 from ..ir.walk import defined
 
 Live = frozenset[str]
@@ -55,24 +55,20 @@ def _before(node: Node, after: Live, visit: Visit | None) -> Live:
             second = live_before(orelse, rest | _values(phis, True), visit)
             return first | second | used([cond])
         case For(start=start, stop=stop, phis=phis):
-            return (
-                rest
-                | _loop_needs(node)
-                | used([start, stop])
-                | _values(phis, False)
-                | _inside(node, rest, visit)
-            )
+            _inside(node, rest, visit)
+            return rest | _loop_needs(node) | used([start, stop]) | _values(phis, False)
         case While(phis=phis):
-            return rest | _loop_needs(node) | _values(phis, False) | _inside(node, rest, visit)
+            _inside(node, rest, visit)
+            return rest | _loop_needs(node) | _values(phis, False)
 
 
-def _inside(node: For | While, rest: Live, visit: Visit | None) -> Live:
-    if visit is not None:
-        test, _, end = loop_points(node, rest)
-        head = live_before(node.body, end, visit)
-        if isinstance(node, While):
-            live_before(node.test, test | head, visit)
-    return frozenset()
+def _inside(node: For | While, rest: Live, visit: Visit | None) -> None:
+    if visit is None:
+        return
+    test, _, end = loop_points(node, rest)
+    head = live_before(node.body, end, visit)
+    if isinstance(node, While):
+        live_before(node.test, test | head, visit)
 
 
 def _loop_needs(node: For | While) -> Live:
@@ -97,7 +93,3 @@ def loop_points(node: For | While, rest: Live) -> tuple[Live, Live, Live]:
     if isinstance(node, While):
         test |= used([node.cond])
     return test, through, end
-
-
-def atom_name(atom: Atom) -> str | None:
-    return atom.name if isinstance(atom, Var) else None

@@ -423,8 +423,8 @@ class Loops:
     def factor(self, x: Var) -> tuple[Var, list[Item]]:
         """A matrix that np.dot takes as it is: in memory, or a transpose of one."""
         source = self.read(x, access.whole(2))
-        swapped = isinstance(source, Read) and source.places == (Along(1), Along(0))
-        if swapped and source.base.type.dims == x.type.dims[::-1]:  # type: ignore[union-attr]
+        swapped = Read(source.base, (Along(1), Along(0))) if isinstance(source, Read) else None
+        if source == swapped and source.base.type.dims == x.type.dims[::-1]:  # x[:3].T starts at 0 too
             var = self.fresh("t", x.type)
             return var, [Plain(Let(var, REGISTRY["transpose"], (source.base, (1, 0)), self.span))]
         return self.memory(x)

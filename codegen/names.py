@@ -158,18 +158,18 @@ def _counters(program: Program) -> dict[str, str]:
     """Loops beside each other may count with one variable: `i`, not `i_1`, where nothing else has that name."""
     every = [v.name for v in (*program.params, *walk.bound(program.body))]
     indices = {n.index.name for n in walk.walk(program.body) if isinstance(n, For)}
-    stems = {_stem(n) for n in every if n not in indices} | {n for n in every if n not in indices}
+    stems = {stem(n) for n in every if n not in indices} | {n for n in every if n not in indices}
     result: dict[str, str] = {}
 
     def region(nodes: Sequence[Node], outer: frozenset[str]) -> None:
         for node in nodes:
             here = outer
             if isinstance(node, For):
-                stem = spelled = _stem(node.index.name)
+                plain = spelled = stem(node.index.name)
                 k = 0
                 while spelled in stems or spelled in outer or spelled in RESERVED:
                     k += 1
-                    spelled = f"{stem}_{k}"
+                    spelled = f"{plain}_{k}"
                 result[node.index.name] = spelled
                 here = outer | {spelled}
             for inner in walk.regions(node):
@@ -179,7 +179,7 @@ def _counters(program: Program) -> dict[str, str]:
     return result
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     return re.sub(r"_\d+$", "", name)
 
 

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir.affine import Affine
 from ..ir.build import dim_atom, literal
+from ..ir.ops import arith
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Exit, For, Lit, Phi, Var
 from ..ir.types import BOOL, I64, Type
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import Group, reads_where_written, row_axis
 from .loops import Item, Op
+from .primitives import radd, rmax, rmin
 
 if TYPE_CHECKING:
     from .scalarise import Scalarise
 
-COMBINE = {"sum": "add", "max": "maximum", "min": "minimum", "any": "or", "all": "and"}
+COMBINE = {"sum": radd, "max": rmax, "min": rmin, "any": arith.or_, "all": arith.and_}
 
 
 def neutral(fold: str, dtype: str) -> Lit:
@@ -205,8 +207,8 @@ class Nest:
             source: Source = Read(inner.var, places)
         else:
             (source,) = inner.args
-        combine = REGISTRY[COMBINE[op.fold]]
         dtype = op.var.type.dtype
+        combine = COMBINE[op.fold] if op.var.type.is_float or op.fold != "sum" else arith.add
         start = neutral(op.fold, dtype)
         if not space:
             after = self.fresh(op.var.name, Type(dtype))

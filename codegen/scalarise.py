@@ -53,9 +53,9 @@ def scalarise(program: Program) -> Program:
         n: i64 = dim(x, 0)
         for i in range(n):
             s_2: f64 = phi(0.0, s_1)
-            t: f64 = x[i]
-            y: f64 = sin(t)
-            s_1: f64 = s_2 + y
+            x_i: f64 = x[i]
+            y: f64 = sin(x_i)
+            s_1: f64 = radd(s_2, y)
         s: f64 = last(s_2)
         return s
     """
@@ -159,6 +159,8 @@ class Scalarise:
         for k, group in enumerate(groups):
             for item in group.items:
                 outside |= {n for n in item.names() if isinstance(item, Plain) or home.get(n, k) != k}
+                if item.target is not None:  # what is stored into is memory, also beside its maker
+                    outside.add(item.target.name)
         for group in groups:
             if group.size is not None:
                 Nest(self, group, outside).write()
@@ -246,10 +248,16 @@ class Scalarise:
         key = "getitem", base, index
         known = self.known(key)
         if known is None:
-            known = self.builder.var("t", base.type.with_dims(()))
+            known = self.builder.var(self.element_name(base, index), base.type.with_dims(()))
             self.builder.add(Let(known, REGISTRY["getitem"], (base, index), self.builder.span))
             self.memo[-1][key] = known
         return known
+
+    def element_name(self, base: Var, index: Index) -> str:
+        """`x_i` for x[i]; emission knows by it that the name is not the user's."""
+        names = [a.name if isinstance(a, Var) else a.text for a in index.items if isinstance(a, (Var, Lit))]
+        name = "_".join([base.name, *names])
+        return name if len(name) <= 12 else "t"
 
     def position(self, place: Place) -> Atom:
         match place:

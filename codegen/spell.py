@@ -104,6 +104,10 @@ def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
         exponent = re.fullmatch(r"(?:np\.float32\()?(-?[1-8])\.0\)?", operands[1].text)
         if exponent:  # numba multiplies for an integer exponent
             return call("{0} ** {1}", operands[0], Text(exponent[1], UNARY))
+    if op.name == "where":
+        # Binds less than anything, so it is in parentheses wherever it is an operand.
+        cond, then, orelse = (o.within(TERNARY + 1) for o in operands)
+        return Text(f"{then} if {cond} else {orelse}", TERNARY)
     if op.name == "invert":
         return call("np.invert({0})", *operands)
     template = SPELLING.get(op.name) or op.source

@@ -7,10 +7,82 @@ from __future__ import annotations
 
 import math
 
+import llvmlite.ir as ll
 import numpy as np
-from numba.extending import register_jitable
+from numba import types
+from numba.extending import intrinsic, overload, register_jitable
 
 jitable = register_jitable(error_model="numpy")
+
+
+
+# -- steps of reductions, which the compiler may reorder -----------------------------------------------
+
+
+@intrinsic
+def _reassociated_add(context, a, b):
+    """One addition that may be reordered; the arithmetic around it is left alone."""
+
+    def generate(context, builder, signature, args):
+        return builder.fadd(*args, flags=("reassoc",))
+
+    return a(a, b), generate
+
+
+def _extremum(name):
+    @intrinsic
+    def call(context, a, b):
+        def generate(context, builder, signature, args):
+            kind = args[0].type
+            function = builder.module.declare_intrinsic(name, [kind], ll.FunctionType(kind, [kind, kind]))
+            return builder.call(function, args)
+
+        return a(a, b), generate
+
+    return call
+
+
+# LLVM's maximum propagates nan, as NumPy's does, and vectorises.
+_maximum, _minimum = _extremum("llvm.maximum"), _extremum("llvm.minimum")
+
+
+def radd(a, b):
+    """a + b in a sum whose order is free."""
+    return a + b
+
+
+def rmax(a, b):
+    """np.maximum(a, b) in a reduction."""
+    return np.maximum(a, b)
+
+
+def rmin(a, b):
+    """np.minimum(a, b) in a reduction."""
+    return np.minimum(a, b)
+
+
+@overload(radd)
+def _radd(a, b):
+    if isinstance(a, types.Float) and a == b:
+        return lambda a, b: _reassociated_add(a, b)
+    return lambda a, b: a + b
+
+
+@overload(rmax)
+def _rmax(a, b):
+    if isinstance(a, types.Float) and a == b:
+        return lambda a, b: _maximum(a, b)
+    return lambda a, b: np.maximum(a, b)
+
+
+@overload(rmin)
+def _rmin(a, b):
+    if isinstance(a, types.Float) and a == b:
+        return lambda a, b: _minimum(a, b)
+    return lambda a, b: np.minimum(a, b)
+
+
+# -- functions -----------------------------------------------------------------------------------------
 
 
 @jitable
