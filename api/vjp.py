@@ -36,7 +36,7 @@ def vjp(
     """
     if current() is not None:
         return _nested_vjp(function, args, kwargs)
-    traceable = function._traceable if isinstance(function, Jit) else _traceable_of(function)
+    traceable = function._traceable if isinstance(function, Jit) else traceable_of(function)
     form, params, leaves, tree = traceable.find(args, kwargs)
     wrt = tuple(
         k for k, p in enumerate(form.program.params) if p.type.is_float and k in set(form.traced.leaves)
@@ -68,7 +68,7 @@ def _known_traceable(function: Callable[..., Any]) -> Traceable:
     return Traceable(function)
 
 
-def _traceable_of(function: Callable[..., Any]) -> Traceable:
+def traceable_of(function: Callable[..., Any]) -> Traceable:
     try:
         return _known_traceable(function)
     except TypeError:  # not hashable
