@@ -22,6 +22,7 @@ from ..types import I64
 from ..walk import bound, free, map_type, rename, substitution, walk
 from .activity import activity
 from .forward import Forward
+from .reread import facts_of
 from .restore import restored
 from .reverse import Bars, Reverse, pruned
 from .save import Plan, Planner
@@ -169,8 +170,10 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
     builder.span = None
     cotangents = tuple(reverse.total_or_zero(bars, v).atom for v in params)
     nodes = pruned(builder.region, {a.name for a in cotangents if isinstance(a, Var)})
-    plan = Planner(scopes, reverse, builder).run(nodes)
+    facts = facts_of(p.body, builder)
+    plan = Planner(scopes, reverse, builder, facts).run(nodes)
     forward_builder = Builder()
+    forward_builder.facts = facts.copy()
     forward_builder.names = builder.names
     forward = Forward(scopes, forward_builder, plan, plan.threads(), reverse.trips, reverse.extra_exits)
     forward.nodes(p.body)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..affine import Affine
 from ..build import Builder, dim_atom, literal
-from ..ops.arith import add, ge, gt, le, lt, maximum
-from ..ops.array import dim, empty, zeros
+from ..ops.arith import add, maximum
+from ..ops.array import empty, zeros
 from ..ops.index import at_set
 from ..program import Atom, Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..types import I64
@@ -43,35 +42,20 @@ class Forward:
     """In the test of a While: values that are saved when it is known that the body will run."""
     totals: dict[int, Atom] = field(default_factory=dict)
     """By the id of a Base or While: its count, made before the nest."""
-    comparisons: dict[str, Affine] = field(default_factory=dict)
-    """Bools that say whether a form is >= 0."""
 
     def nodes(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
             match node:
                 case Let():
                     self.builder.add(node)
-                    self.learn(node)
+                    self.builder.know(node)
                     self.bound(node.var)
-                case Check(cond):
+                case Check():
                     self.builder.add(node)
-                    if isinstance(cond, Var) and cond.name in self.comparisons:
-                        self.builder.facts.assume(self.comparisons[cond.name])
                 case For() | While():
                     self.loop(node)
                 case If():
                     self.branch(node)
-
-    def learn(self, let: Let) -> None:
-        """Take note of what helps to know that trip counts are not negative."""
-        b = self.builder
-        b.know(let)
-        if let.op is dim:
-            b.facts.bound(let.var.name, lower=Affine(0))
-        elif let.op in (ge, gt, le, lt) and all(a.type == I64 for a in atoms(let.args)):
-            left, right = (b.affine(a) for a in atoms(let.args))
-            above = left - right if let.op in (ge, gt) else right - left
-            self.comparisons[let.var.name] = above - 1 if let.op in (gt, lt) else above
 
     def bound(self, var: Var) -> None:
         """A value has just been bound: save it if the plan says so."""
@@ -206,6 +190,7 @@ class Forward:
         trips = {id(n): (b.var("trip", I64), b.var("trips", I64)) for n in counted if isinstance(n, While)}
         inner = Builder()
         inner.names = b.names
+        inner.facts = b.facts.copy()
         again = Forward(self.scopes, inner, Plan(), threads, trips)
         again.nodes((nest,))
         total = again.state[threads[0]] if threads else trips[id(nest)][1]

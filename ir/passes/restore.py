@@ -35,9 +35,7 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
             array = forward.exported.get(save.array.name, save.array)
             values[name] = load(builder, save, array, name)
         heads.setdefault(scopes.region[name], {})[name] = written
-    for name in plan.again:
-        let = scopes.definition[name]
-        assert isinstance(let, Let)
+    for name, let in plan.again.items():
         again = builder.var(name, let.var.type)
         values[name] = again
         written = [Let(again, let.op, let.args, let.span)]

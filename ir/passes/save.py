@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..affine import Facts
 from ..build import Builder, atom_dim, dim_atom
 from ..errors import UnsupportedSyntax
 from ..ops.arith import add, mul, sub
@@ -22,6 +23,7 @@ from ..program import Atom, Exit, For, If, Index, Let, Lit, Node, Phi, Slice, Va
 from ..types import I64, Dim
 from ..walk import used_here, walk
 from .cut import minimum_cut
+from .reread import Rereader
 from .reverse import Reverse
 from .scopes import Loop, Region, Scopes
 
@@ -76,8 +78,8 @@ class Plan:
     saves: list[Save] = field(default_factory=list)
     exports: dict[int, list[Export]] = field(default_factory=dict)
     """By the id of an If."""
-    again: list[str] = field(default_factory=list)
-    """Values to be computed again in the reverse sweep."""
+    again: dict[str, Let] = field(default_factory=dict)
+    """How values are computed again in the reverse sweep."""
     known: dict[str, str] = field(default_factory=dict)
     """Local names whose value leaves its arm, and the name it has outside."""
     loaded: dict[str, Save] = field(default_factory=dict)
@@ -89,13 +91,16 @@ class Plan:
 
 
 class Planner:
-    def __init__(self, scopes: Scopes, reverse: Reverse, builder: Builder):
+    def __init__(self, scopes: Scopes, reverse: Reverse, builder: Builder, facts: Facts):
         self.scopes = scopes
         self.reverse = reverse
         self.builder = builder
         self.plan = Plan()
         self.bases: dict[Hashable, Base] = {}
-        self.updated = _updated_arrays(scopes)
+        self.reread = Rereader(scopes, builder, self.exit_of, facts)
+        self.recipes: dict[str, Let | None] = {}
+        self.new_exits: dict[str, tuple[Loop, Exit]] = {}
+        self.superseded = _superseded(scopes)
 
     def run(self, nodes: Iterable[Node]) -> Plan:
         """Decide for every forward name that the reverse sweep mentions and cannot see."""
@@ -108,7 +113,14 @@ class Planner:
             if name not in cut and name not in again:
                 again.add(name)
                 front.extend(self.recipe(name) or ())
-        self.plan.again = [n for n in self.scopes.order if n in again and n not in self.reverse.at_hand]
+        for name in self.scopes.order:
+            if name in again and name not in self.reverse.at_hand:
+                self.plan.again[name] = self.how(name)
+        for let in self.plan.again.values():
+            for used in used_here(let):
+                if used in self.new_exits:
+                    loop, exit = self.new_exits.pop(used)
+                    self.reverse.extra_exits.setdefault(id(loop), []).append(exit)
         for name in [n for n in self.scopes.order if n in cut]:
             self.keep(name)
         return self.plan
@@ -119,10 +131,39 @@ class Planner:
         """The local values from which a local value can be computed again; None if it has to be saved."""
         if name in self.reverse.at_hand:
             return []
-        definition = self.scopes.definition[name]
-        if not isinstance(definition, Let) or not self.repeatable(definition):
+        if name not in self.recipes:
+            self.recipes[name] = self.find(name)
+        let = self.recipes[name]
+        if let is None:
             return None
-        return [n for n in dict.fromkeys(used_here(definition)) if self.scopes.is_local(n) and n != name]
+        return [n for n in dict.fromkeys(used_here(let)) if self.scopes.is_local(n) and n != name]
+
+    def how(self, name: str) -> Let:
+        let = self.recipes[name]
+        assert let is not None
+        return let
+
+    def find(self, name: str) -> Let | None:
+        """The operation that gives a value again: its own, or reading it where it still stands."""
+        definition = self.scopes.definition[name]
+        repeatable = isinstance(definition, Let) and self.repeatable(definition)
+        other = self.reread.again(name)
+        if other is not None and (not repeatable or not self.scopes.is_local(_array(other))):
+            return other
+        return definition if isinstance(definition, Let) and repeatable else None
+
+    def exit_of(self, loop: Loop, phi: Phi) -> Var:
+        """What a loop leaves of a phi; noted for the forward sweep if the program has no name for it."""
+        known = [e for e in (*loop.exits, *self.reverse.extra_exits.get(id(loop), ())) if e.phi == phi.var]
+        if known:
+            return known[0].var
+        for other, exit in self.new_exits.values():
+            if other is loop and exit.phi == phi.var:
+                return exit.var
+        exit = Exit(self.builder.var(phi.var.name, phi.var.type), phi.var)
+        self.scopes.bind(exit.var, self.scopes.around[id(loop)], exit, loop)
+        self.new_exits[exit.var.name] = loop, exit
+        return exit.var
 
     def repeatable(self, let: Let) -> bool:
         if let.op in (at_set, at_add):
@@ -139,7 +180,7 @@ class Planner:
         dims = self.scopes.var[name].type.dims
         sizes = [d if isinstance(d, int) else USUAL_TRIPS for d in dims]
         # A version of an array that is updated in place differs from the next in one part: the last resort.
-        return _product((*trips, *sizes)) * (8 if name in self.updated else 1)
+        return _product((*trips, *sizes)) * (8 if name in self.superseded else 1)
 
     # -- saving ----------------------------------------------------------------------------------------
 
@@ -248,29 +289,29 @@ def _usual_trips(loop: Loop) -> int:
     return USUAL_TRIPS
 
 
-def _updated_arrays(scopes: Scopes) -> set[str]:
-    """Arrays that differ by an update in place from another version, by way of phis and exits too."""
-    family: dict[str, str] = {}
+def _array(let: Let) -> str:
+    array = let.args[0]
+    assert isinstance(array, Var)
+    return array.name
 
-    def find(name: str) -> str:
-        while family.setdefault(name, name) != name:
-            name = family[name]
-        return name
 
-    roots = []
+def _superseded(scopes: Scopes) -> set[str]:
+    """Versions of arrays that an update in place follows, directly or through phis."""
+    found: set[str] = set()
+    front: list[str] = []
+    before: dict[str, list[str]] = {}
     for name, definition in scopes.definition.items():
         match definition:
             case Let(_, op, (Var(array, _), *_)) if op in (at_set, at_add):
-                family[find(name)] = find(array)
-                roots.append(name)
+                front.append(array)
             case Phi(_, first, second):
-                for atom in (first, second):
-                    if isinstance(atom, Var) and atom.type.dims:
-                        family[find(atom.name)] = find(name)
-            case Exit(_, phi) if phi.type.dims:
-                family[find(phi.name)] = find(name)
-    changed = {find(name) for name in roots}
-    return {name for name in family if find(name) in changed}
+                before[name] = [a.name for a in (first, second) if isinstance(a, Var) and a.type.dims]
+    while front:
+        name = front.pop()
+        if name not in found:
+            found.add(name)
+            front.extend(before.get(name, ()))
+    return found
 
 
 # -- where a value stands in its save array ---------------------------------------------------------------

@@ -1,0 +1,224 @@
+"""Reading an element again in the reverse sweep, from the array as a loop nest got it or left it.
+
+`a = A[i, k]` need not be saved if no write after it can touch that element: then the array that the nest
+leaves behind still has it. If no write before it could, the array that the nest started from has it. A
+dependence test on affine subscripts and loop bounds tells. See Note [The dependence test].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..affine import Affine, Facts
+from ..build import Builder, dim_atom
+from ..ops.arith import ge, gt, le, lt
+from ..ops.array import dim
+from ..ops.index import at_add, at_set, getitem
+from ..program import Check, Exit, For, If, Index, Let, Node, Phi, Slice, Var, While, atoms
+from ..types import I64
+from .scopes import Loop, Region, Scopes
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An array that a loop updates in place: all its versions in the loop, and the writes between them."""
+
+    phi: Phi
+    loop: Loop
+    versions: frozenset[str]
+    writes: tuple[Let, ...]
+
+
+@dataclass
+class Rereader:
+    scopes: Scopes
+    builder: Builder
+    """Knows the integers of the program as affine forms."""
+    exit_of: Callable[[Loop, Phi], Var]
+    """What a loop leaves of a phi."""
+    facts: Facts = field(default_factory=Facts)
+    """What is known of integers outside all loops."""
+    cells: dict[str, Cell | None] = field(default_factory=dict)
+    stores: dict[str, Let] = field(default_factory=dict)
+    """By a value: the write that stores it, in the region where it is bound."""
+
+    def __post_init__(self) -> None:
+        for let in self.scopes.definition.values():
+            if isinstance(let, Let) and let.op is at_set and isinstance(let.args[2], Var):
+                stored: Var = let.args[2]
+                if self.scopes.region[stored.name] is self.scopes.region[let.var.name]:
+                    self.stores.setdefault(stored.name, let)
+
+    def again(self, name: str) -> Let | None:
+        """How to read a local value again, from an array outside its loops; None if that is not safe."""
+        definition = self.scopes.definition[name]
+        if isinstance(definition, Let) and definition.op is getitem and isinstance(definition.args[0], Var):
+            found = self.element(definition.args[0].name, definition.args[1], self.scopes.region[name])
+            if found is not None:
+                return Let(definition.var, getitem, (found, definition.args[1]), definition.span)
+        store = self.stores.get(name)
+        if store is not None and self.is_whole(store):
+            found = self.element(store.var.name, store.args[1], self.scopes.region[name], stored=True)
+            if found is not None:
+                return Let(self.scopes.var[name], getitem, (found, store.args[1]), store.span)
+        return None
+
+    def is_whole(self, store: Let) -> bool:
+        """Is each element of what is stored in one place?"""
+        items = store.args[1].items
+        sliced = sum(isinstance(item, Slice) for item in items)
+        arrays = any(isinstance(item, Var) and item.type.dims for item in items)
+        return not arrays and store.args[2].type.rank == sliced + items.count(None)
+
+    def element(self, version: str, index: Index, region: Region, stored: bool = False) -> Var | None:
+        """An array outside that has the elements `version[index]`."""
+        for loop in self.scopes.region[version].loops:
+            for phi in loop.phis:
+                cell = self.cell(phi, loop) if phi.var.type.dims else None
+                if cell is None or version not in cell.versions:
+                    continue
+                if not any(self.meets(w, version, cell, index, region, later=True) for w in cell.writes):
+                    return self.exit_of(loop, phi)
+                if stored or not isinstance(phi.first, Var):
+                    continue
+                if not any(self.meets(w, version, cell, index, region, later=False) for w in cell.writes):
+                    return phi.first
+        return None
+
+    # -- versions --------------------------------------------------------------------------------------
+
+    def cell(self, phi: Phi, loop: Loop) -> Cell | None:
+        """The cell of a loop's phi; None if the phi is ever anything but an update of itself."""
+        name = phi.var.name
+        if name not in self.cells:
+            versions: set[str] = {name}
+            whole = isinstance(phi.second, Var) and self.leads(phi.second.name, name, versions)
+            definitions = (self.scopes.definition[v] for v in versions)
+            writes = tuple(d for d in definitions if isinstance(d, Let))
+            self.cells[name] = Cell(phi, loop, frozenset(versions), writes) if whole else None
+        return self.cells[name]
+
+    def leads(self, name: str, goal: str, versions: set[str]) -> bool:
+        """Is this version made of `goal` by updates only? Collects the versions between."""
+        if name == goal:
+            return True
+        versions.add(name)
+        match self.scopes.definition[name]:
+            case Let(_, op, (Var(before), *_)) if op in (at_set, at_add):
+                return self.leads(before, goal, versions)
+            case Phi(_, first, second) if isinstance(self.scopes.owner[name], If):
+                return all(isinstance(a, Var) and self.leads(a.name, goal, versions) for a in (first, second))
+            case Exit(_, Var(inner)):
+                versions.add(inner)
+                phi = self.scopes.definition[inner]
+                assert isinstance(phi, Phi)
+                return (
+                    isinstance(phi.first, Var)
+                    and isinstance(phi.second, Var)
+                    and self.leads(phi.first.name, goal, versions)
+                    and self.leads(phi.second.name, inner, versions)
+                )
+        return False
+
+    # -- the dependence test -----------------------------------------------------------------------------
+
+    def meets(self, write: Let, version: str, cell: Cell, index: Index, region: Region, later: bool) -> bool:
+        """May the write, at a time after (or before) the version was made, touch an element of `index`?"""
+        at_write, at_version = self.scopes.region[write.var.name], self.scopes.region[version]
+        shared = [a for a, b in zip(at_write.loops, at_version.loops) if a is b]
+        order = self.scopes.order[write.var.name] - self.scopes.order[version]
+        start = next(k for k, loop in enumerate(at_write.loops) if loop is cell.loop)
+        cases: list[tuple[int, Loop | None]] = [(k, shared[k]) for k in range(start, len(shared))]
+        if (order > 0) if later else (order <= 0):
+            cases.append((len(shared), None))
+        return not all(
+            self.apart(write, at_write, index, region, depth, loop, later) for depth, loop in cases
+        )
+
+    def apart(
+        self,
+        write: Let,
+        at_write: Region,
+        index: Index,
+        region: Region,
+        depth: int,
+        moved: Loop | None,
+        later: bool,
+    ) -> bool:
+        """Are the subscripts different where the outermost `depth` loops are at the same trip for both?
+
+        The loop `moved` is at a later (or earlier) trip for the write; loops inside it are at any.
+        """
+        facts = self.facts.copy()
+        for loop in region.loops:
+            self.bound(facts, loop, lambda form: form, "")
+
+        def primed(form: Affine) -> Affine:
+            terms = {}
+            for name, coefficient in form.terms:
+                local = len(self.scopes.region[name].loops) > depth if name in self.scopes.region else False
+                terms[name + "'" if local else name] = coefficient
+            return Affine.of(form.constant, terms)
+
+        for k, loop in enumerate(at_write.loops):
+            self.bound(facts, loop, primed, "'" if k >= depth else "")
+        if isinstance(moved, For):
+            here, there = moved.index.name, moved.index.name + "'"
+            if later != moved.reverse:
+                facts.bound(there, lower=Affine.name(here) + 1)
+                facts.bound(here, upper=Affine.name(there) - 1)
+            else:
+                facts.bound(there, upper=Affine.name(here) - 1)
+                facts.bound(here, lower=Affine.name(there) + 1)
+        for read, written in zip(self.spans(index), self.spans(write.args[1])):
+            if read is not None and written is not None:
+                (low, high), (first, last) = read, map(primed, written)
+                if facts.proves(low - last - 1) or facts.proves(first - high - 1):
+                    return True
+        return False
+
+    def bound(self, facts: Facts, loop: Loop, form: Callable[[Affine], Affine], mark: str) -> None:
+        if isinstance(loop, For):
+            lower, upper = (form(self.builder.affine(a)) for a in (loop.start, loop.stop))
+            facts.bound(loop.index.name + mark, lower, upper - 1)
+
+    def spans(self, index: Index) -> Iterator[tuple[Affine, Affine] | None]:
+        """The first and the last place of a subscript along each axis; None if it is an index array."""
+        affine = self.builder.affine
+        for item in index.items:
+            if isinstance(item, Slice):
+                start = affine(item.start)
+                end = start + (affine(dim_atom(item.size)) - 1).scaled(item.step)
+                yield (start, end) if item.step > 0 else (end, start)
+            elif item is not None:
+                yield None if item.type.dims else (affine(item), affine(item))
+
+
+def facts_of(nodes: Sequence[Node], builder: Builder) -> Facts:
+    """What the head of a program says of its integers: sizes are not negative, guards hold."""
+    facts = Facts()
+    comparisons: dict[str, Affine] = {}
+    for node in nodes:
+        match node:
+            case Let(var, op, args) if op is dim:
+                facts.bound(var.name, lower=Affine(0))
+            case Let(var, op, args) if op in (ge, gt, le, lt) and all(a.type == I64 for a in atoms(args)):
+                left, right = map(builder.affine, atoms(args))
+                above = left - right if op in (ge, gt) else right - left
+                comparisons[var.name] = above - 1 if op in (gt, lt) else above
+            case Check(Var(name)) if name in comparisons:
+                facts.assume(comparisons[name])
+            case For() | While() | If():
+                break
+    return facts
+
+
+# Note [The dependence test]
+# The versions of an array between a loop's phi and what the phi gets next are one cell of memory, if each is
+# an update of the one before. A version stands for a time: the trips of the loops around it and its place in
+# the body. A write is later than the version if it is at a later trip of some loop around both, the loops
+# outside that one being at the same trip, or at the same trips and further down. For each of these cases the
+# subscripts must differ along some axis, by more than nothing, for all values of the indices within their
+# bounds; names that belong to the write's own trip are marked with a prime. What is not affine is not known,
+# and the answer is then that they may meet.
