@@ -143,7 +143,11 @@ class Gradient(Transform):
         if entry is None or entry.form is not form or entry.settings is not settings:
             entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
             self._entry, self._last, self._last_wrt = entry, form, entry.wrt
-        return entry.finish(entry.compiled()(*params))
+        try:
+            values = entry.compiled()(*params)
+        except Exception as error:  # the user's own (an index, an assert): without our frames
+            raise error.with_traceback(None) from None
+        return entry.finish(values)
 
     _entry: _Entry | None = None
 

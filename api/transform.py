@@ -124,7 +124,10 @@ class Jit(Transform):
             return self._traceable.function(*args, **kwargs)
         form, params, _, _ = self._traceable.find(args, kwargs)
         self._last = form
-        values = form.compiled("jit", _same)(*params)
+        try:
+            values = form.compiled("jit", _same)(*params)
+        except Exception as error:  # the user's own (an index, an assert): without our frames
+            raise error.with_traceback(None) from None
         return results_to_user(form, values)
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:

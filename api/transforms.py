@@ -11,7 +11,7 @@ from .call import Traceable
 from .gradient import Gradient, ValueAndGradient
 from .ir.program import Program
 from .transform import Jit
-from .vjp import vjp
+from .vector_jacobian import vjp
 
 __all__ = ["grad", "jit", "trace", "value_and_grad", "vjp"]
 

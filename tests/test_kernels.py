@@ -8,7 +8,7 @@ from kernels import KERNELS
 
 import pullback as pb
 from pullback.testing import check_grad
-from pullback.vjp import traceable_of
+from pullback.vector_jacobian import traceable_of
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel(name):

@@ -44,7 +44,10 @@ def vjp(
     if not wrt:
         raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
     forward, backward = form.pair(wrt, split_adjoint)
-    values = forward(*params)
+    try:
+        values = forward(*params)
+    except Exception as error:  # the user's own (an index, an assert): without our frames
+        raise error.with_traceback(None) from None
     count = len(form.program.results)
     y = results_to_user(form, values[:count])
     residuals = values[count:]
