@@ -59,6 +59,7 @@ class Builder:
 
     def __init__(self, decide: Callable[[Affine], bool | None] | None = None):
         self.names: set[str] = {"nan", "inf"}  # literals in the text
+        self._numbers: dict[str, int] = {}  # per stem: where to look for a free name
         self.inputs: set[str] = set()  # i64 values in scope everywhere
         self.facts = Facts()
         self.span: Span | None = None
@@ -81,9 +82,10 @@ class Builder:
             self.names.add(hint)
             return hint
         stem = re.sub(r"_\d+$", "", hint)
-        k = 1
+        k = self._numbers.get(stem, 1)
         while f"{stem}_{k}" in self.names:
             k += 1
+        self._numbers[stem] = k + 1
         self.names.add(f"{stem}_{k}")
         return f"{stem}_{k}"
 
@@ -227,6 +229,13 @@ class Builder:
                 dtype = "i64" if k in op.sizes else dtypes[0] if dtypes else "f64"
                 values[k] = literal(value, dtype)
         return tuple(values)
+
+    def known(self, key: Any) -> Atom | None:
+        """A value that was remembered in an open region."""
+        return next((table[key] for table in reversed(self._known) if key in table), None)
+
+    def remember(self, key: Any, value: Atom) -> None:
+        self._known[-1][key] = value
 
     # -- i64 scalars: folded, shared, compared as affine forms ---------------------------------------
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..ir.errors import UnsupportedFunction
 from .stage import staged_source
 from .state import LIBRARIES
-from .symbol import FUNCTIONS, Symbol, require_session
+from .symbol import FUNCTIONS, Symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 """Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""
@@ -44,6 +44,19 @@ def find(function: Any) -> Any:
         if special is not None and getattr(special, name, None) is function:
             return SPECIAL[name]
     return None
+
+
+@implements(print)
+def print_(*values: Any, **options: Any) -> None:
+    """Prints traced values as what they are, once for each line, however often the line is traced."""
+    session = require_session()
+    if not has_symbol(values):
+        print(*values, **options)
+        return
+    if session.span not in session.printed:
+        hint = "" if session.printed else "  (traced: a name and a type; numbers are there when the program runs)"
+        session.printed.add(session.span)
+        print(*values, hint, **options)
 
 
 def has_symbol(value: Any) -> bool:

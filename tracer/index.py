@@ -296,6 +296,10 @@ def _positions(session: Session, mask: Array) -> Atom:
     """The places where a mask is true; their number is a size computed from data."""
     builder = session.builder
     value = mask.read()
+    key = "positions", value
+    known = builder.known(key)
+    if known is not None:
+        return known
     if mask.type.rank > 1:
         total: Atom = dim_atom(1)
         for dim in mask.dims:
@@ -304,7 +308,9 @@ def _positions(session: Session, mask: Array) -> Atom:
     count = builder.emit("sum", builder.emit("to_i64", value), (0,), hint="k")
     if isinstance(count, Var):
         builder.facts.bound(count.name, lower=Affine(0), upper=builder.affine(value.type.dims[0]))
-    return builder.emit("nonzero", value, count)
+    positions = builder.emit("nonzero", value, count)
+    builder.remember(key, positions)
+    return positions
 
 
 def _places(session: Session, entry: Array, dim: Dim, axis: int) -> Atom:

@@ -232,13 +232,13 @@ class LoopTracer:
         """A name that only the body binds, but that is read later."""
         if isinstance(value, MaybeUnbound):
             value = value.value
-        old = self.before.get(slot)
-        if old is not None or isinstance(value, tuple) or not (is_number(value) or isinstance(value, Array)):
-            name = slot[1]
+        missing = object()
+        old = self.before.get(slot, missing)
+        if old is not missing:
+            raise self._differs(slot, old, value)
+        if isinstance(value, tuple) or not (is_number(value) or isinstance(value, Array)):
             raise self.session.error(
-                TypeMismatch,
-                f"{name!r} changes in a traced loop from {shown(old)} to {shown(value)}; it must be a number or an "
-                "array before the loop and in it",
+                TypeMismatch, f"{slot[1]!r} becomes {shown(value)} in a traced loop and is read after it"
             )
         atom, weak = as_value(self.session, value)
         dims = tuple(d if self._visible(d) else None for d in atom.type.dims) if atom.type.rank else None

@@ -65,6 +65,7 @@ class Session:
     frames: list[Any] = field(default_factory=list)
     cells: list[Any] = field(default_factory=list)
     hidden: Any = None
+    printed: set[Span | None] = field(default_factory=set)
     loops: dict[Any, Any] = field(default_factory=dict)
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
         default_factory=dict

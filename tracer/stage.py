@@ -125,6 +125,7 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
         ast.fix_missing_locations(node)
     check_syntax(node, file)
     staged = Rewriter(file, ()).function(node)
+    staged.name = "_staged_"  # its own name stays that of the user's global: recursion is a call of that
     free = [*function.__code__.co_freevars, CONTROL]
     factory = ast.FunctionDef(
         "_factory_", _arguments(free), [staged, ast.Return(ast.Name(staged.name, ast.Load()))], [], None, None,
