@@ -105,7 +105,7 @@ def _run(nodes: tuple[Node, ...], env: Env) -> None:
     for node in nodes:
         match node:
             case Let(var, op, args):
-                env[var.name] = apply(op, *(map_operand(a, lambda atom: _value(atom, env)) for a in args))
+                env[var.name] = apply(op, *(_operand(a, env) for a in args))
             case For(index, start, stop, reverse, phis, body, exits):
                 trips = range(_known(start, env, "a loop's range"), _known(stop, env, "a loop's range"))
                 state = {phi.var.name: _value(phi.first, env) for phi in phis}
@@ -141,6 +141,10 @@ def _branch(
     _run(orelse, env)  # names are unique: the arms do not meet
     for phi in phis:
         env[phi.var.name] = _WHERE(cond, _value(phi.first, env), _value(phi.second, env))
+
+
+def _operand(operand: Any, env: Env) -> Any:
+    return map_operand(operand, lambda a: _value(a, env), lambda d: d if isinstance(d, int) else env[d])
 
 
 def _value(atom: Atom, env: Env) -> Any:

@@ -66,7 +66,7 @@ def _broadcast_vjp(y_bar, y, x, shape):
         lead + k for k, d in enumerate(x.type.dims) if d == 1 and y.type.dims[lead + k] != 1
     )
     summed = sum_over(y_bar, tuple(range(lead)) + stretched)
-    return expand(summed, tuple(axis - lead for axis in stretched)), None
+    return stretched_back(summed, tuple(axis - lead for axis in stretched)), None
 
 
 broadcast_to = Primitive(
@@ -152,6 +152,13 @@ def unbroadcast(x_bar: Ref, type: Type) -> Ref:
     lead = x_bar.type.rank - type.rank
     ones = tuple(k for k, d in enumerate(type.dims) if d == 1 and x_bar.type.dims[lead + k] != 1)
     summed = sum_over(x_bar, tuple(range(lead)) + tuple(lead + k for k in ones))
-    return expand(summed, ones)
+    return stretched_back(summed, ones)
+
+
+def stretched_back(x: Ref, axes: tuple[int, ...]) -> Ref:
+    """x with these axes of size 1 again, also where nothing else is left: `expand` leaves scalars alone."""
+    if axes and x.type.rank == 0:
+        return reshape(x, (Lit("1", I64),) * len(axes))
+    return expand(x, axes)
 
 
