@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import TypeVar
 
 Name = TypeVar("Name", bound=Hashable)
@@ -12,7 +12,7 @@ INFINITE = 10**40
 
 
 def minimum_cut(
-    needed: Iterable[Name],
+    needed: Collection[Name],
     recipe: Callable[[Name], Sequence[Name] | None],
     weight: Callable[[Name], int],
 ) -> set[Name]:
@@ -25,7 +25,8 @@ def minimum_cut(
     >>> sorted(minimum_cut(["c", "d"], recipes.get, lambda name: 1)), minimum_cut(["c"], recipes.get, len)
     (['b'], {'c'})
     """
-    goals = set(needed)
+    forced = {name for name in needed if recipe(name) is None}
+    goals = set(needed) - forced
     flow = _Network()
     front, seen = list(goals), set(goals)
     while front:
@@ -36,6 +37,8 @@ def minimum_cut(
             flow.connect("source", (name, "in"), INFINITE)
             continue
         for source in sources:
+            if source in forced:
+                continue
             flow.connect((source, "out"), (name, "in"), INFINITE)
             if source not in seen:
                 seen.add(source)
@@ -44,7 +47,7 @@ def minimum_cut(
         flow.connect((name, "out"), "sink", INFINITE)
     flow.saturate()
     side = flow.reaching("sink")
-    return {name for name in seen if (name, "out") in side and (name, "in") not in side}
+    return forced | {name for name in seen if (name, "out") in side and (name, "in") not in side}
 
 
 class _Network:

@@ -43,6 +43,13 @@ class Forward:
     totals: dict[int, Atom] = field(default_factory=dict)
     """By the id of a Base or While: its count, made before the nest."""
 
+    def __post_init__(self) -> None:
+        self.sites: dict[str, list[Thread]] = {}
+        for thread in sorted(self.threads, key=lambda t: isinstance(t, Base)):
+            name = thread.var.name if isinstance(thread, Save) else thread.trigger
+            if name is not None:
+                self.sites.setdefault(name, []).append(thread)
+
     def nodes(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
             match node:
@@ -62,12 +69,12 @@ class Forward:
         if self.waiting is not None:
             self.waiting.append(var)
             return
-        for thread in self.threads:
-            if isinstance(thread, Save) and thread.var.name == var.name:
+        for thread in self.sites.get(var.name, ()):
+            if isinstance(thread, Save):
                 index, value = place(self.builder, thread, var)
                 hint = f"{var.name}_saved"
                 self.state[thread] = self.builder.emit(at_set, self.state[thread], index, value, hint=hint)
-            if isinstance(thread, Base) and thread.trigger == var.name:
+            else:
                 self.advance(thread, [dim_atom(d) for d in thread.dims])
 
     # -- loops -----------------------------------------------------------------------------------------

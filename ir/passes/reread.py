@@ -15,7 +15,7 @@ from ..build import Builder, dim_atom
 from ..ops.arith import ge, gt, le, lt
 from ..ops.array import dim
 from ..ops.index import at_add, at_set, getitem
-from ..program import Check, Exit, For, If, Index, Let, Node, Phi, Slice, Var, While, atoms
+from ..program import Atom, Check, Exit, For, If, Index, Let, Node, Phi, Slice, Var, While, atoms
 from ..types import I64
 from .scopes import Loop, Region, Scopes
 
@@ -40,6 +40,10 @@ class Rereader:
     facts: Facts = field(default_factory=Facts)
     """What is known of integers outside all loops."""
     cells: dict[str, Cell | None] = field(default_factory=dict)
+    assumptions: dict[tuple[int, int, int, int, bool], Facts] = field(default_factory=dict)
+    known_spans: dict[tuple[int, int | None], list[tuple[Affine, Affine] | None]] = field(default_factory=dict)
+    patience: int = 20_000
+    """How many pairs of a read and a write are looked at before all others are taken to meet."""
     stores: dict[str, Let] = field(default_factory=dict)
     """By a value: the write that stores it, in the region where it is bound."""
 
@@ -101,30 +105,31 @@ class Rereader:
 
     def leads(self, name: str, goal: str, versions: set[str]) -> bool:
         """Is this version made of `goal` by updates only? Collects the versions between."""
-        if name == goal:
-            return True
-        versions.add(name)
-        match self.scopes.definition[name]:
-            case Let(_, op, (Var(before), *_)) if op in (at_set, at_add):
-                return self.leads(before, goal, versions)
-            case Phi(_, first, second) if isinstance(self.scopes.owner[name], If):
-                return all(isinstance(a, Var) and self.leads(a.name, goal, versions) for a in (first, second))
-            case Exit(_, Var(inner)):
-                versions.add(inner)
-                phi = self.scopes.definition[inner]
-                assert isinstance(phi, Phi)
-                return (
-                    isinstance(phi.first, Var)
-                    and isinstance(phi.second, Var)
-                    and self.leads(phi.first.name, goal, versions)
-                    and self.leads(phi.second.name, inner, versions)
-                )
-        return False
+        while name != goal:
+            versions.add(name)
+            match self.scopes.definition[name]:
+                case Let(_, op, (Var(before), *_)) if op in (at_set, at_add):
+                    name = before
+                case Phi(_, Var(then), Var(orelse)) if isinstance(self.scopes.owner[name], If):
+                    return self.leads(then, goal, versions) and self.leads(orelse, goal, versions)
+                case Exit(_, Var(inner)):
+                    versions.add(inner)
+                    match self.scopes.definition[inner]:
+                        case Phi(_, Var(first), Var(second)) if self.leads(second, inner, versions):
+                            name = first
+                        case _:
+                            return False
+                case _:
+                    return False
+        return True
 
     # -- the dependence test -----------------------------------------------------------------------------
 
     def meets(self, write: Let, version: str, cell: Cell, index: Index, region: Region, later: bool) -> bool:
         """May the write, at a time after (or before) the version was made, touch an element of `index`?"""
+        self.patience -= 1
+        if self.patience < 0:
+            return True
         at_write, at_version = self.scopes.region[write.var.name], self.scopes.region[version]
         shared = [a for a, b in zip(at_write.loops, at_version.loops) if a is b]
         order = self.scopes.order[write.var.name] - self.scopes.order[version]
@@ -132,60 +137,64 @@ class Rereader:
         cases: list[tuple[int, Loop | None]] = [(k, shared[k]) for k in range(start, len(shared))]
         if (order > 0) if later else (order <= 0):
             cases.append((len(shared), None))
-        return not all(
-            self.apart(write, at_write, index, region, depth, loop, later) for depth, loop in cases
-        )
+        return not all(self.apart(write, index, region, depth, loop, later) for depth, loop in cases)
 
     def apart(
-        self,
-        write: Let,
-        at_write: Region,
-        index: Index,
-        region: Region,
-        depth: int,
-        moved: Loop | None,
-        later: bool,
+        self, write: Let, index: Index, region: Region, depth: int, moved: Loop | None, later: bool
     ) -> bool:
         """Are the subscripts different where the outermost `depth` loops are at the same trip for both?
 
         The loop `moved` is at a later (or earlier) trip for the write; loops inside it are at any.
         """
-        facts = self.facts.copy()
-        for loop in region.loops:
-            self.bound(facts, loop, lambda form: form, "")
-
-        def primed(form: Affine) -> Affine:
-            terms = {}
-            for name, coefficient in form.terms:
-                local = len(self.scopes.region[name].loops) > depth if name in self.scopes.region else False
-                terms[name + "'" if local else name] = coefficient
-            return Affine.of(form.constant, terms)
-
-        for k, loop in enumerate(at_write.loops):
-            self.bound(facts, loop, primed, "'" if k >= depth else "")
-        if isinstance(moved, For):
-            here, there = moved.index.name, moved.index.name + "'"
-            if later != moved.reverse:
-                facts.bound(there, lower=Affine.name(here) + 1)
-                facts.bound(here, upper=Affine.name(there) - 1)
-            else:
-                facts.bound(there, upper=Affine.name(here) - 1)
-                facts.bound(here, lower=Affine.name(there) + 1)
-        for read, written in zip(self.spans(index), self.spans(write.args[1])):
+        facts = self.assumed(region, self.scopes.region[write.var.name], depth, moved, later)
+        for read, written in zip(self.spans(index, None), self.spans(write.args[1], depth)):
             if read is not None and written is not None:
-                (low, high), (first, last) = read, map(primed, written)
+                (low, high), (first, last) = read, written
                 if facts.proves(low - last - 1) or facts.proves(first - high - 1):
                     return True
         return False
+
+    def assumed(self, region: Region, at_write: Region, depth: int, moved: Loop | None, later: bool) -> Facts:
+        """What is known of the indices of a read and of a write, those of the write's own trips primed."""
+        key = id(region), id(at_write), depth, id(moved), later
+        if key in self.assumptions:
+            return self.assumptions[key]
+        facts = self.assumptions[key] = self.facts.copy()
+        for loop in region.loops:
+            self.bound(facts, loop, lambda form: form, "")
+        for k, loop in enumerate(at_write.loops):
+            self.bound(facts, loop, lambda form: self.primed(form, depth), "'" if k >= depth else "")
+        if isinstance(moved, For):
+            here, there = moved.index.name, moved.index.name + "'"
+            if later == moved.reverse:
+                here, there = there, here
+            facts.bound(there, lower=Affine.name(here) + 1)
+            facts.bound(here, upper=Affine.name(there) - 1)
+        return facts
+
+    def primed(self, form: Affine, depth: int) -> Affine:
+        """The form with a prime at the names that are bound in more than `depth` loops."""
+        regions = self.scopes.region
+        local = {n for n in form.names if n in regions and len(regions[n].loops) > depth}
+        return Affine.of(form.constant, {n + "'" if n in local else n: c for n, c in form.terms})
 
     def bound(self, facts: Facts, loop: Loop, form: Callable[[Affine], Affine], mark: str) -> None:
         if isinstance(loop, For):
             lower, upper = (form(self.builder.affine(a)) for a in (loop.start, loop.stop))
             facts.bound(loop.index.name + mark, lower, upper - 1)
 
-    def spans(self, index: Index) -> Iterator[tuple[Affine, Affine] | None]:
+    def spans(self, index: Index, depth: int | None) -> list[tuple[Affine, Affine] | None]:
         """The first and the last place of a subscript along each axis; None if it is an index array."""
-        affine = self.builder.affine
+        key = id(index), depth
+        if key not in self.known_spans:
+            self.known_spans[key] = list(self.find_spans(index, depth))
+        return self.known_spans[key]
+
+    def find_spans(self, index: Index, depth: int | None) -> Iterator[tuple[Affine, Affine] | None]:
+        def affine(atom: Atom) -> Affine:
+            form = self.builder.affine(atom)
+            return form if depth is None else self.primed(form, depth)
+
         for item in index.items:
             if isinstance(item, Slice):
                 start = affine(item.start)
