@@ -18,7 +18,7 @@ from .ir.program import Program, Span
 from .ir.text import show
 from .runtime import cache, options
 from .runtime.compile import compile_source
-from .specialise import SCALARS, canonical, matcher
+from .specialise import SCALARS, canonical, matcher, refuse_overlaps
 from .tracer.trace import Abstract, Slot, Traced, trace
 from .tree import Tree, flatten
 
@@ -143,7 +143,16 @@ class Traceable:
     def _find_slowly(
         self, leaves: list[Any], tree: Tree, check: Callable[[list[Any], Tree], None] | None
     ) -> tuple[Specialisation, tuple[Any, ...], Sequence[Any], Tree]:
+        given = leaves
         leaves = [canonical(leaf) for leaf in leaves]
+        form, params = self._find_or_trace(leaves, tree, check)
+        if form.traced.written:  # strided arguments were copied: do they overlap as they were given?
+            refuse_overlaps(form.traced, given)
+        return form, params, leaves, tree
+
+    def _find_or_trace(
+        self, leaves: list[Any], tree: Tree, check: Callable[[list[Any], Tree], None] | None
+    ) -> tuple[Specialisation, tuple[Any, ...]]:
         with self._lock:
             forms = next((forms for known, forms in self.forms if known == tree), None)
             if forms is None:
@@ -154,7 +163,7 @@ class Traceable:
             for form in forms:
                 params = form.match(leaves)
                 if params is not None:
-                    return form, params, leaves, tree
+                    return form, params
             self._check_leaves(leaves, tree)
             if check is not None:
                 check(leaves, tree)
@@ -166,7 +175,7 @@ class Traceable:
                     "or a property gives another value each time"
                 )
             forms.insert(0, form)
-            return form, params, leaves, tree
+            return form, params
 
     def _pins(self, forms: list[Specialisation], leaves: list[Any]) -> frozenset[Slot]:
         """Sizes to make static: those whose guard failed for this call in a form of the same types."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .ir.errors import TypeMismatch
 from .tracer.trace import Input, Traced
 
 DTYPES = {
@@ -56,9 +57,35 @@ def matcher(traced: Traced) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]
         for size, (k, axis) in traced.size_slots.items():
             lines.append(f"    {size} = " + (names[k] if axis < 0 else f"{names[k]}.shape[{axis}]"))
         lines.append(f"    if not ({traced.guards}): return None")
+    lines += _overlaps(traced, names, scope)
     lines.append(f"    return ({', '.join(names)}{',' if len(names) == 1 else ''})")
     exec("\n".join(lines), scope)
     return scope["match"]
+
+
+def _overlaps(traced: Traced, names: list[str], scope: dict[str, Any]) -> list[str]:
+    """Arguments that the function writes to may not share memory with others: NumPy would change both."""
+    arrays = [k for k, given in enumerate(traced.inputs) if given.type.rank]
+    pairs = {tuple(sorted((k, other))) for k in traced.written for other in arrays if other != k}
+    scope["overlap"] = refuse_overlap
+    return [
+        f"    overlap({names[a]}, {names[b]}, {traced.inputs[a].name!r}, {traced.inputs[b].name!r})"
+        for a, b in sorted(pairs)
+    ]
+
+
+def refuse_overlaps(traced: Traced, leaves: Sequence[Any]) -> None:
+    arrays = {p: leaf for p, leaf in zip(traced.leaves, leaves) if p is not None and isinstance(leaf, np.ndarray)}
+    for k in traced.written & arrays.keys():
+        for other in arrays.keys() - {k}:
+            refuse_overlap(arrays[k], arrays[other], traced.inputs[k].name, traced.inputs[other].name)
+
+
+def refuse_overlap(a: np.ndarray, b: np.ndarray, first: str, second: str) -> None:
+    if np.may_share_memory(a, b) and np.shares_memory(a, b):
+        raise TypeMismatch(
+            f"arguments {first} and {second} share memory, and the function writes to one of them: pass a copy"
+        )
 
 
 def _differs(value: str, expected_name: str, expected: Any) -> str:

@@ -248,3 +248,19 @@ def test_stages():
     assert pb.trace(lambda x: x + 1.0, "f32[n]").results[0].type.dtype == "f32"
     with pytest.raises(TypeError, match="types such as"):
         g.lower("float[3]")
+
+
+TABLE = np.array([1.0, 2.0, 3.0])
+
+
+def with_default(x, w=TABLE, n=2):
+    return np.sum(x * w) * n
+
+
+def test_defaults_are_read_anew():
+    g = pb.grad(with_default)
+    np.testing.assert_allclose(g(X), 2 * TABLE)
+    TABLE[0] = 10.0
+    np.testing.assert_allclose(g(X), 2 * TABLE)
+    np.testing.assert_allclose(g(X, X), 2 * X)
+    assert "# default" in pb.grad(with_default).lower(X).ir

@@ -324,10 +324,75 @@ def test_errors_of_the_user_come_through():
 def test_symbols_do_not_leak():
     kept = []
 
+    class Keeper:
+        kept = None
+
     def f(x):
-        kept.append(x)
+        type.__setattr__(Keeper, "kept", x)
         return x * 2.0
 
     pb.grad(f)(2.0)
+    kept.append(Keeper.kept)
     with pytest.raises(pb.PullbackError, match="outside of the call that traced it"):
         kept[0] + 1.0
+
+
+TABLE = {"a": 1.0}
+WEIGHTS = np.ones(3)
+
+
+class Model:
+    def __init__(self):
+        self.w = np.ones(3)
+        self.calls = 0
+
+
+def test_side_effects():
+    kept = []
+    model = Model()
+
+    def appends(x):
+        kept.append(x)
+        return x * 2.0
+
+    def stores(x):
+        TABLE["a"] = x
+        return x * 2.0
+
+    def counts(x):
+        model.calls += 1
+        return x * 2.0
+
+    def writes(x):
+        WEIGHTS[0] = 2.0
+        return x * WEIGHTS[0]
+
+    def writes_attribute(x):
+        model.w *= 2.0
+        return x * model.w[0]
+
+    refused(SyntaxError, "changes 'kept', which lives outside", pb.grad(appends), 2.0)
+    refused(SyntaxError, "changes 'TABLE', which lives outside", pb.grad(stores), 2.0)
+    refused(SyntaxError, "changes 'model', which lives outside", pb.grad(counts), 2.0)
+    refused(
+        TypeError,
+        r"writes to 'WEIGHTS' \(global\).*WEIGHTS.copy\(\)",
+        pb.grad(writes),
+        2.0,
+        line="WEIGHTS[0] = 2.0",
+    )
+    refused(TypeError, r"writes to 'w' \(model.w\)", pb.grad(writes_attribute), 2.0, line="model.w *= 2.0")
+    assert kept == [] and TABLE == {"a": 1.0} and model.calls == 0 and WEIGHTS[0] == 1.0
+
+
+def test_arguments_that_overlap():
+    def f(x, y):
+        x[0] = 5.0
+        return np.sum(x * y)
+
+    base = np.arange(6.0)
+    np.testing.assert_allclose(pb.grad(f)(base[:3], base[3:]), [0.0, 4.0, 5.0])
+    refused(TypeError, "arguments x and y share memory", pb.grad(f), base[:3], base[1:4])
+    refused(TypeError, "arguments x and y share memory", pb.grad(f), base, base)
+    refused(TypeError, "arguments [xy] and [xy] share memory", pb.grad(f), base, base[::-1])
+    np.testing.assert_allclose(pb.grad(lambda x, y: np.sum(x * y))(base, base), base)

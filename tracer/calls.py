@@ -54,7 +54,11 @@ def print_(*values: Any, **options: Any) -> None:
         print(*values, **options)
         return
     if session.span not in session.printed:
-        hint = "" if session.printed else "  (traced: a name and a type; numbers are there when the program runs)"
+        hint = (
+            ""
+            if session.printed
+            else "  (traced: a name and a type; numbers are there when the program runs)"
+        )
         session.printed.add(session.span)
         print(*values, hint, **options)
 

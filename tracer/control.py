@@ -12,6 +12,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..ir.affine import Affine
 from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
@@ -43,6 +45,13 @@ class Control:
     def __init__(self, file: str, function: types.FunctionType):
         self.file = file
         self.function = function
+        code, defaults = function.__code__, function.__defaults__ or ()
+        last = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+        self.defaults = {
+            name: (k, value)
+            for k, (name, value) in enumerate(zip(last, defaults))
+            if isinstance(value, (np.ndarray, list, dict))
+        }
 
     # -- where we are ----------------------------------------------------------------------------------
 
@@ -50,7 +59,11 @@ class Control:
         require_session().builder.span = span_of(self.file, line)
 
     def frame(self, _function_: str, /, **variables: Any) -> Frame:
-        return Frame(require_session(), _function_, variables)
+        session = require_session()
+        for name, (k, default) in self.defaults.items():
+            if variables.get(name) is default:
+                variables[name] = session.hidden.default(self.function, name, k, default)
+        return Frame(session, _function_, variables)
 
     def result(self, frame: Frame) -> Any:
         return getattr(frame, RESULT) if RESULT in vars(frame) else None

@@ -19,7 +19,7 @@ from ..ir.program import Atom
 from .convert import stack_values
 from .session import Session
 from .state import LIBRARIES, _is_record
-from .symbol import Symbol, as_value, dtype_of
+from .symbol import Array, Symbol, as_value, dtype_of
 
 Getter = Callable[[list[Any]], Any]
 """Reads a hidden input; it is given the leaves of the arguments, for attributes of objects among them."""
@@ -48,6 +48,34 @@ class Hidden:
     paths: dict[int, tuple[Any, str, Getter]] = field(default_factory=dict)
     known: dict[Any, Any] = field(default_factory=dict)
     constants: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    outside: dict[int, tuple[Any, Any, str]] = field(default_factory=dict)
+
+    # -- what lives on after the trace ---------------------------------------------------------------------
+
+    def watch(self, value: Any, name: str) -> None:
+        """Remember a container or an object that the traced code may not change."""
+        if id(value) not in self.outside:
+            if isinstance(value, (list, set)):
+                self.outside[id(value)] = (value, type(value)(value), name)
+            elif isinstance(value, dict):
+                self.outside[id(value)] = (value, dict(value), name)
+            elif _is_record(value):
+                self.outside[id(value)] = (value, dict(vars(value)), name)
+
+    def restore_outside(self) -> str | None:
+        """Take back what the traced code did to things outside; the name of one that it changed."""
+        changed = None
+        for value, content, name in self.outside.values():
+            now = value if isinstance(value, (list, set, dict)) else vars(value)
+            if _same_content(now, content):
+                continue
+            changed = name
+            if isinstance(now, list):
+                now[:] = content
+            else:
+                now.clear()
+                now.update(content)
+        return changed
 
     # -- where values are found --------------------------------------------------------------------------
 
@@ -64,6 +92,11 @@ class Hidden:
         if name in scope:
             return self._input(("global", id(scope), name), name, "global", value, lambda _: scope[name])
         return value
+
+    def default(self, function: types.FunctionType, name: str, k: int, value: Any) -> Any:
+        """The default of a parameter."""
+        getter = lambda _: (function.__defaults__ or ())[k]
+        return self._input(("default", id(function), name), name, "default", value, getter)
 
     def attribute(self, holder: Any, name: str) -> Any:
         value = getattr(holder, name)
@@ -97,6 +130,8 @@ class Hidden:
                 return symbol
         symbol = self._symbol(name, origin, value, getter)
         self.known[key] = (value, symbol)
+        self.watch(value, name)
+        self.watch(symbol, name)
         return symbol
 
     def _symbol(self, name: str, origin: str, value: Any, getter: Getter) -> Any:
@@ -106,6 +141,11 @@ class Hidden:
         if isinstance(value, (*_NUMBERS, np.ndarray)):
             symbol = self.make_input(name, origin, value)
             self.inputs.append(Found(name, origin, getter, value))
+            if isinstance(symbol, Array):
+                symbol.cell.frozen = (
+                    f"the traced function writes to {name!r} ({origin}), which lives outside of it. Work on a copy, "
+                    f"{name}.copy(), and return it"
+                )
             return symbol
         if isinstance(value, (list, tuple)) and _holds_numbers(value):
             return self._sequence(name, origin, value, getter)
@@ -138,6 +178,7 @@ class Hidden:
 
     def object(self, name: str, value: Any, getter: Getter) -> None:
         """An argument that is an object of the user's: its attributes are hidden inputs."""
+        self.watch(value, name)
         if _is_record(value):
             self.paths[id(value)] = (value, name, getter)
 
@@ -162,6 +203,16 @@ class Hidden:
 
 
 _NUMBERS = (int, float, np.number)
+
+
+def _same_content(now: Any, before: Any) -> bool:
+    if len(now) != len(before):
+        return False
+    if isinstance(now, dict):
+        return all(key in now and now[key] is value for key, value in before.items())
+    if isinstance(now, set):
+        return now == before
+    return all(a is b for a, b in zip(now, before))
 
 
 def _holds_numbers(values: Any) -> bool:

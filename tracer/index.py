@@ -20,6 +20,7 @@ from ..ir.types import I64, Dim
 from .convert import broadcast_value, cast_value
 from .session import Session
 from .symbol import Array, Scalar, Symbol, as_value, implements, wrap
+from .view import with_stops
 
 Item = Any
 
@@ -260,7 +261,7 @@ def advanced_index(session: Session, x: Array, entries: list[Item]) -> tuple[Arr
     arrays = [k for k, item in enumerate(items) if isinstance(item, Var) and item.type.rank]
     for first, second in zip(arrays, arrays[1:]):
         _agree(session, items, first, second)
-    return x, Index(tuple(items))
+    return x, with_stops(session.builder, Index(tuple(items)))
 
 
 def _agree(session: Session, items: list[Any], first: int, second: int) -> None:

@@ -23,7 +23,7 @@ from .view import Strided, with_stops
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """What a NumPy, SciPy, math or built-in function means on symbols; `implements` fills it."""
-METHODS: dict[str, Callable[..., Any]] = {}
+METHODS: dict[str, Any] = {}
 """What an array's methods and attributes (`sum`, `T`) mean on symbols."""
 
 
@@ -368,7 +368,7 @@ def dtype_of(dtype: Any) -> str | None:
 
 def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call what a function means on symbols, or refuse it by name."""
-    implementation = FUNCTIONS.get(key)
+    implementation = FUNCTIONS.get(key) or FUNCTIONS["scipy.special"](key)
     session = require_session()
     if implementation is None:
         raise session.error(UnsupportedFunction, f"{name} cannot be traced: pullback has no rule for it")

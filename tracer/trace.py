@@ -17,9 +17,9 @@ import numpy as np
 
 from ..ir.affine import Affine
 from ..ir.build import dim_atom
-from ..ir.errors import TracedValueError, TypeMismatch
+from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedSyntax
 from ..ir.primitive import REGISTRY
-from ..ir.program import Atom, Let, Node, Program, Var
+from ..ir.program import Atom, Let, Node, Program, Span, Var
 from ..ir.types import I64, Dim, Type
 from ..ir.walk import bound, map_type, rename, substitute
 from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
@@ -27,6 +27,7 @@ from .calls import call
 from .control import Control
 from .hidden import Found, Getter, Hidden
 from .session import NeedConcrete, NeedStatic, Session, tracing
+from .stage import span_of
 from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_of, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
@@ -83,6 +84,7 @@ class Traced:
     out_leaves: list[tuple[str, Any, bool]] = field(default_factory=list)
     code: list[types.CodeType] = field(default_factory=list)
     guarded: frozenset[Slot] = frozenset()
+    written: frozenset[int] = frozenset()  # parameters that the function writes to
 
 
 class _Result:
@@ -142,6 +144,7 @@ class _Run:
         self.origins: list[str] = []
         self.inputs: list[Input] = []
         self.code: list[types.CodeType] = []
+        self.argument_cells: dict[int, Cell] = {}
         builder = self.session.builder
         code = getattr(function, "__code__", None)
         if code is not None:
@@ -170,7 +173,15 @@ class _Run:
                     session.hidden.object(name, symbol, lambda values, k=k: values[k])
                 symbols.append(symbol)
             args, kwargs = rebuild(symbols)
-            result = self.call(args, kwargs)
+            try:
+                result = self.call(args, kwargs)
+            finally:
+                changed = session.hidden.restore_outside()
+            if changed is not None:
+                raise UnsupportedSyntax(
+                    f"the traced function changes {changed!r}, which lives outside of it: that happens while tracing, "
+                    "not at each call. Return the new value instead", function_span(self.function),
+                )  # fmt: skip
             return self.finish(result, positions, static, flatten)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -222,7 +233,13 @@ class _Run:
             self.slots[var_name] = (*key, -1)
             self.session.present[var_name] = int(value) if not isinstance(value, Abstract) else 5
             builder.inputs.add(var_name)
-        if isinstance(value, np.ndarray) or dims:
+        symbol = self._symbol(value, var, var_name, weak)
+        if isinstance(symbol, Array) and key[0] == "leaf":
+            self.argument_cells[len(self.params) - 1] = symbol.cell
+        return symbol
+
+    def _symbol(self, value: Any, var: Var, var_name: str, weak: bool) -> Any:
+        if isinstance(value, np.ndarray) or var.type.dims:
             from_cell = wrap(self.session, var, name=var_name)
             if isinstance(from_cell, Scalar):  # a 0-d array
                 return Array(self.session, Cell(self.session, var, var_name))
@@ -304,7 +321,7 @@ class _Run:
         return Traced(
             program, inputs, positions, static, session.hidden.inputs, self._guard_expression(), self._size_slots(),
             session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed], self.code,
-            self._guarded(),
+            self._guarded(), frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
         )  # fmt: skip
 
     def _equal_names(self) -> dict[str, Dim]:
@@ -377,6 +394,12 @@ def tidy_names(p: Program, kept: frozenset[str]) -> Program:
         for r in p.results
     )  # fmt: skip
     return Program(p.name, p.params, rename(p.body, names), results, p.origins)
+
+
+def function_span(function: Any) -> Span | None:
+    """Where a function is written."""
+    code = getattr(function, "__code__", None)
+    return None if code is None else span_of(code.co_filename, code.co_firstlineno)
 
 
 def equal_dim(equal: dict[str, Dim], dim: Dim) -> Dim:
