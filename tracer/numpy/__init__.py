@@ -1,5 +1,23 @@
 """NumPy, SciPy and built-in functions written in terms of primitives. Importing fills the tables."""
 
-from . import create, elementwise
+from . import (
+    builtins,
+    calculus,
+    create,
+    einsum,
+    elementwise,
+    join,
+    linalg,
+    ranges,
+    reduce,
+    scan,
+    select,
+    shape,
+    special,
+    values,
+)
 
-__all__ = ["create", "elementwise"]
+__all__ = [
+    "builtins", "calculus", "create", "einsum", "elementwise", "join", "linalg", "ranges", "reduce", "scan", "select",
+    "shape", "special", "values",
+]  # fmt: skip

@@ -1,4 +1,8 @@
-"""What the functions of this folder share: operands, axes, sizes, and options that are refused."""
+"""What the functions of this folder share: operands, axes, sizes, and options that are refused.
+
+Symbols get their operators when they are defined, where type checkers do not see them: what functions here
+and beside compute with is annotated `Any`.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +65,7 @@ def _refusal(name: str, advice: str) -> Callable[..., Any]:
 # -- operands ------------------------------------------------------------------------------------------
 
 
-def operand(value: Any, what: str, dtype: Any = None, *, at_least: str = "bool") -> Scalar | Array:
+def operand(value: Any, what: str, dtype: Any = None, *, at_least: str = "bool") -> Any:
     """An operand as a symbol of its own, so that reading it twice is reading it once.
 
     `dtype` is what the user asked for; `at_least` is "i64" or "float" where NumPy widens.
@@ -76,7 +80,7 @@ def operand(value: Any, what: str, dtype: Any = None, *, at_least: str = "bool")
     return wrap(session, cast(session, atom, name))
 
 
-def array_operand(value: Any, what: str) -> Scalar | Array:
+def array_operand(value: Any, what: str) -> Any:
     """An operand that the result may be a view of."""
     if isinstance(value, (Scalar, Array)):
         return value
@@ -128,7 +132,7 @@ def integer_argument(value: Any, what: str) -> int:
     return _integer(value, what)
 
 
-def with_axes(x: Scalar | Array, axes: Iterable[int]) -> Scalar | Array:
+def with_axes(x: Scalar | Array, axes: Iterable[int]) -> Any:
     """The value with new axes of size 1 at these places of the result (`keepdims`)."""
     places = set(axes)
     if not places:
@@ -151,7 +155,9 @@ def product(session: Session, dims: Sequence[Dim]) -> Atom:
     total: Atom = dim_atom(1)
     least = 1
     for dim in sorted(map(builder.canonical_dim, dims), key=lambda d: (isinstance(d, int), str(d))):
-        total = dim_atom(dim) if total == dim_atom(1) else session.integer("mul", total, dim_atom(dim), hint="n")
+        total = (
+            dim_atom(dim) if total == dim_atom(1) else session.integer("mul", total, dim_atom(dim), hint="n")
+        )
         least *= lower_bound(session, dim)
         form = builder.affine(total)
         if isinstance(total, Var) and not builder.facts.proves(form - least):
@@ -201,13 +207,13 @@ def concrete_size(session: Session, dim: Dim, what: str) -> int:
     return session.concrete(dim_atom(session.builder.canonical_dim(dim)), what)
 
 
-def emit_broadcast(x: Scalar | Array, dims: Sequence[Dim]) -> Scalar | Array:
+def emit_broadcast(x: Scalar | Array, dims: Sequence[Dim]) -> Any:
     """x as a new array of these sizes."""
     session = x.session
     return wrap(session, session.builder.emit("broadcast_to", x.read(), tuple(map(dim_atom, dims))))
 
 
-def emit_reshape(x: Scalar | Array, dims: Sequence[Dim]) -> Scalar | Array:
+def emit_reshape(x: Scalar | Array, dims: Sequence[Dim]) -> Any:
     """The elements of x as a new array of these sizes, which are known to fit."""
     session = x.session
     atom = x.read()
@@ -216,7 +222,7 @@ def emit_reshape(x: Scalar | Array, dims: Sequence[Dim]) -> Scalar | Array:
     return wrap(session, session.builder.emit("reshape", atom, tuple(map(dim_atom, dims))))
 
 
-def emit_transpose(x: Scalar | Array, axes: Sequence[int]) -> Scalar | Array:
+def emit_transpose(x: Scalar | Array, axes: Sequence[int]) -> Any:
     """A new array whose axis k is axis axes[k] of x."""
     session = x.session
     if tuple(axes) == tuple(range(len(axes))):
@@ -224,12 +230,10 @@ def emit_transpose(x: Scalar | Array, axes: Sequence[int]) -> Scalar | Array:
     return wrap(session, session.builder.emit("transpose", x.read(), tuple(axes)))
 
 
-def iota(session: Session, dim: Dim | Atom) -> Array:
+def iota(session: Session, dim: Dim | Atom) -> Any:
     """0, 1, ..., dim - 1."""
     atom = dim_atom(dim) if isinstance(dim, (int, str)) else dim
-    result = wrap(session, session.builder.emit("iota", atom))
-    assert isinstance(result, Array)
-    return result
+    return wrap(session, session.builder.emit("iota", atom))
 
 
 def sum_of_sizes(session: Session, dims: Sequence[Dim]) -> Dim:

@@ -47,7 +47,9 @@ def shape_argument(session: Session, shape: Any) -> tuple[Atom, ...]:
 @creates(np.zeros)
 def zeros(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
     session = require_session()
-    return wrap_array(session, session.builder.emit("zeros", shape_argument(session, shape), dtype_argument(session, dtype)))
+    return wrap_array(
+        session, session.builder.emit("zeros", shape_argument(session, shape), dtype_argument(session, dtype))
+    )
 
 
 def wrap_array(session: Session, atom: Atom) -> Any:
@@ -92,17 +94,29 @@ def _shape_like(x: Any, shape: Any) -> Any:
 
 
 @creates(np.zeros_like, np.empty_like)
-def zeros_like(x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+def zeros_like(
+    x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
+) -> Any:
     return zeros(_shape_like(x, shape), _dtype_like(x, dtype))
 
 
 @creates(np.ones_like)
-def ones_like(x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+def ones_like(
+    x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
+) -> Any:
     return full(_shape_like(x, shape), 1, _dtype_like(x, dtype))
 
 
 @creates(np.full_like)
-def full_like(x: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
+def full_like(
+    x: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    **_: Any,
+) -> Any:
     return full(_shape_like(x, shape), fill_value, _dtype_like(x, dtype))
 
 

@@ -19,7 +19,9 @@ from ..session import Session
 from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
 
 
-def apply(op: str, values: list[Any], what: str, *, at_least: str | None = None, result: str | None = None) -> Any:
+def apply(
+    op: str, values: list[Any], what: str, *, at_least: str | None = None, result: str | None = None
+) -> Any:
     """One primitive on operands brought to a common dtype and shape; the result as a symbol."""
     session = require_session()
     atoms, weak = common(session, values, what, at_least=at_least)
@@ -57,7 +59,9 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
         raise require_session().error(UnsupportedFunction, f"np.{name}({option}=...) cannot be traced")
 
 
-def _define(op: str, arity: int, functions: tuple[Any, ...], at_least: str | None = None, method: str | None = None) -> None:
+def _define(
+    op: str, arity: int, functions: tuple[Any, ...], at_least: str | None = None, method: str | None = None
+) -> None:
     name = getattr(functions[0], "__name__", str(functions[0]))
 
     def implementation(*args: Any, out: Any = None, where: Any = True, **options: Any) -> Any:
@@ -263,7 +267,9 @@ def _logic(op: str, functions: tuple[Any, ...], truth: bool) -> None:
         values, weak = common(session, [a, b], functions[0].__name__)
         if values[0].type.is_float:
             raise session.error(TypeMismatch, f"np.{functions[0].__name__} of floats is not defined")
-        return store_out(_both(session, op, values, weak and values[0].type.dtype != "bool", functions[0].__name__), out)
+        return store_out(
+            _both(session, op, values, weak and values[0].type.dtype != "bool", functions[0].__name__), out
+        )
 
 
 _logic("and", (np.bitwise_and,), False)
@@ -353,10 +359,14 @@ def round_(x: Any, decimals: int = 0, out: Any = None) -> Any:
     atom, weak = as_value(session, x)
     if not atom.type.is_float:
         if decimals < 0:
-            raise session.error(UnsupportedFunction, "np.round of integers to negative decimals cannot be traced")
+            raise session.error(
+                UnsupportedFunction, "np.round of integers to negative decimals cannot be traced"
+            )
         return x
     if decimals == 0:
-        return store_out(wrap(session, session.builder.emit("rint", atom), weak=weak and not atom.type.rank), out)
+        return store_out(
+            wrap(session, session.builder.emit("rint", atom), weak=weak and not atom.type.rank), out
+        )
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
         return store_out(FUNCTIONS[np.rint](x * scale) / scale, out)
@@ -382,7 +392,10 @@ def float_(x: Any) -> Any:
     session = require_session()
     atom, _ = as_value(session, x)
     if atom.type.rank:
-        raise session.error(TypeMismatch, f"float() of an array of shape {session.shown(atom.type.dims)}: only a number can be converted")
+        raise session.error(
+            TypeMismatch,
+            f"float() of an array of shape {session.shown(atom.type.dims)}: only a number can be converted",
+        )
     return Scalar(session, cast(session, atom, "f64"), weak=True)
 
 
@@ -391,7 +404,10 @@ def bool_(x: Any) -> Any:
     session = require_session()
     atom = truth_of(x).read()
     if atom.type.rank:
-        raise session.error(TypeMismatch, "the truth value of an array with more than one element is ambiguous. Use a.any() or a.all()")
+        raise session.error(
+            TypeMismatch,
+            "the truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
+        )
     return Scalar(session, atom)
 
 
@@ -447,7 +463,9 @@ def where(cond: Any, a: Any = None, b: Any = None) -> Any:
 
 
 @implements(np.clip, method="clip")
-def clip(x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def clip(
+    x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
     low = a_min if min is None else min
     high = a_max if max is None else max
     result = x
@@ -495,5 +513,3 @@ FUNCTIONS[np.rad2deg] = FUNCTIONS[np.degrees] = FUNCTIONS[math.degrees] = lambda
 def logaddexp2(a: Any, b: Any, **_: Any) -> Any:
     scale = math.log(2.0)
     return FUNCTIONS[np.logaddexp](a * scale, b * scale) / scale
-
-

@@ -131,4 +131,3 @@ def _least(session: Session, m: Monomial) -> int:
     for name in m[1]:
         least *= lower_bound(session, name)
     return least
-

@@ -13,7 +13,10 @@ from ..session import Session
 
 
 def for_loop(
-    session: Session, stop: Atom, entries: Sequence[tuple[str, Atom]], body: Callable[[Var, list[Var]], list[Atom]]
+    session: Session,
+    stop: Atom,
+    entries: Sequence[tuple[str, Atom]],
+    body: Callable[[Var, list[Var]], list[Atom]],
 ) -> list[Var]:
     """`for i in range(stop)`: `body(i, carried)` writes an iteration and returns the carried values after it.
 

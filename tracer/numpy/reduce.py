@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.build import dim_atom
+from ..convert import cast
 from ..symbol import Array, Scalar, implements, wrap
 from .arguments import (
     array_operand,
@@ -14,7 +16,6 @@ from .arguments import (
     count,
     dims_of,
     emit_reshape,
-    names,
     operand,
     product,
     refuse_options,
@@ -24,7 +25,7 @@ from .arguments import (
 from .elementwise import store_out, truth_of
 
 
-def reduced(op: str, x: Scalar | Array, axes: tuple[int, ...], keepdims: Any) -> Scalar | Array:
+def reduced(op: str, x: Scalar | Array, axes: tuple[int, ...], keepdims: Any) -> Any:
     """A reducing primitive over these axes."""
     if not axes:
         return x
@@ -32,7 +33,7 @@ def reduced(op: str, x: Scalar | Array, axes: tuple[int, ...], keepdims: Any) ->
     return with_axes(result, axes) if keepdims else result
 
 
-def flat(x: Scalar | Array) -> Scalar | Array:
+def flat(x: Scalar | Array) -> Any:
     """The elements in C order, as a new 1-D array."""
     from_size = product(x.session, dims_of(x))
     return emit_reshape(x, (from_size.name if hasattr(from_size, "name") else int(from_size.text),))
@@ -42,7 +43,9 @@ def flat(x: Scalar | Array) -> Scalar | Array:
 
 
 @implements(np.sum, method="sum")
-def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def sum_(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     refuse_options("np.sum", options)
     x = operand(a, "np.sum", dtype, at_least="i64")
     return store_out(reduced("sum", x, axes_argument(axis, x.type.rank, "np.sum"), keepdims), out)
@@ -56,7 +59,9 @@ def add_reduce(
 
 
 @implements(np.mean, method="mean")
-def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     refuse_options("np.mean", options)
     x = operand(a, "np.mean", dtype, at_least="float")
     axes = axes_argument(axis, x.type.rank, "np.mean")
@@ -68,10 +73,21 @@ def variance(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, what: str)
     x = operand(a, what, dtype, at_least="float")
     axes = axes_argument(axis, x.type.rank, what)
     deviation = operand(x - mean(x, axes, keepdims=True), what)
-    number = count(x.session, [dims_of(x)[k] for k in axes], x.type.dtype) - ddof
-    if not (isinstance(ddof, (int, float)) and ddof <= 0):
-        number = np.maximum(number, 0)
+    number = _freedom(x, axes, ddof)
     return reduced("sum", operand(deviation * deviation, what), axes, keepdims) / number
+
+
+def _freedom(x: Any, axes: tuple[int, ...], ddof: Any) -> Any:
+    """The number of elements less `ddof`, but not less than 0."""
+    session = x.session
+    number = product(session, [dims_of(x)[k] for k in axes])
+    if not isinstance(ddof, int):
+        return np.maximum(Scalar(session, cast(session, number, x.type.dtype)) - ddof, 0)
+    form = session.builder.affine(number) - ddof
+    atom = session.builder.integer(form)
+    if not session.builder.facts.proves(form):
+        atom = session.integer("maximum", atom, dim_atom(0))
+    return Scalar(session, cast(session, atom, x.type.dtype))
 
 
 @implements(np.var, method="var")
@@ -97,16 +113,21 @@ def std(
 def safe_sqrt(x: Any) -> Any:
     """sqrt whose derivative at 0 is 0: the convention for `std` of equal values and `norm` of zeros."""
     x = operand(x, "a square root")
-    return np.where(x == 0.0, 0.0, np.sqrt(np.where(x == 0.0, 1.0, x)))
+    zero = x == 0.0
+    return np.where(zero, 0.0, np.sqrt(np.where(zero, 1.0, x)))
 
 
 @implements(np.average)
-def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = False) -> Any:
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = False
+) -> Any:
     keepdims = False if keepdims is getattr(np, "_NoValue", None) else keepdims
     x = operand(a, "np.average", at_least="float")
     if weights is None:
         result = mean(x, axis, keepdims=keepdims)
-        total: Any = count(x.session, [dims_of(x)[k] for k in axes_argument(axis, x.type.rank, "np.average")], x.type.dtype)
+        total: Any = count(
+            x.session, [dims_of(x)[k] for k in axes_argument(axis, x.type.rank, "np.average")], x.type.dtype
+        )
     else:
         w = operand(weights, "np.average", at_least="i64")
         if w.type.rank != x.type.rank or w.type.rank == 0:
@@ -114,10 +135,20 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
             place = axis_argument(axis, x.type.rank, "np.average")
             w = with_axes(w, [k for k in range(x.type.rank) if k != place])
         total = np.sum(w * np.ones_like(x), axis=axis, keepdims=keepdims)
+        _refuse_zero(total)
         result = np.sum(x * w, axis=axis, keepdims=keepdims) / total
     if not returned:
         return result
     return result, np.broadcast_to(total, result.shape).copy() if result.type.rank else total
+
+
+def _refuse_zero(total: Any) -> None:
+    x = operand(total, "np.average")
+    builder = x.session.builder
+    good = builder.emit("ne", x.read(), 0)
+    if good.type.rank:
+        good = builder.emit("all", good, tuple(range(good.type.rank)))
+    builder.check(good, "ZeroDivisionError: Weights sum to zero, can't be normalized")
 
 
 # -- extremes ------------------------------------------------------------------------------------------
@@ -146,12 +177,16 @@ def min_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **opt
 
 
 @implements((np.maximum, "reduce"))
-def maximum_reduce(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def maximum_reduce(
+    a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     return max_(a, axis, out, keepdims, dtype=dtype, **options)
 
 
 @implements((np.minimum, "reduce"))
-def minimum_reduce(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def minimum_reduce(
+    a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     return min_(a, axis, out, keepdims, dtype=dtype, **options)
 
 
@@ -208,12 +243,16 @@ def all_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **opt
 
 
 @implements((np.logical_or, "reduce"))
-def or_reduce(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def or_reduce(
+    a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     return any_(a, axis, out, keepdims, **options)
 
 
 @implements((np.logical_and, "reduce"))
-def and_reduce(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def and_reduce(
+    a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     return all_(a, axis, out, keepdims, **options)
 
 
@@ -233,12 +272,16 @@ def _without_nan(a: Any, neutral: float, what: str) -> tuple[Any, Any]:
 
 
 @implements(np.nansum)
-def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def nansum(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     return sum_(_without_nan(a, 0.0, "np.nansum")[0], axis, dtype, out, keepdims, **options)
 
 
 @implements(np.nanprod)
-def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def nanprod(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     return np.prod(_without_nan(a, 1.0, "np.nanprod")[0], axis, dtype, out, bool(keepdims is True), **options)
 
 
@@ -253,7 +296,9 @@ def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> 
 
 
 @implements(np.nanmean)
-def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+def nanmean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
     refuse_options("np.nanmean", options)
     x, missing = _without_nan(operand(a, "np.nanmean", dtype, at_least="float"), 0.0, "np.nanmean")
     number = np.sum(~missing, axis, keepdims=keepdims).astype(x.type.numpy)
@@ -262,7 +307,13 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
 
 @implements(np.nanvar)
 def nanvar(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, **options: Any
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = False,
+    **options: Any,
 ) -> Any:
     refuse_options("np.nanvar", options)
     x, missing = _without_nan(operand(a, "np.nanvar", dtype, at_least="float"), 0.0, "np.nanvar")
@@ -277,12 +328,20 @@ def nanvar(
 
 @implements(np.nanstd)
 def nanstd(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, **options: Any
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = False,
+    **options: Any,
 ) -> Any:
     return store_out(safe_sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, **options)), out)
 
 
-def _nan_extreme(op: Any, worst: float, a: Any, axis: Any, out: Any, keepdims: Any, options: dict[str, Any]) -> Any:
+def _nan_extreme(
+    op: Any, worst: float, a: Any, axis: Any, out: Any, keepdims: Any, options: dict[str, Any]
+) -> Any:
     x, missing = _without_nan(a, worst, "np.nanmax")
     none_left = np.all(missing, axis=axis, keepdims=keepdims)
     result = op(x, axis, None, keepdims, **options)
@@ -297,9 +356,3 @@ def nanmax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **o
 @implements(np.nanmin)
 def nanmin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
     return _nan_extreme(min_, np.inf, a, axis, out, keepdims is True, options)
-
-
-# -- the array API's names -----------------------------------------------------------------------------
-
-for _function in names(np, "permute_dims"):
-    pass

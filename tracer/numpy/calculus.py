@@ -1,0 +1,241 @@
+"""Differences, integrals, convolutions, polynomials, covariance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...ir.build import dim_atom
+from ...ir.errors import UnsupportedFunction
+from ...ir.program import Index
+from ..convert import cast
+from ..symbol import Symbol, implements, wrap
+from .arguments import (
+    axis_argument,
+    dims_of,
+    integer_argument,
+    iota,
+    names,
+    operand,
+    refuse,
+    size_symbol,
+)
+from .join import along, joined
+from .linalg import dot, pair
+from .loops import for_loop
+from .reduce import flat, mean
+
+# -- differences ---------------------------------------------------------------------------------------
+
+
+@implements(np.diff)
+def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, append: Any = None) -> Any:
+    x = operand(a, "np.diff")
+    order = integer_argument(n, "np.diff")
+    if order < 0:
+        raise ValueError(f"order must be non-negative but got {order}")
+    place = axis_argument(axis, x.type.rank, "np.diff")
+    no_value = getattr(np, "_NoValue", None)
+    ends = [None if v is no_value or v is None else _end(v, x, place) for v in (prepend, append)]
+    if any(e is not None for e in ends):
+        x = joined([p for p in (ends[0], x, ends[1]) if p is not None], place, "np.diff")
+    for _ in range(order):
+        later, earlier = x[along(place, slice(1, None))], x[along(place, slice(None, -1))]
+        x = operand(later != earlier if x.type.dtype == "bool" else later - earlier, "np.diff")
+    return x
+
+
+def _end(value: Any, x: Any, axis: int) -> Any:
+    end = operand(value, "np.diff")
+    if end.type.rank:
+        return end
+    return np.broadcast_to(end, tuple(1 if k == axis else s for k, s in enumerate(x.shape)))
+
+
+@implements(np.ediff1d)
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    x = diff(flat(operand(ary, "np.ediff1d")))
+    parts = [None if v is None else np.atleast_1d(operand(v, "np.ediff1d")) for v in (to_begin, to_end)]
+    found = [p for p in (parts[0], x, parts[1]) if p is not None]
+    return joined(found, 0, "np.ediff1d") if len(found) > 1 else x
+
+
+@implements(np.gradient)
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
+    x = operand(f, "np.gradient", at_least="float")
+    rank = x.type.rank
+    chosen = range(rank) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = [axis_argument(k, rank, "np.gradient") for k in chosen]
+    spacings = list(varargs) or [1.0]
+    spacings = spacings * len(axes) if len(spacings) == 1 else spacings
+    if len(spacings) != len(axes):
+        raise TypeError("invalid number of arguments")
+    if edge_order not in (1, 2):
+        raise ValueError("'edge_order' greater than 2 not supported")
+    results = [_slope(x, h, k, edge_order) for h, k in zip(spacings, axes)]
+    return results[0] if len(axes) == 1 else tuple(results)
+
+
+def _slope(x: Any, spacing: Any, axis: int, edge_order: int) -> Any:
+    h = operand(spacing, "np.gradient")
+    if h.type.rank:
+        raise x.session.error(
+            UnsupportedFunction,
+            "np.gradient with coordinates cannot be traced: only a uniform spacing can be",
+        )
+
+    def at(start: Any, stop: Any) -> Any:
+        return x[along(axis, slice(start, stop))]
+
+    n = size_symbol(x.session, dim_atom(dims_of(x)[axis]))
+    if not x.session.ensure(x.session.builder.affine(dims_of(x)[axis]) - 1 - edge_order):
+        raise ValueError(
+            "Shape of array too small to calculate a numerical gradient, "
+            "at least (edge_order + 1) elements are required."
+        )
+    inner = (at(2, None) - at(None, -2)) / (2.0 * h)
+    if edge_order == 1:
+        first, last = (at(1, 2) - at(0, 1)) / h, (at(n - 1, n) - at(n - 2, n - 1)) / h
+    else:
+        first = (-1.5 * at(0, 1) + 2.0 * at(1, 2) - 0.5 * at(2, 3)) / h
+        last = (0.5 * at(n - 3, n - 2) - 2.0 * at(n - 2, n - 1) + 1.5 * at(n - 1, n)) / h
+    return joined([first, inner, last], axis, "np.gradient")
+
+
+@implements(*names(np, "trapezoid", "trapz"))
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
+    v = operand(y, "np.trapezoid", at_least="float")
+    place = axis_argument(axis, v.type.rank, "np.trapezoid")
+    middle = (v[along(place, slice(1, None))] + v[along(place, slice(None, -1))]) / 2.0
+    if x is None:
+        return np.sum(middle * dx, axis=place)
+    points = operand(x, "np.trapezoid")
+    if points.type.rank == 1:
+        step = diff(points)
+        step = step[tuple(slice(None) if k == place else None for k in range(v.type.rank))]
+    else:
+        step = diff(points, axis=axis)
+    return np.sum(step * middle, axis=place)
+
+
+# -- convolution ---------------------------------------------------------------------------------------
+
+
+@implements(np.convolve)
+def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
+    return _convolved(a, v, mode, "np.convolve", turned=True)
+
+
+@implements(np.correlate)
+def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
+    return _convolved(a, v, mode, "np.correlate", turned=False)
+
+
+def _convolved(a: Any, v: Any, mode: str, what: str, turned: bool) -> Any:
+    """Each result is the sum of products of a window of a, padded with zeros, and the kernel."""
+    x, kernel = pair(np.atleast_1d(operand(a, what)), np.atleast_1d(operand(v, what)), what)
+    if x.type.rank != 1 or kernel.type.rank != 1:
+        raise ValueError("object too deep for desired array")
+    session = x.session
+    builder = session.builder
+    (n,), (m,) = (dims_of(v) for v in (x, kernel))
+    longer = builder.holds(builder.affine(n) - builder.affine(m))
+    if longer is None:
+        raise session.error(
+            UnsupportedFunction, f"{what} of arrays of which the longer is only known when it runs"
+        )
+    if not longer:
+        if not turned:
+            return _convolved(v, a, mode, what, turned)[::-1]
+        x, kernel, n, m = kernel, x, m, n
+    size, width = (size_symbol(session, dim_atom(d)) for d in (n, m))
+    before, after = {
+        "full": (width - 1, width - 1), "valid": (0, 0), "same": (width // 2, (width - 1) // 2),
+    }[mode]  # fmt: skip
+    if mode == "same" and turned:
+        before, after = (width - (width + 1) // 2), (width - 1) - (width - (width + 1) // 2)
+    padded: Any = np.pad(x, (before, after)) if mode != "valid" else x
+    weights = kernel[::-1] if turned else kernel
+    count = size + before + after - width + 1
+    places = iota(session, _atom(session, count))
+    windows = places[:, None] + iota(session, m)[None, :]
+    gathered = wrap(session, builder.emit("getitem", padded.read(), Index((windows.read(),))))
+    return dot(gathered, weights)
+
+
+def _atom(session: Any, value: Any) -> Any:
+    return value.read() if isinstance(value, Symbol) else dim_atom(value)
+
+
+# -- polynomials ---------------------------------------------------------------------------------------
+
+
+@implements(np.polyval)
+def polyval(p: Any, x: Any) -> Any:
+    """Horner's scheme, as a loop over the coefficients."""
+    if isinstance(p, (list, tuple)):
+        result: Any = 0
+        for coefficient in p:
+            result = result * x + coefficient
+        return result
+    coefficients, point = pair(p, x, "np.polyval")
+    session = coefficients.session
+    builder = session.builder
+    (dim,) = dims_of(coefficients)
+    atom, at = coefficients.read(), point.read()
+    start = np.zeros_like(point).read() if point.type.rank else cast(session, dim_atom(0), at.type.dtype)
+
+    def body(k: Any, carried: Any) -> list[Any]:
+        element = builder.emit("getitem", atom, Index((k,)))
+        return [builder.emit("add", builder.emit("mul", carried[0], at), element)]
+
+    (value,) = for_loop(session, dim_atom(dim), [("value", start)], body)
+    return wrap(session, value)
+
+
+# -- covariance ----------------------------------------------------------------------------------------
+
+
+@implements(np.cov)
+def cov(
+    m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None,
+    aweights: Any = None, *, dtype: Any = None,
+) -> Any:  # fmt: skip
+    x = _observations(m, y, rowvar, dtype)
+    session = x.session
+    if fweights is not None or aweights is not None:
+        raise session.error(UnsupportedFunction, "np.cov with weights cannot be traced")
+    number = size_symbol(session, dim_atom(dims_of(x)[1]))
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    deviation = operand(x - mean(x, axis=1, keepdims=True), "np.cov")
+    return np.squeeze(dot(deviation, deviation.T) / (number - ddof)).copy()
+
+
+def _observations(m: Any, y: Any, rowvar: Any, dtype: Any) -> Any:
+    x: Any = np.atleast_2d(operand(m, "np.cov", dtype, at_least="float"))
+    x = x.T if not rowvar and dims_of(x)[0] != 1 else x
+    if y is None:
+        return operand(x, "np.cov")
+    other: Any = np.atleast_2d(operand(y, "np.cov", dtype, at_least="float"))
+    other = other.T if not rowvar and dims_of(other)[0] != 1 else other
+    return np.concatenate([x, other], axis=0)
+
+
+@implements(np.corrcoef)
+def corrcoef(x: Any, y: Any = None, rowvar: Any = True, **options: Any) -> Any:
+    c = operand(cov(x, y, rowvar, **options), "np.corrcoef")
+    if not c.type.rank:
+        return c / c
+    deviation = operand(np.sqrt(np.diagonal(c)), "np.corrcoef")
+    return np.clip(c / deviation[:, None] / deviation[None, :], -1.0, 1.0)
+
+
+refuse("it needs a sorted array. Sorting cannot be traced yet", np.median, np.percentile, np.quantile, np.nanmedian,
+       np.nanpercentile, np.nanquantile)  # fmt: skip
+refuse("sorting cannot be traced yet. Sort before the call, or use np.max, np.min or np.argmax", np.sort, np.argsort,
+       np.partition, np.argpartition, np.unique, np.lexsort)  # fmt: skip
+refuse("sorting cannot be traced yet", method="sort")
+refuse("a traced array has no list of numbers. Return the array, or index it", method="tolist")
+refuse("it counts, and has no derivative. Use np.searchsorted and np.add.at", np.histogram, np.bincount)
+refuse("write a loop over the rows", np.apply_along_axis, np.apply_over_axes)

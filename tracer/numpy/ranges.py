@@ -1,0 +1,267 @@
+"""Arrays that are made of numbers: ranges, grids, identity matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...ir.affine import Affine
+from ...ir.build import dim_atom
+from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.program import Atom, Lit, Var
+from ...ir.types import I64, Dim
+from ..convert import cast
+from ..iterate import Range
+from ..session import Session
+from ..symbol import METHODS, Scalar, Symbol, as_value, require_session, wrap
+from .arguments import (
+    dims_of,
+    emit_broadcast,
+    iota,
+    operand,
+    refuse_options,
+    size_symbol,
+)
+from .create import creates, shape_argument, shape_of
+from .elementwise import dtype_argument
+from .join import joined
+from .select import below_diagonal, flatnonzero
+from .shape import broadcast, common_shape, expand_dims, moveaxis
+
+METHODS["itemsize"] = property(lambda x: x.type.numpy.itemsize)
+METHODS["nbytes"] = property(
+    lambda x: math.prod(shape_of(x)) * x.type.numpy.itemsize if x.type.rank else x.type.numpy.itemsize
+)
+
+
+def _dim(atom: Any) -> Dim:
+    return atom.name if isinstance(atom, Var) else int(atom.text)
+
+
+# -- ranges --------------------------------------------------------------------------------------------
+
+
+@creates(np.arange)
+def arange(*limits: Any, dtype: Any = None, **options: Any) -> Any:
+    refuse_options("np.arange", {k: v for k, v in options.items() if k not in ("start", "stop", "step")})
+    if len(limits) == 4:
+        *limits, dtype = limits  # type: ignore[assignment]
+    start, stop, step = _limits(limits, options)
+    session = require_session()
+    atoms = [as_value(session, v, "np.arange")[0] for v in (start, stop, step)]
+    if any(a.type.rank for a in atoms):
+        raise session.error(TypeMismatch, "np.arange: the limits must be numbers")
+    floats = any(a.type.is_float for a in atoms)
+    count = _float_count(session, atoms) if floats else _count(session, atoms, step)
+    places = iota(session, count)
+    name = dtype_argument(session, dtype) if dtype is not None else "f64" if floats else "i64"
+    first, stride = (Scalar(session, cast(session, a, name)) for a in (atoms[0], atoms[2]))
+    values: Any = wrap(session, cast(session, places.read(), name))
+    if not (isinstance(step, int) and step == 1):
+        values = values * stride
+    return values + first if not (isinstance(start, int) and start == 0) else values
+
+
+def _limits(limits: Any, options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    start, stop, step = (0, *limits, 1) if len(limits) == 1 else (*limits, *(0, None, 1)[len(limits) :])
+    if "start" in options:
+        start, stop = options["start"], limits[0] if len(limits) == 1 else stop
+    stop, step = options.get("stop", stop), options.get("step", step)
+    return 0 if start is None else start, stop, 1 if step is None else step
+
+
+def _count(session: Session, atoms: list[Atom], step: Any) -> Atom:
+    """How many integers the range has."""
+    stride = session.concrete(atoms[2], "the step of np.arange")
+    if stride == 0:
+        raise ZeroDivisionError("division by zero")
+    return Range(session, atoms[0], atoms[1], stride).length
+
+
+def _float_count(session: Session, atoms: list[Atom]) -> Atom:
+    """ceil((stop - start) / step), and not less than 0."""
+    if all(isinstance(a, Lit) for a in atoms):
+        start, stop, step = (float(a.text) for a in atoms)
+        return dim_atom(max(0, math.ceil((stop - start) / step)))
+    limits: list[Any] = [Scalar(session, cast(session, a, "f64")) for a in atoms]
+    builder = session.builder
+    number = builder.emit("to_i64", np.ceil((limits[1] - limits[0]) / limits[2]).read())
+    size = builder.emit("maximum", number, 0, hint="n")
+    if isinstance(size, Var):
+        builder.facts.bound(size.name, lower=Affine(0))
+    return size
+
+
+@creates(np.linspace)
+def linspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None,
+    axis: Any = 0, **options: Any,
+) -> Any:  # fmt: skip
+    refuse_options("np.linspace", options)
+    session = require_session()
+    first, last = (operand(v, "np.linspace", at_least="float") for v in (start, stop))
+    size = _number_of_points(session, num)
+    n = size_symbol(session, size)
+    points: Any = wrap(session, cast(session, iota(session, size).read(), "f64"))
+    rank = max(first.type.rank, last.type.rank)
+    key = (slice(None), *(None,) * rank)
+    intervals = n - 1 if endpoint else n
+    if isinstance(intervals, int) and intervals == 0:
+        step: Any = operand(np.nan, "np.linspace")
+        result = first + points[key] * (last - first)
+    else:
+        step = operand((last - first) / intervals, "np.linspace")
+        result = operand(first + points[key] * step, "np.linspace")
+        if endpoint:
+            result[n - 1] = last
+    result = operand(result, "np.linspace")
+    if rank:
+        result = operand(moveaxis(result, 0, axis), "np.linspace")
+    if dtype is not None:
+        integers = dtype_argument(session, dtype) == "i64"
+        result = (np.floor(result) if integers else result).astype(dtype)
+    elif first.type.dtype == last.type.dtype == "f32":
+        result = result.astype(np.float32)
+    return (result, step) if retstep else result
+
+
+def _number_of_points(session: Session, num: Any) -> Atom:
+    if not isinstance(num, Symbol):
+        if num < 0:
+            raise ValueError(f"Number of samples, {num}, must be non-negative.")
+        return dim_atom(int(num))
+    atom = as_value(session, num)[0]
+    if atom.type != I64:
+        raise TypeError("'float' object cannot be interpreted as an integer")
+    if not session.ensure(session.builder.affine(atom) - 2):
+        return dim_atom(session.concrete(atom, "the number of points of np.linspace"))
+    return atom
+
+
+@creates(np.logspace)
+def logspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: Any = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: Any = 0,
+) -> Any:
+    exponents = linspace(start, stop, num, endpoint, axis=axis)
+    result = np.power(base, exponents)
+    return result if dtype is None else result.astype(dtype)
+
+
+@creates(np.geomspace)
+def geomspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype: Any = None, axis: Any = 0
+) -> Any:
+    first, last = (operand(v, "np.geomspace", at_least="float") for v in (start, stop))
+    sign = np.sign(first)
+    exponents = linspace(np.log10(first * sign), np.log10(last * sign), num, endpoint, axis=axis)
+    result = operand(np.power(10.0, exponents), "np.geomspace")
+    if isinstance(num, Symbol) or num > 0:
+        result[0] = first * sign
+        if endpoint and (isinstance(num, Symbol) or num > 1):
+            result[-1] = last * sign
+    result = result * sign
+    return result if dtype is None else result.astype(dtype)
+
+
+# -- matrices ------------------------------------------------------------------------------------------
+
+
+@creates(np.eye)
+def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, order: Any = "C", **options: Any) -> Any:  # noqa: N803
+    refuse_options("np.eye", options)
+    session = require_session()
+    rows, columns = (_dim(a) for a in shape_argument(session, (N, N if M is None else M)))
+    down, right = iota(session, rows), iota(session, columns)
+    mask = right[None, :] == down[:, None] + k
+    return mask.astype(dtype)
+
+
+@creates(np.identity)
+def identity(n: Any, dtype: Any = None, **options: Any) -> Any:
+    return eye(n, dtype=dtype, **options)
+
+
+@creates(np.tri)
+def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, **options: Any) -> Any:  # noqa: N803
+    refuse_options("np.tri", options)
+    session = require_session()
+    rows, columns = (_dim(a) for a in shape_argument(session, (N, N if M is None else M)))
+    return below_diagonal(session, rows, columns, k).astype(dtype)
+
+
+def _triangle_places(mask: Any, columns: Any) -> tuple[Any, Any]:
+    places = flatnonzero(mask)
+    return places // columns, places % columns
+
+
+@creates(np.tril_indices)
+def tril_indices(n: Any, k: Any = 0, m: Any = None) -> tuple[Any, Any]:
+    mask = tri(n, n if m is None else m, k, dtype=bool)
+    return _triangle_places(mask, n if m is None else m)
+
+
+@creates(np.triu_indices)
+def triu_indices(n: Any, k: Any = 0, m: Any = None) -> tuple[Any, Any]:
+    mask = ~tri(n, n if m is None else m, k - 1, dtype=bool)
+    return _triangle_places(mask, n if m is None else m)
+
+
+@creates(np.diag_indices)
+def diag_indices(n: Any, ndim: Any = 2) -> tuple[Any, ...]:
+    session = require_session()
+    (size,) = shape_argument(session, n)
+    return (iota(session, size),) * ndim
+
+
+@creates(np.indices)
+def indices(dimensions: Any, dtype: Any = int, sparse: Any = False) -> Any:
+    session = require_session()
+    dims = tuple(map(_dim, shape_argument(session, dimensions)))
+    if sparse or dtype_argument(session, dtype) != "i64":
+        raise session.error(UnsupportedFunction, "np.indices with sparse= or dtype= cannot be traced")
+    grids = [_placed(iota(session, d), k, len(dims)) for k, d in enumerate(dims)]
+    return joined([expand_dims(emit_broadcast(g, dims), 0) for g in grids], 0, "np.indices")
+
+
+def _placed(x: Any, axis: int, rank: int) -> Any:
+    """A 1-D array along one of `rank` axes."""
+    return x[tuple(slice(None) if k == axis else None for k in range(rank))]
+
+
+@creates(np.vander)
+def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:  # noqa: N803
+    v = operand(x, "np.vander", at_least="i64")
+    session = v.session
+    (dim,) = dims_of(v)
+    size = dim_atom(dim) if N is None else shape_argument(session, N)[0]
+    powers = iota(session, size)
+    if not increasing:
+        powers = powers[::-1]
+    exponents = powers.astype(v.type.numpy) if v.type.is_float else powers
+    return np.power(v[:, None], exponents[None, :])
+
+
+# -- grids ---------------------------------------------------------------------------------------------
+
+
+@creates(np.meshgrid)
+def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "xy") -> Any:
+    if indexing not in ("xy", "ij"):
+        raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
+    arrays = [np.atleast_1d(operand(x, "np.meshgrid")) for x in xi]
+    order = list(range(len(arrays)))
+    if indexing == "xy" and len(arrays) > 1:
+        order[:2] = 1, 0
+    grids = [_placed(x, axis, len(arrays)) for x, axis in zip(arrays, order)]
+    if not sparse:
+        dims = common_shape(grids, "np.meshgrid")
+        grids = [broadcast(g, dims, "np.meshgrid") for g in grids]
+    return tuple(grids)

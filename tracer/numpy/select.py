@@ -1,0 +1,371 @@
+"""Choosing elements: by places, by conditions, on diagonals, in triangles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...ir.affine import Affine
+from ...ir.build import dim_atom
+from ...ir.errors import ShapeMismatch, TypeMismatch, UnsupportedFunction
+from ...ir.ops.array import full_slice
+from ...ir.program import Atom, Index, Var
+from ...ir.types import Dim
+from ..index import clamp, scatter_add
+from ..session import Session
+from ..symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
+from .arguments import (
+    array_operand,
+    axis_argument,
+    dims_of,
+    emit_broadcast,
+    emit_transpose,
+    iota,
+    names,
+    operand,
+    refuse,
+    refuse_options,
+    size_symbol,
+)
+from .elementwise import store_out, truth_of
+from .join import along
+from .reduce import flat
+from .shape import broadcast, common_shape
+
+# -- places --------------------------------------------------------------------------------------------
+
+
+def _indices(value: Any, what: str) -> Any:
+    """Places as an integer or an array of integers."""
+    if isinstance(value, (int, np.integer)) or (isinstance(value, Scalar) and value.type.dtype == "i64"):
+        return value
+    x = operand(value, what)
+    if x.type.dtype != "i64":
+        raise x.session.error(TypeMismatch, f"{what}: the indices must be integers, not {x.type}")
+    return x
+
+
+@implements(np.take, method="take")
+def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
+    x = array_operand(a, "np.take")
+    places = _indices(indices, "np.take")
+    if axis is None:
+        x, axis = flat(x), 0
+    place = axis_argument(axis, x.type.rank, "np.take")
+    n = size_symbol(x.session, dim_atom(dims_of(x)[place]))
+    if mode == "wrap":
+        places = places % n
+    elif mode == "clip":
+        places = np.clip(places, 0, n - 1)
+    elif mode != "raise":
+        raise ValueError("clipmode must be one of 'clip', 'raise', or 'wrap'")
+    return store_out(x[along(place, places)].copy(), out)
+
+
+def _aligned(x: Any, places: Any, axis: int, what: str) -> tuple[Any, ...]:
+    """The subscript of take_along_axis: the places on one axis, each place itself on the others."""
+    session = x.session
+    rank = x.type.rank
+    if places.type.rank != rank:
+        raise session.error(
+            ShapeMismatch, f"{what}: `indices` and `arr` must have the same number of dimensions"
+        )
+    key = []
+    for k in range(rank):
+        if k == axis:
+            key.append(places)
+            continue
+        if not session.equal_dims(dims_of(x)[k], dims_of(places)[k], (x.type.dims, places.type.dims), what):
+            raise session.error(UnsupportedFunction, f"{what}: shapes that only a run can compare")
+        grid = iota(session, dims_of(x)[k])
+        key.append(grid[tuple(slice(None) if j == k else None for j in range(rank))])
+    return tuple(key)
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
+    x, places = operand(arr, "np.take_along_axis"), _indices(indices, "np.take_along_axis")
+    if axis is None:
+        x, axis = flat(x), 0
+    place = axis_argument(axis, x.type.rank, "np.take_along_axis")
+    return x[_aligned(x, places, place, "np.take_along_axis")]
+
+
+@implements(np.put_along_axis)
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
+    places = _indices(indices, "np.put_along_axis")
+    place = axis_argument(axis, arr.type.rank, "np.put_along_axis")
+    arr[_aligned(arr, places, place, "np.put_along_axis")] = values
+
+
+@implements(np.compress, method="compress")
+def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
+    x = operand(a, "np.compress")
+    if axis is None:
+        x, axis = flat(x), 0
+    place = axis_argument(axis, x.type.rank, "np.compress")
+    mask = truth_of(operand(condition, "np.compress"))
+    return store_out(x[along(place, mask)], out)
+
+
+@implements(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    return flat(operand(arr, "np.extract"))[flat(truth_of(operand(condition, "np.extract")))]
+
+
+def _accumulate_at(sign: int) -> Any:
+    def at(a: Any, indices: Any, b: Any = None) -> None:
+        if not isinstance(a, Array):
+            raise require_session().error(
+                UnsupportedFunction, "ufunc.at on an array that is not traced: make it in the traced function"
+            )
+        scatter_add(a, indices, b if sign > 0 else -operand(b, "np.subtract.at"))
+
+    return at
+
+
+implements((np.add, "at"))(_accumulate_at(1))
+implements((np.subtract, "at"))(_accumulate_at(-1))
+
+
+# -- conditions ----------------------------------------------------------------------------------------
+
+
+def _count_true(session: Session, mask: Atom) -> Atom:
+    """How many elements of a 1-D mask are true, as a size."""
+    builder = session.builder
+    number = builder.emit("sum", builder.emit("to_i64", mask), (0,), hint="k")
+    if isinstance(number, Var):
+        builder.facts.bound(number.name, lower=Affine(0), upper=builder.affine(mask.type.dims[0]))
+    return number
+
+
+@implements(np.flatnonzero)
+def flatnonzero(a: Any) -> Any:
+    mask = truth_of(operand(a, "np.flatnonzero"))
+    if mask.type.rank != 1:
+        mask = flat(mask)
+    session, atom = mask.session, mask.read()
+    return wrap(session, session.builder.emit("nonzero", atom, _count_true(session, atom)))
+
+
+@implements(np.nonzero, method="nonzero")
+def nonzero(a: Any) -> tuple[Any, ...]:
+    x = operand(a, "np.nonzero")
+    if x.type.rank == 0:
+        raise ValueError(
+            "Calling nonzero on 0d arrays is not allowed. Use np.atleast_1d(scalar).nonzero() instead."
+        )
+    places = flatnonzero(x)
+    result = []
+    for dim in reversed(dims_of(x)[1:]):
+        n = size_symbol(x.session, dim_atom(dim))
+        result.append(_divided(places, n, "mod"))
+        places = _divided(places, n, "floordiv")
+    return (places, *reversed(result))
+
+
+def _divided(places: Any, n: Any, op: str) -> Any:
+    """places // n or places % n where n is a size; with n == 0 there are no places."""
+    session = places.session
+    divisor = as_value(session, n)[0]
+    return wrap(session, session.builder.emit(op, places.read(), divisor))
+
+
+@implements(np.select)
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    conditions, choices = list(condlist), list(choicelist)
+    if len(conditions) != len(choices) or not conditions:
+        raise ValueError("list of cases must be same length as list of conditions")
+    result = default
+    for condition, choice in zip(reversed(conditions), reversed(choices)):
+        result = FUNCTIONS[np.where](condition, choice, result)
+    return result
+
+
+@implements(np.putmask)
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    if isinstance(values, (Array, list, tuple, np.ndarray)) and operand(values, "np.putmask").type.rank:
+        x = operand(values, "np.putmask")
+        common_shape([a, x], "np.putmask")
+        if x.type.rank != a.type.rank:
+            raise a.session.error(
+                UnsupportedFunction, "np.putmask with values of another shape. Use np.where"
+            )
+    a[...] = np.where(mask, values, a)
+
+
+# -- diagonals -----------------------------------------------------------------------------------------
+
+
+def diagonal_places(session: Session, rows: Dim, columns: Dim, offset: Any) -> tuple[Atom, Any, Any]:
+    """The length of a diagonal and where it starts."""
+    builder = session.builder
+    k = builder.affine(as_value(session, offset)[0])
+    down = clamp(session, k.scaled(-1), Affine(0), None)
+    right = k + down
+    length = clamp(session, builder.affine(rows) - down, Affine(0), None)
+    width = clamp(session, builder.affine(columns) - right, Affine(0), None)
+    shorter = builder.holds(width - length)
+    if shorter is None:
+        size = session.integer("minimum", builder.integer(length), builder.integer(width), hint="n")
+        if isinstance(size, Var):
+            builder.facts.bound(size.name, lower=Affine(0))
+    else:
+        size = builder.integer(length if shorter else width, hint="n")
+    return size, builder.integer(down), builder.integer(right)
+
+
+def _shifted(session: Session, size: Atom, start: Atom) -> Atom:
+    """start, start + 1, ..., as index array of a length."""
+    places = iota(session, size).read()
+    return places if start == dim_atom(0) else session.builder.emit("add", places, start)
+
+
+def diagonal_of(x: Any, offset: Any, axis1: int, axis2: int) -> Any:
+    """The diagonal of two axes, as the last axis of a new array."""
+    session = x.session
+    order = [k for k in range(x.type.rank) if k not in (axis1, axis2)]
+    dims = dims_of(x)
+    moved = emit_transpose(x, (axis1, axis2, *order))
+    size, down, right = diagonal_places(session, dims[axis1], dims[axis2], offset)
+    rest = [full_slice(dims[k]) for k in order]
+    index = Index((_shifted(session, size, down), _shifted(session, size, right), *rest))
+    taken = wrap(session, session.builder.emit("getitem", moved.read(), index))
+    return emit_transpose(taken, (*range(1, len(order) + 1), 0))
+
+
+@implements(np.diagonal, method="diagonal")
+def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
+    x = operand(a, "np.diagonal")
+    if x.type.rank < 2:
+        raise ValueError("diag requires an array of at least two dimensions")
+    one, two = (axis_argument(k, x.type.rank, "np.diagonal") for k in (axis1, axis2))
+    if one == two:
+        raise ValueError("axis1 and axis2 cannot be the same")
+    result = diagonal_of(x, offset, one, two)
+    result.cell.frozen = "np.diagonal gives a read-only view: write `.copy()` before changing it"
+    return result
+
+
+@implements(*names(np.linalg, "diagonal"))
+def linalg_diagonal(x: Any, /, *, offset: Any = 0) -> Any:
+    return diagonal(x, offset, -2, -1)
+
+
+@implements(np.trace, method="trace")
+def trace(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None, out: Any = None) -> Any:
+    return store_out(np.sum(diagonal(operand(a, "np.trace", dtype), offset, axis1, axis2), axis=-1), out)
+
+
+@implements(*names(np.linalg, "trace"))
+def linalg_trace(x: Any, /, *, offset: Any = 0, dtype: Any = None) -> Any:
+    return trace(x, offset, -2, -1, dtype)
+
+
+@implements(np.diag)
+def diag(v: Any, k: Any = 0) -> Any:
+    x = operand(v, "np.diag")
+    if x.type.rank == 2:
+        return diagonal_of(x, k, 0, 1)
+    if x.type.rank != 1:
+        raise ValueError("Input must be 1- or 2-d.")
+    session = x.session
+    builder = session.builder
+    offset = builder.affine(as_value(session, k)[0])
+    down = clamp(session, offset.scaled(-1), Affine(0), None)
+    right = offset + down
+    (dim,) = dims_of(x)
+    size = builder.integer(builder.affine(dim) + down + right, hint="n")
+    places = [_shifted(session, dim_atom(dim), builder.integer(start)) for start in (down, right)]
+    blank = builder.emit("zeros", (size, size), x.type.dtype)
+    return wrap(session, builder.emit("at_add", blank, Index(tuple(places)), x.read()))
+
+
+@implements(np.diagflat)
+def diagflat(v: Any, k: Any = 0) -> Any:
+    return diag(flat(operand(v, "np.diagflat")), k)
+
+
+@implements(np.fill_diagonal)
+def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> None:
+    if not isinstance(a, Array) or a.type.rank != 2 or wrap:
+        raise require_session().error(
+            UnsupportedFunction, "np.fill_diagonal of an array that is not a traced matrix, or with wrap=True"
+        )
+    session = a.session
+    rows, columns = dims_of(a)
+    size, _, _ = diagonal_places(session, rows, columns, 0)
+    places = iota(session, size)
+    a[places, places] = val
+
+
+# -- triangles -----------------------------------------------------------------------------------------
+
+
+def below_diagonal(session: Session, rows: Dim, columns: Dim, k: Any) -> Any:
+    """A mask of what lies on and below the k-th diagonal."""
+    down, right = iota(session, rows), iota(session, columns)
+    return right[None, :] <= down[:, None] + k
+
+
+def _below(x: Any, k: Any) -> Any:
+    rows, columns = dims_of(x)[-2:]
+    return below_diagonal(x.session, rows, columns, k)
+
+
+@implements(np.tril)
+def tril(m: Any, k: Any = 0) -> Any:
+    x = operand(m, "np.tril")
+    if x.type.rank == 1:
+        x = emit_broadcast(x, (dims_of(x)[0], dims_of(x)[0]))
+    return np.where(_below(x, k), x, 0)
+
+
+@implements(np.triu)
+def triu(m: Any, k: Any = 0) -> Any:
+    x = operand(m, "np.triu")
+    if x.type.rank == 1:
+        x = emit_broadcast(x, (dims_of(x)[0], dims_of(x)[0]))
+    return np.where(_below(x, k - 1), 0, x)
+
+
+# -- sorted arrays -------------------------------------------------------------------------------------
+
+
+@implements(np.searchsorted, method="searchsorted")
+def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+    """How many elements of a sorted array lie below each value."""
+    refuse_options("np.searchsorted", {"sorter": sorter})
+    x, values = operand(a, "np.searchsorted"), operand(v, "np.searchsorted")
+    if x.type.rank != 1:
+        raise ValueError("object too deep for desired array")
+    wide = values[(*(slice(None),) * values.type.rank, None)] if values.type.rank else values
+    below = x < wide if side == "left" else x <= wide
+    return np.sum(below, axis=-1)
+
+
+@implements(np.interp)
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    refuse_options("np.interp", {"period": period})
+    values, grid, heights = (operand(a, "np.interp", at_least="float") for a in (x, xp, fp))
+    session = values.session
+    if grid.type.rank != 1 or heights.type.rank != 1:
+        raise ValueError("object too deep for desired array")
+    (dim,) = dims_of(grid)
+    heights = broadcast(heights, (dim,), "np.interp")
+    n = size_symbol(session, dim_atom(dim))
+    if isinstance(n, int) and n == 1:
+        raise session.error(UnsupportedFunction, "np.interp with a single point cannot be traced")
+    upper = np.clip(searchsorted(grid, values, "right"), 1, n - 1)
+    x0, x1, y0, y1 = grid[upper - 1], grid[upper], heights[upper - 1], heights[upper]
+    inside = y0 + (y1 - y0) / (x1 - x0) * (values - x0)
+    below = heights[0] if left is None else left
+    above = heights[n - 1] if right is None else right
+    result = np.where(values < grid[0], below, np.where(values > grid[n - 1], above, inside))
+    return np.where(np.isnan(values), values, result)
+
+
+refuse("use np.searchsorted, whose array is sorted upwards", np.digitize)
+refuse("use np.nonzero, which gives one index array per axis", np.argwhere)

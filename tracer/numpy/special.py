@@ -1,0 +1,284 @@
+"""scipy.special, by name, so that SciPy is imported only by who uses it.
+
+Conventions where a derivative is infinite or undefined: xlogy(0, 0) and entr(0) are 0 with derivative 0;
+xlogy(0, y) has the derivative log(y) with respect to its first argument.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...ir.errors import UnsupportedFunction
+from ..calls import SPECIAL
+from ..symbol import FUNCTIONS, implements, wrap
+from .arguments import axes_argument, integer_argument, operand, refuse_options, require_elements
+from .elementwise import apply, store_out
+from .reduce import reduced
+from .values import gamma, gamma_sign
+
+Function = Callable[..., Any]
+
+
+def special(*names: str) -> Callable[[Function], Function]:
+    """Register functions of floats under their names in scipy.special."""
+
+    def register(implementation: Function) -> Function:
+        arity = implementation.__code__.co_argcount
+
+        def function(*args: Any, out: Any = None, **options: Any) -> Any:
+            refuse_options(f"scipy.special.{names[0]}", options)
+            if len(args) == arity + 1 and out is None:
+                *args, out = args  # type: ignore[assignment]
+            if len(args) != arity:
+                raise TypeError(f"{names[0]}() takes {arity} arguments, not {len(args)}")
+            values = [operand(a, f"scipy.special.{names[0]}", at_least="float") for a in args]
+            return store_out(implementation(*values), out)
+
+        for name in names:
+            SPECIAL[name] = function
+        return implementation
+
+    return register
+
+
+def _primitive(op: str, *names: str) -> None:
+    special(*names)(lambda x: apply(op, [x], f"scipy.special.{names[0]}", at_least="float"))
+
+
+for _op, _name in {"erf": "erf", "erfc": "erfc", "expit": "expit", "gammaln": "gammaln"}.items():
+    _primitive(_op, _name)
+for _name in ("expm1", "log1p", "exp2", "cbrt"):
+    SPECIAL[_name] = FUNCTIONS[getattr(np, _name)]
+SPECIAL["sinc"] = FUNCTIONS[np.sinc]
+
+
+@implements("scipy.special")
+def special_function(function: Any) -> Function | None:
+    """What a ufunc of scipy.special means on symbols, None if nothing is registered."""
+    name: str = getattr(function, "__name__", "")
+    return SPECIAL.get(name) if isinstance(function, np.ufunc) and not hasattr(np, name) else None
+
+
+# -- gamma and its relatives ---------------------------------------------------------------------------
+
+
+def _polygamma(n: int, x: Any) -> Any:
+    return wrap(x.session, x.session.builder.emit("polygamma", n, x.read()))
+
+
+@special("psi", "digamma")
+def digamma(x: Any) -> Any:
+    return _polygamma(0, x)
+
+
+def polygamma(n: Any, x: Any) -> Any:
+    order = integer_argument(n, "scipy.special.polygamma: the order")
+    if order < 0:
+        raise ValueError("polygamma is defined for orders n >= 0")
+    return _polygamma(order, operand(x, "scipy.special.polygamma", at_least="float"))
+
+
+SPECIAL["polygamma"] = polygamma
+
+
+@special("loggamma")
+def loggamma(x: Any) -> Any:
+    return np.where(x < 0.0, np.nan, apply("gammaln", [np.where(x < 0.0, 1.0, x)], "scipy.special.loggamma"))
+
+
+special("gamma")(lambda x: gamma(x))
+
+
+@special("gammasgn")
+def gammasgn(x: Any) -> Any:
+    return gamma_sign(x)
+
+
+def _gammaln(x: Any) -> Any:
+    return apply("gammaln", [x], "scipy.special.gammaln")
+
+
+@special("betaln")
+def betaln(a: Any, b: Any) -> Any:
+    return _gammaln(a) + _gammaln(b) - _gammaln(a + b)
+
+
+@special("beta")
+def beta(a: Any, b: Any) -> Any:
+    total = operand(a + b, "scipy.special.beta")
+    return gamma_sign(a) * gamma_sign(b) * gamma_sign(total) * np.exp(betaln(a, b))
+
+
+def multigammaln(a: Any, d: Any) -> Any:
+    x = operand(a, "scipy.special.multigammaln", at_least="float")
+    size = integer_argument(d, "scipy.special.multigammaln: d")
+    result = 0.25 * size * (size - 1) * math.log(math.pi)
+    for j in range(size):
+        result = result + _gammaln(x - 0.5 * j)
+    return result
+
+
+SPECIAL["multigammaln"] = multigammaln
+
+# -- logarithms with a factor --------------------------------------------------------------------------
+
+
+@special("xlogy")
+def xlogy(x: Any, y: Any) -> Any:
+    vanishes = (x == 0.0) & ((y <= 0.0) | (y == np.inf))
+    return x * np.log(np.where(vanishes, 1.0, y))
+
+
+@special("xlog1py")
+def xlog1py(x: Any, y: Any) -> Any:
+    vanishes = (x == 0.0) & ((y <= -1.0) | (y == np.inf))
+    return x * np.log1p(np.where(vanishes, 0.0, y))
+
+
+@special("entr")
+def entr(x: Any) -> Any:
+    return np.where(x < 0.0, -np.inf, -xlogy(x, x))
+
+
+@special("rel_entr")
+def rel_entr(x: Any, y: Any) -> Any:
+    both = (x > 0.0) & (y > 0.0)
+    inside = x * np.log(np.where(both, x, 1.0) / np.where(both, y, 1.0))
+    result = np.where(both, inside, np.where((x == 0.0) & (y >= 0.0), 0.0, np.inf))
+    return np.where(np.isnan(x) | np.isnan(y), x + y, result)
+
+
+@special("kl_div")
+def kl_div(x: Any, y: Any) -> Any:
+    difference = np.where((x >= 0.0) & (y >= 0.0), y - x, 0.0)
+    return rel_entr(x, y) + difference
+
+
+@special("logit")
+def logit(p: Any) -> Any:
+    return np.log(p) - np.log1p(-p)
+
+
+@special("log_expit")
+def log_expit(x: Any) -> Any:
+    return -np.logaddexp(0.0, -x)
+
+
+@special("huber")
+def huber(delta: Any, r: Any) -> Any:
+    size = np.abs(r)
+    value = np.where(size <= delta, 0.5 * r * r, delta * (size - 0.5 * delta))
+    return np.where(delta < 0.0, np.inf, value)
+
+
+@special("pseudo_huber")
+def pseudo_huber(delta: Any, r: Any) -> Any:
+    safe = np.where(delta == 0.0, 1.0, delta)
+    ratio = r / safe
+    value = delta * delta * (np.sqrt(1.0 + ratio * ratio) - 1.0)
+    return np.where(delta < 0.0, np.inf, np.where((delta == 0.0) | (r == 0.0), 0.0, value))
+
+
+# -- the normal distribution ---------------------------------------------------------------------------
+
+
+@special("ndtr")
+def ndtr(x: Any) -> Any:
+    return 0.5 * apply("erfc", [x * -math.sqrt(0.5)], "scipy.special.ndtr")
+
+
+@special("log_ndtr")
+def log_ndtr(x: Any) -> Any:
+    """log of the normal distribution function, accurate in both tails."""
+    v = x if x.type.dtype == "f64" else x.astype(np.float64)
+    tail, right = v < -20.0, v > 0.0
+    middle = np.where(tail | right, 0.0, v)
+    upper = np.where(right, v, 0.0)
+    far = np.where(tail, v, -20.0)
+    inverse = 1.0 / (far * far)
+    # The asymptotic series of Mills' ratio; its tenth term is below rounding from -20 on.
+    series: Any = 1.0
+    for k in range(17, 0, -2):
+        series = 1.0 - k * inverse * series
+    lower = -0.5 * far * far - np.log(-far) - 0.5 * math.log(2.0 * math.pi) + np.log(series)
+    half = math.sqrt(0.5)
+    near = np.log(0.5 * apply("erfc", [middle * -half], "log_ndtr"))
+    above = np.log1p(-0.5 * apply("erfc", [upper * half], "log_ndtr"))
+    result = np.where(tail, lower, np.where(right, above, near))
+    result = np.where(np.isnan(v), v, result)
+    return result if x.type.dtype == "f64" else result.astype(x.type.numpy)
+
+
+# -- sums of exponentials ------------------------------------------------------------------------------
+
+
+def _shift(x: Any, axes: tuple[int, ...], mask: Any = None) -> Any:
+    """A number near the maximum, so that exp(x - shift) does not overflow. Any such number gives the same
+    result, so rounding it costs nothing and makes it a constant to differentiation."""
+    shown = operand(x if mask is None else np.where(mask, x, -np.inf), "logsumexp")
+    top = reduced("max", shown, axes, True)
+    finite = np.isfinite(top)
+    return operand(np.where(finite, np.rint(np.where(finite, top, 0.0)), 0.0), "logsumexp")
+
+
+def _prepared(a: Any, axis: Any, what: str) -> tuple[Any, tuple[int, ...]]:
+    x = operand(a, what, at_least="float")
+    axes = axes_argument(axis, x.type.rank, what)
+    message = "zero-size array to reduction operation maximum which has no identity"
+    require_elements(x.session, [x.type.dims[k] for k in axes], message)
+    return x, axes
+
+
+def _without_axes(value: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
+    v = operand(value, "logsumexp")
+    if keepdims or not v.type.rank:
+        return v
+    return v[tuple(0 if k in axes else slice(None) for k in range(v.type.rank))]
+
+
+def logsumexp(
+    a: Any, axis: Any = None, b: Any = None, keepdims: Any = False, return_sign: Any = False
+) -> Any:
+    if return_sign:
+        raise operand(a, "scipy.special.logsumexp").session.error(
+            UnsupportedFunction, "scipy.special.logsumexp(return_sign=True) cannot be traced"
+        )
+    x, axes = _prepared(a, axis, "scipy.special.logsumexp")
+    if b is None:
+        shift = _shift(x, axes)
+        total = np.sum(np.exp(x - shift), axis=axes, keepdims=keepdims)
+    else:
+        weights = operand(b, "scipy.special.logsumexp", at_least="float")
+        x = operand(x + np.zeros_like(weights), "scipy.special.logsumexp")
+        shift = _shift(x, axes, weights != 0)
+        # Where a weight is 0 the exponent may be large: it is cut off, so that 0 * inf does not occur.
+        limit = math.log(float(np.finfo(x.type.numpy).max))
+        total = np.sum(weights * np.exp(np.minimum(x - shift, limit)), axis=axes, keepdims=keepdims)
+    return np.log(total) + _without_axes(shift, axes, keepdims)
+
+
+def softmax(x: Any, axis: Any = None) -> Any:
+    v, axes = _prepared(x, axis, "scipy.special.softmax")
+    scaled = operand(np.exp(v - _shift(v, axes)), "scipy.special.softmax")
+    return scaled / np.sum(scaled, axis=axes, keepdims=True)
+
+
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    v, axes = _prepared(x, axis, "scipy.special.log_softmax")
+    shifted = operand(v - _shift(v, axes), "scipy.special.log_softmax")
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True))
+
+
+SPECIAL.update(logsumexp=logsumexp, softmax=softmax, log_softmax=log_softmax)
+
+
+@implements((np.logaddexp, "reduce"))
+def logaddexp_reduce(
+    a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Any:
+    refuse_options("np.logaddexp.reduce", {**options, "dtype": dtype})
+    return store_out(logsumexp(a, axis, keepdims=keepdims), out)
