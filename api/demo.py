@@ -26,6 +26,9 @@ def loss(theta, X, y):
     return fit + 1e-3 * np.sum(theta[:-1] ** 2)
 
 
+loss.__module__ = "demo"  # a user's: pullback does not read its own functions, and would lose the names
+
+
 def run() -> None:
     """Print the demo."""
     page = Page()

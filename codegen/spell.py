@@ -101,9 +101,13 @@ def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
     if op.name == "power" and operands[1].text == "2.0" and operands[0].text.isidentifier():
         return call("{0} * {1}", operands[0], operands[0])
     if op.name == "power":
-        exponent = re.fullmatch(r"(?:np\.float32\()?(-?[1-8])\.0\)?", operands[1].text)
+        exponent = re.fullmatch(r"(?:np\.float32\()?(-?)([1-8])\.0\)?", operands[1].text)
         if exponent:  # numba multiplies for an integer exponent
-            return call("{0} ** {1}", operands[0], Text(exponent[1], UNARY))
+            product = call("{0} ** {1}", operands[0], Text(exponent[2]))
+            if not exponent[1]:
+                return product
+            # numba's 0.0 ** -2 raises, whatever the error model.
+            return call("{0} / {1}", Text("1.0" if dtype == "f64" else "np.float32(1.0)"), product)
     if op.name == "where":
         # Binds less than anything, so it is in parentheses wherever it is an operand.
         cond, then, orelse = (o.within(TERNARY + 1) for o in operands)

@@ -21,7 +21,7 @@ log2 = unary("log2", np.log2, lambda x, y: 1.0 / (x * math.log(2.0)), sympy="log
 log10 = unary("log10", np.log10, lambda x, y: 1.0 / (x * math.log(10.0)), sympy="log({0}) / log(10)", domain=(0.1, 4.0))
 log1p = unary("log1p", np.log1p, lambda x, y: 1.0 / (x + 1.0), sympy="log(1 + {0})", domain=(-0.9, 4.0))
 sqrt = unary("sqrt", np.sqrt, lambda x, y: 0.5 / y, domain=(0.1, 4.0), cost=4)
-cbrt = unary("cbrt", np.cbrt, lambda x, y: y / (3.0 * x), domain=(0.1, 4.0), sympy="{0} ** Rational(1, 3)", source="support.cbrt({0})")
+cbrt = unary("cbrt", np.cbrt, lambda x, y: 1.0 / (3.0 * y * y), domain=(0.1, 4.0), sympy="{0} ** Rational(1, 3)", source="support.cbrt({0})")
 sin = unary("sin", np.sin, lambda x, y: cos(x))
 cos: Primitive = unary("cos", np.cos, lambda x, y: -sin(x))
 tan = unary("tan", np.tan, lambda x, y: 1.0 + y * y, domain=(-1.2, 1.2))

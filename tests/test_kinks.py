@@ -1,0 +1,62 @@
+"""The derivatives at kinks and singular points are those of the table in docs/design.md, compiled or not."""
+
+import numpy as np
+import pytest
+import scipy.special
+
+import pullback as pb
+
+INF, NAN = np.inf, np.nan
+KINKS = {
+    "maximum": (lambda a, b: np.maximum(a, b), (1.0, 1.0), (0.5, 0.5)),
+    "minimum": (lambda a, b: np.minimum(a, b), (1.0, 1.0), (0.5, 0.5)),
+    "Python's max": (lambda a, b: max(a, b), (1.0, 1.0), (0.5, 0.5)),
+    "max of an array": (lambda a: np.max(a), ([1.0, 2.0, 2.0, 0.0, 2.0],), ([0, 1 / 3, 1 / 3, 0, 1 / 3],)),
+    "min of an array": (lambda a: a.min(), ([1.0, 2.0, 1.0, 3.0, 4.0],), ([0.5, 0, 0.5, 0, 0],)),
+    "clip": (lambda a: np.sum(np.clip(a, 0.0, 1.0)), ([-1.0, 0.0, 0.5, 1.0, 2.0],), ([0, 0.5, 1, 0.5, 0],)),
+    "abs": (lambda a: abs(a), (0.0,), (0.0,)),
+    "sign": (lambda a: np.sign(a), (0.0,), (0.0,)),
+    "floor": (lambda a: np.floor(a), (1.0,), (0.0,)),
+    "floor division": (lambda a, b: a // b, (4.0, 2.0), (0.0, 0.0)),
+    "remainder": (lambda a, b: a % b, (4.0, 2.0), (1.0, -2.0)),
+    "fmod": (lambda a, b: np.fmod(a, b), (4.0, 2.0), (1.0, -2.0)),
+    "sqrt(0)": (lambda a: np.sqrt(a), (0.0,), (INF,)),
+    "cbrt(0)": (lambda a: np.cbrt(a), (0.0,), (INF,)),
+    "0**0": (lambda a: a**0, (0.0,), (0.0,)),
+    "0**1": (lambda a: a**1, (0.0,), (1.0,)),
+    "0**2": (lambda a: a**2, (0.0,), (0.0,)),
+    "0**0.5": (lambda a: a**0.5, (0.0,), (INF,)),
+    "0**-1": (lambda a: a**-1, (0.0,), (-INF,)),
+    "0**b at 0": (lambda a, b: a**b, (0.0, 0.0), (0.0, 0.0)),
+    "0**b at 1": (lambda a, b: a**b, (0.0, 1.0), (1.0, 0.0)),
+    "0**b at 2": (lambda a, b: a**b, (0.0, 2.0), (0.0, 0.0)),
+    "(-2)**b": (lambda a, b: a**b, (-2.0, 2.0), (-4.0, NAN)),
+    "1/0": (lambda a, b: a / b, (1.0, 0.0), (INF, -INF)),
+    "log(0)": (lambda a: np.log(a), (0.0,), (INF,)),
+    "hypot": (lambda a, b: np.hypot(a, b), (0.0, 0.0), (0.0, 0.0)),
+    "norm": (lambda a: np.linalg.norm(a), ([0.0] * 5,), ([0.0] * 5,)),
+    "std": (lambda a: np.std(a), ([2.0] * 5,), ([0.0] * 5,)),
+    "arctan2": (lambda a, b: np.arctan2(a, b), (0.0, 0.0), (NAN, NAN)),
+    "logaddexp": (lambda a, b: np.logaddexp(a, b), (3.0, 3.0), (0.5, 0.5)),
+    "logaddexp(-inf, -inf)": (lambda a, b: np.logaddexp(a, b), (-INF, -INF), (0.5, 0.5)),
+    "logaddexp(inf, inf)": (lambda a, b: np.logaddexp(a, b), (INF, INF), (0.5, 0.5)),
+    "xlogy(0, 0)": (lambda a, b: scipy.special.xlogy(a, b), (0.0, 0.0), (0.0, 0.0)),
+    "where": (
+        lambda a: np.sum(np.where(a > 0, np.log(a), 0.0)),
+        ([-1.0, 0.0, 2.0, 4.0, NAN],),
+        ([0, 0, 0.5, 0.25, 0],),
+    ),
+    "prod with a zero": (lambda a: np.prod(a), ([0.0, 1.0, 2.0, 3.0, 4.0],), ([24.0, 0, 0, 0, 0],)),
+    "prod with two zeros": (lambda a: np.prod(a), ([0.0, 0.0, 2.0, 3.0, 4.0],), ([0.0] * 5,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("name", KINKS)
+def test_the_derivative_at_a_kink(name, jit):
+    f, args, expected = KINKS[name]
+    args = [np.array(a) if isinstance(a, list) else a for a in args]
+    with pb.options(jit=jit):
+        found = pb.grad(f, argnums=tuple(range(len(args))))(*args)
+    for a, b in zip(found, expected):
+        np.testing.assert_array_equal(a, b)
