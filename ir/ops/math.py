@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from ..primitive import Primitive
+from ..program import Lit
 from .arith import abs_sign, where
 from .declare import elementwise, float_dtype, same_dtype, unary
 
@@ -66,7 +67,8 @@ def _ratio(a, y):
 def _logaddexp_partial(a, b):
     # exp(a - y), but without a nan for a = b = -inf or +inf: there the two share the derivative. Finite ties
     # go the general way, or their second derivative would be lost.
-    return where((a == b) & isinf(a), 0.5, expit(a - b))
+    known = b if isinstance(b.atom, Lit) else a  # of a number it is known now
+    return where((a == b) & isinf(known), 0.5, expit(a - b))
 
 
 logaddexp = elementwise(

@@ -105,6 +105,12 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return args[0]
         case arith.where, Made(arith.invert, (c,)), _, _ if c.type.dtype == "bool":
             return op, c, args[2], args[1]
+        case arith.where, Made(arith.and_, (_, Lit("False"))), _, _ if args[2].type.dims == type.dims:
+            return args[2]
+        case arith.and_, _, Lit("True") if type.dtype == "bool":
+            return args[0]
+        case arith.and_, Lit("True"), _ if type.dtype == "bool":
+            return args[1]
         case arith.invert, Made(arith.invert, (c,)):
             return c
         case ((arith.to_f64 | arith.to_f32 | arith.to_i64 | arith.to_bool_), _) if (
