@@ -75,9 +75,9 @@ def _form(template: str) -> _Form:
         return _Form(template, (UNARY,), UNARY)
     count = len(set(re.findall(r"\{(\d)\}", template)))
     tight = re.findall(r"\{(\d)\}[.\[]", template)
-    inner = [
-        ATOM if str(k) in tight else TERNARY + 1 if template.startswith("(") else 0 for k in range(count)
-    ]
+    # In parentheses stand a choice, and with arithmetic in it the operands bind tighter than any operator.
+    bare = 0 if not template.startswith("(") else ATOM if " * " in template else TERNARY + 1
+    inner = [ATOM if str(k) in tight else bare for k in range(count)]
     if template == "({0} != 0)":
         inner = [COMPARISON + 1]
     return _Form(template, tuple(inner), ATOM)
@@ -88,6 +88,8 @@ def call(template: str, *operands: Text) -> Text:
 
     >>> call("{0} * {1}", Text("a + b", SUM), Text("c")).text
     '(a + b) * c'
+    >>> call("({0} * {1} if {0} != 0 else {0})", Text("a"), Text("1.0 - b", SUM)).text
+    '(a * (1.0 - b) if a != 0 else a)'
     >>> call("{0} - {1}", Text("a"), Text("b - c", SUM)).text
     'a - (b - c)'
     """
