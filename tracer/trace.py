@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,9 @@ from ..ir.affine import Affine
 from ..ir.build import dim_atom
 from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedSyntax
 from ..ir.primitive import REGISTRY
-from ..ir.program import Atom, Let, Node, Program, Span, Var
+from ..ir.program import Atom, Let, Node, Program, Span, Var, While
 from ..ir.types import I64, Dim, Type
-from ..ir.walk import bound, map_type, rename, substitute
+from ..ir.walk import bound, defined, map_type, regions, rename, substitute
 from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
 from .calls import call
 from .control import Control
@@ -294,7 +294,7 @@ class _Run:
                 placed.append(value)
         head = self._head()
         name = getattr(self.function, "__name__", "f")
-        equal = self._equal_names()
+        equal = self._equal_names(session.builder.region)
         params = tuple(Var(v.name, map_type(v.type, lambda d: equal_dim(equal, d))) for v in self.params)
         body = (*head, *session.builder.region)
         values = {old: dim_atom(new) for old, new in equal.items()}
@@ -324,14 +324,40 @@ class _Run:
             self._guarded(), frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
         )  # fmt: skip
 
-    def _equal_names(self) -> dict[str, Dim]:
-        """Sizes that were found equal, under one name."""
+    def _equal_names(self, body: Sequence[Node]) -> dict[str, Dim]:
+        """Integers found equal, under one name: the first one that is in scope wherever the other is."""
         builder = self.session.builder
         renamed: dict[str, Dim] = {}
-        for name in (*builder.aliases, *builder.integers):
-            dim = builder.canonical_dim(name)
-            if dim != name:
-                renamed[name] = dim
+
+        def settle(name: str, first: dict[Affine, Dim]) -> None:
+            form = builder.affine(name)
+            known: Dim
+            if not form.terms:
+                known = form.constant
+            elif form == Affine.name(form.terms[0][0]):
+                known = form.terms[0][0]
+            else:
+                known = first.setdefault(form, name)
+            if known != name:
+                renamed[name] = known
+
+        def region(nodes: Sequence[Node], first: dict[Affine, Dim]) -> dict[Affine, Dim]:
+            first = dict(first)
+            for node in nodes:
+                if isinstance(node, While):
+                    region(node.body, region(node.test, first))
+                else:
+                    for inner in regions(node):
+                        region(inner, first)
+                for var in defined(node):
+                    if var.type == I64:
+                        settle(var.name, first)
+            return first
+
+        inputs: dict[Affine, Dim] = {}
+        for name in self.slots:
+            settle(name, inputs)
+        region(body, inputs)
         return renamed
 
     def _head(self) -> list[Node]:
