@@ -12,8 +12,8 @@ from samples import cases, inputs
 from pullback.ir import Program, parse
 from pullback.ir.errors import TypeMismatch, UnsupportedFunction, UnsupportedSyntax
 from pullback.ir.evaluate import evaluate
-from pullback.ir.passes import optimise
-from pullback.ir.passes.adjoint import adjoint, split_adjoint
+from pullback.ir.passes import optimise, save
+from pullback.ir.passes.adjoint import adjoint, saved_report, split_adjoint
 from pullback.ir.primitive import REGISTRY
 from pullback.ir.program import For, Let, While
 from pullback.ir.verify import verify
@@ -273,3 +273,71 @@ def in_loops(nodes, inside=False):
             yield node
         for region in regions(node):
             yield from in_loops(region, inside or isinstance(node, (For, While)))
+
+
+CHOLESKY = """
+def f(A0: f64[n, n]) -> f64[n, n]:
+    n: i64 = dim(A0, 0)
+    for i in range(n):
+        A: f64[n, n] = phi(A0, A6)
+        for j in range(i):
+            A1: f64[n, n] = phi(A, A4)
+            for k in range(j):
+                A2: f64[n, n] = phi(A1, A3)
+                a: f64 = A2[i, k]
+                b: f64 = A2[j, k]
+                c: f64 = a * b
+                d: f64 = A2[i, j]
+                e: f64 = d - c
+                A3: f64[n, n] = A2.at[i, j].set(e)
+            A7: f64[n, n] = last(A2)
+            f: f64 = A7[i, j]
+            g: f64 = A7[j, j]
+            h: f64 = f / g
+            A4: f64[n, n] = A7.at[i, j].set(h)
+        A8: f64[n, n] = last(A1)
+        r: f64[i] = A8[i, :i]
+        s: f64 = r @ r
+        t: f64 = A8[i, i]
+        u: f64 = t - s
+        v: f64 = sqrt(u)
+        A6: f64[n, n] = A8.at[i, i].set(v)
+    L: f64[n, n] = last(A)
+    return L"""
+
+
+def saved(program):
+    return [(s.variable, str(s.array.type)) for s in saved_report(program, floats(program))]
+
+
+def test_what_is_still_there_is_not_saved():
+    cholesky = verify(parse(CHOLESKY))
+    assert saved(cholesky) == []
+    rng = random("cholesky")
+    x = rng.normal(size=(5, 5))
+    check(cholesky, [x @ x.T + 5 * np.eye(5)], rng)
+    for name in ("loops/lu", "loops/triangle"):
+        assert saved(PROGRAMS[name][0]) == [], name
+
+
+def test_one_number_per_step():
+    assert saved(PROGRAMS["loops/recurrence"][0]) == [("s", "f64[n]")]
+    assert saved(PROGRAMS["branches/both_arms"][0]) == [("s", "f64[n]")]
+    assert saved(PROGRAMS["loops/array_state"][0]) == [("h", "f64[t_1, n]")]
+
+
+def test_counters_are_not_saved():
+    assert saved(PROGRAMS["while/search"][0]) == []
+    assert saved(PROGRAMS["while/decay"][0]) == [("y", "f64[trips]")]
+
+
+def test_count_of_a_while_with_a_large_bound(monkeypatch):
+    program, settings = PROGRAMS["while/bounded"]
+    rng = random("bound")
+    args = arguments(program, settings, rng)
+    few = evaluate(adjoint(program, [0, 1]), *args, 1.0)
+    monkeypatch.setattr(save, "FLAT_BOUND", 1)
+    counted = adjoint(program, [0, 1])
+    assert " <= 1\n" in str(counted)
+    for bar, same in zip(few, evaluate(counted, *args, 1.0)):
+        np.testing.assert_array_equal(bar, same)

@@ -17,7 +17,7 @@ from ..errors import TypeMismatch
 from ..ops.arith import eq
 from ..ops.array import dim
 from ..primitive import Ref
-from ..program import Atom, Check, Let, Node, Program, Var
+from ..program import Atom, Check, Let, Node, Program, Span, Var
 from ..types import I64
 from ..walk import bound, free, map_type, rename, substitution, walk
 from .activity import activity
@@ -25,7 +25,7 @@ from .forward import Forward
 from .reread import facts_of
 from .restore import restored
 from .reverse import Bars, Reverse, pruned
-from .save import Plan, Planner
+from .save import Planner
 from .scopes import Scopes, scopes_of
 
 
@@ -133,6 +133,39 @@ def _heads(sizes: dict[str, tuple[Var, int]], integers: set[str], sweeps: Sweeps
 
 
 @dataclass(frozen=True)
+class Saved:
+    """A value of a loop that the forward sweep leaves in an array."""
+
+    variable: str
+    span: Span | None
+    array: Var
+
+    @property
+    def bytes(self) -> str:
+        """How much memory it takes, as a formula of the adjoint's sizes."""
+        return " * ".join(map(str, (self.array.type.numpy.itemsize, *self.array.type.dims)))
+
+
+def saved_report(p: Program, wrt: Sequence[int]) -> tuple[Saved, ...]:
+    """What the adjoint saves: which variable, of which line, in which array.
+
+    >>> from ..text import parse
+    >>> for saved in saved_report(parse('''
+    ... def f(r: f64, x: f64, n: i64) -> f64:
+    ...     for k in range(n):
+    ...         z: f64 = phi(x, z1)
+    ...         a: f64 = r * z
+    ...         b: f64 = 1.0 - z
+    ...         z1: f64 = a * b
+    ...     y: f64 = last(z)
+    ...     return y'''), [0, 1]):
+    ...     print(saved.variable, saved.array.type, saved.bytes)
+    z f64[t] 8 * t
+    """
+    return differentiate(p, wrt).saved
+
+
+@dataclass(frozen=True)
 class Sweeps:
     """Both sweeps, and what goes in and comes out at the end."""
 
@@ -140,7 +173,7 @@ class Sweeps:
     reverse: tuple[Node, ...]
     seeds: tuple[Var, ...]
     cotangents: tuple[Atom, ...]
-    plan: Plan
+    saved: tuple[Saved, ...]
     sizes: dict[str, Affine]
     """Sizes that are known to be functions of others."""
 
@@ -179,6 +212,7 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
     forward.nodes(p.body)
     nodes = restored(nodes, reverse, forward, _builder(p, scopes, builder.names))
     kept = {*(v.name for v in p.params), *(s.name for s in seed_vars), *(v.name for v in bound(p.body))}
+    kept |= {d for s in seed_vars for d in s.type.dims if isinstance(d, str)}
     written = (*forward_builder.region, *nodes)
     names = _tidy(written, kept, reverse.hints)
     split = len(forward_builder.region)
@@ -189,7 +223,13 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
     )
     integers = (*builder.integers, *builder.aliases)
     sizes = {names.get(n, n): _renamed(builder.affine(n), names) for n in integers}
-    return Sweeps(written[:split], written[split:], tuple(seed_vars), cotangents, plan, sizes)
+    arrays = {v.name: v for v in bound(written[:split])}
+    saved = tuple(
+        Saved(s.var.name, scopes.span(s.var.name), arrays[names.get(s.array.name, s.array.name)])
+        for s in plan.saves
+        if s.array is not None
+    )
+    return Sweeps(written[:split], written[split:], tuple(seed_vars), cotangents, saved, sizes)
 
 
 def _renamed(form: Affine, names: dict[str, str]) -> Affine:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..affine import Affine
 from ..build import Builder, dim_atom, literal
-from ..ops.arith import add, maximum
+from ..ops.arith import add, le, maximum
 from ..ops.array import empty, zeros
 from ..ops.index import at_set
 from ..program import Atom, Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
@@ -183,8 +184,23 @@ class Forward:
 
     def count(self, what: Base | While) -> Atom:
         """The total: the nest is run before, stripped to what its trip counts depend on."""
-        if id(what) in self.totals:
-            return self.totals[id(what)]
+        if id(what) not in self.totals:
+            bound, limit = self.plan.bounds.get(id(what), (None, 0))
+            self.totals[id(what)] = self.counted(what) if bound is None else self.bounded(what, bound, limit)
+        return self.totals[id(what)]
+
+    def bounded(self, what: Base | While, bound: Affine, limit: int) -> Atom:
+        """The bound itself where it is small, else the count."""
+        b = self.builder
+        most = b.emit(maximum, b.integer(bound), 0)
+        small = b.emit(le, most, limit)
+        with b.open() as written:
+            exact = self.counted(what)
+        total = b.var("trips", I64)
+        b.add(If(small, (), tuple(written), (Phi(total, most, exact),), b.span))
+        return total
+
+    def counted(self, what: Base | While) -> Atom:
         b = self.builder
         if isinstance(what, While):
             nest: Loop = what
@@ -208,7 +224,6 @@ class Forward:
         env: dict[str, Atom] = {}
         copy_nodes(b, stripped.body, env)
         b.span = nest.span
-        self.totals[id(what)] = env[total.name]
         return env[total.name]
 
     # -- arms ------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..build import Builder
-from ..program import Atom, For, If, Let, Node, Var
-from ..walk import substitute, substitution, used_here
+from ..ops.arith import add, mul, sub
+from ..program import Atom, For, If, Let, Node, Phi, Var, While
+from ..walk import copy_nodes, substitute, substitution, used_here
 from .forward import Forward
+from .recipes import Choice, Counter, Following
 from .reverse import Reverse
 from .save import load
 from .scopes import Region
@@ -28,18 +30,32 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
     for name, other in plan.known.items():
         values[name] = forward.exported.get(other) or scopes.var[other]
     for name, save in plan.loaded.items():
-        definition = scopes.owner.get(name) or scopes.definition[name]
-        builder.span = getattr(definition, "span", None)
+        builder.span = scopes.span(name)
         assert save.array is not None
         with builder.open() as written:
             array = forward.exported.get(save.array.name, save.array)
             values[name] = load(builder, save, array, name)
         heads.setdefault(scopes.region[name], {})[name] = written
-    for name, let in plan.again.items():
-        again = builder.var(name, let.var.type)
-        values[name] = again
-        written = [Let(again, let.op, let.args, let.span)]
-        heads.setdefault(scopes.region[name], {})[name] = written
+    following: dict[int, list[Following]] = {}
+    for name, recipe in plan.again.items():
+        head = heads.setdefault(scopes.region[name], {})
+        match recipe:
+            case Let(var, op, args, span):
+                again = builder.var(name, var.type)
+                values[name] = again
+                head[name] = [Let(again, op, args, span)]
+            case Counter():
+                with builder.open() as head[name]:
+                    values[name] = _counted(recipe, reverse, builder)
+            case Choice(node):
+                env: dict[str, Atom] = {}
+                with builder.open() as head[name]:
+                    copy_nodes(builder, (node,), env)
+                values[name] = env[name]
+            case Following(var):
+                values[name] = builder.var(name, var.type)
+                following.setdefault(id(recipe.loop), []).append(recipe)
+    values = {name: _final(value, values) for name, value in values.items()}
     _, typed, _ = substitution(dict(values))
     values = {name: typed(v) if isinstance(v, Var) else v for name, v in values.items()}
     forward_of = {id(node): original for node, original in reverse.reversed}
@@ -49,7 +65,12 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
         for node in nodes:
             match node:
                 case For(index, start, stop, back, phis, body, exits, span):
-                    (region,) = scopes.body[id(forward_of[id(node)])]
+                    original = forward_of[id(node)]
+                    (region,) = scopes.body[id(original)]
+                    for f in following.pop(id(original), ()):
+                        seen = values[f.var.name]
+                        assert isinstance(seen, Var)
+                        phis = (*phis, Phi(seen, f.exit, f.phi.var))
                     inner = (*_ordered(heads.pop(region, {})), *weave(body))
                     woven.append(For(index, start, stop, back, phis, inner, exits, span))
                 case If(cond, then, orelse, phis, span):
@@ -64,8 +85,24 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
         return tuple(woven)
 
     woven = weave(nodes)
-    assert not heads, "a value is needed in a region that is not reversed"
+    assert not any(heads.values()) and not following, "a value is needed in a region that is not reversed"
     return substitute(woven, values)
+
+
+def _counted(counter: Counter, reverse: Reverse, b: Builder) -> Atom:
+    loop = counter.loop
+    ordinal: Atom = reverse.trips[id(loop)][0] if isinstance(loop, While) else loop.index
+    if isinstance(loop, For):
+        ordinal = b.emit(sub, ordinal, loop.start)
+    grown = b.emit(mul, ordinal, counter.step)
+    return b.emit(add, counter.phi.first, grown, hint=counter.phi.var.name)
+
+
+def _final(value: Atom, values: dict[str, Atom]) -> Atom:
+    """What a name stands for that stands for another name."""
+    while isinstance(value, Var) and value.name in values and values[value.name] != value:
+        value = values[value.name]
+    return value
 
 
 def _ordered(written: dict[str, list[Node]]) -> list[Node]:

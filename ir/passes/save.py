@@ -12,26 +12,24 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..affine import Facts
+from ..affine import Affine, Facts
 from ..build import Builder, atom_dim, dim_atom
 from ..errors import UnsupportedSyntax
-from ..ops.arith import add, mul, sub
-from ..ops.array import dim as dim_op
+from ..ops.arith import add, maximum, minimum, mul, neg, sub
 from ..ops.array import full_slice, reshape
 from ..ops.index import at_add, at_set, getitem
-from ..program import Atom, Exit, For, If, Index, Let, Lit, Node, Phi, Slice, Var, While, atoms
+from ..program import Atom, For, If, Index, Let, Lit, Node, Phi, Slice, Var, While, atoms
 from ..types import I64, Dim
 from ..walk import used_here, walk
 from .cut import minimum_cut
-from .reread import Rereader
+from .recipes import Recipe, Recipes, product_of, uses
 from .reverse import Reverse
 from .scopes import Loop, Region, Scopes
 
-CHEAP = 4
-"""Operations that cost no more are computed again rather than saved."""
 USUAL_TRIPS = 64
-SMALL = 16
-"""Arrays of no more elements are rebuilt by `at` rather than saved."""
+FLAT_BOUND, DEEP_BOUND = 2**20, 2**12
+"""For no more trips than this a While's save arrays are allocated without counting, if they have one axis
+or more."""
 
 
 @dataclass(eq=False)
@@ -78,11 +76,14 @@ class Plan:
     saves: list[Save] = field(default_factory=list)
     exports: dict[int, list[Export]] = field(default_factory=dict)
     """By the id of an If."""
-    again: dict[str, Let] = field(default_factory=dict)
+    again: dict[str, Recipe] = field(default_factory=dict)
     """How values are computed again in the reverse sweep."""
     known: dict[str, str] = field(default_factory=dict)
     """Local names whose value leaves its arm, and the name it has outside."""
     loaded: dict[str, Save] = field(default_factory=dict)
+    bounds: dict[int, tuple[Affine | None, int]] = field(default_factory=dict)
+    """By the id of an outermost While: what its trips do not exceed, where that is positive; and up to
+    which number that is small."""
 
     def threads(self) -> tuple[Save | Base, ...]:
         """What runs through the loops of the forward sweep."""
@@ -97,81 +98,29 @@ class Planner:
         self.builder = builder
         self.plan = Plan()
         self.bases: dict[Hashable, Base] = {}
-        self.reread = Rereader(scopes, builder, self.exit_of, facts)
-        self.recipes: dict[str, Let | None] = {}
-        self.new_exits: dict[str, tuple[Loop, Exit]] = {}
+        self.recipes = Recipes(scopes, reverse, builder, facts)
         self.superseded = _superseded(scopes)
 
     def run(self, nodes: Iterable[Node]) -> Plan:
         """Decide for every forward name that the reverse sweep mentions and cannot see."""
         mentioned = {name for node in walk(nodes) for name in used_here(node)}
         needed = [n for n in self.scopes.order if n in mentioned and self.scopes.is_local(n)]
-        cut = minimum_cut(needed, self.recipe, self.weight)
+        cut = minimum_cut(needed, self.recipes.operands, self.weight)
         front, again = list(needed), set()
         while front:
             name = front.pop()
             if name not in cut and name not in again:
                 again.add(name)
-                front.extend(self.recipe(name) or ())
+                front.extend(self.recipes.operands(name) or ())
+        self.recipes.add_exits(cut)
         for name in self.scopes.order:
-            if name in again and name not in self.reverse.at_hand:
-                self.plan.again[name] = self.how(name)
-        for let in self.plan.again.values():
-            for used in used_here(let):
-                if used in self.new_exits:
-                    loop, exit = self.new_exits.pop(used)
-                    self.reverse.extra_exits.setdefault(id(loop), []).append(exit)
+            recipe = self.recipes.recipe(name) if name in again - self.reverse.at_hand.keys() else None
+            if recipe is not None:
+                self.plan.again[name] = recipe
+                self.recipes.add_exits(uses(recipe))
         for name in [n for n in self.scopes.order if n in cut]:
             self.keep(name)
         return self.plan
-
-    # -- computing again -------------------------------------------------------------------------------
-
-    def recipe(self, name: str) -> list[str] | None:
-        """The local values from which a local value can be computed again; None if it has to be saved."""
-        if name in self.reverse.at_hand:
-            return []
-        if name not in self.recipes:
-            self.recipes[name] = self.find(name)
-        let = self.recipes[name]
-        if let is None:
-            return None
-        return [n for n in dict.fromkeys(used_here(let)) if self.scopes.is_local(n) and n != name]
-
-    def how(self, name: str) -> Let:
-        let = self.recipes[name]
-        assert let is not None
-        return let
-
-    def find(self, name: str) -> Let | None:
-        """The operation that gives a value again: its own, or reading it where it still stands."""
-        definition = self.scopes.definition[name]
-        repeatable = isinstance(definition, Let) and self.repeatable(definition)
-        other = self.reread.again(name)
-        if other is not None and (not repeatable or not self.scopes.is_local(_array(other))):
-            return other
-        return definition if isinstance(definition, Let) and repeatable else None
-
-    def exit_of(self, loop: Loop, phi: Phi) -> Var:
-        """What a loop leaves of a phi; noted for the forward sweep if the program has no name for it."""
-        known = [e for e in (*loop.exits, *self.reverse.extra_exits.get(id(loop), ())) if e.phi == phi.var]
-        if known:
-            return known[0].var
-        for other, exit in self.new_exits.values():
-            if other is loop and exit.phi == phi.var:
-                return exit.var
-        exit = Exit(self.builder.var(phi.var.name, phi.var.type), phi.var)
-        self.scopes.bind(exit.var, self.scopes.around[id(loop)], exit, loop)
-        self.new_exits[exit.var.name] = loop, exit
-        return exit.var
-
-    def repeatable(self, let: Let) -> bool:
-        if let.op in (at_set, at_add):
-            dims = let.var.type.dims
-            return all(isinstance(d, int) for d in dims) and _product(dims) <= SMALL
-        if let.op is dim_op:
-            return not any(isinstance(a, Var) and self.scopes.is_local(a.name) for a in let.args)
-        return let.op.cost <= CHEAP
 
     def weight(self, name: str) -> int:
         """About how many elements it takes to save a value."""
@@ -180,7 +129,7 @@ class Planner:
         dims = self.scopes.var[name].type.dims
         sizes = [d if isinstance(d, int) else USUAL_TRIPS for d in dims]
         # A version of an array that is updated in place differs from the next in one part: the last resort.
-        return _product((*trips, *sizes)) * (8 if name in self.superseded else 1)
+        return product_of((*trips, *sizes)) * (8 if name in self.superseded else 1)
 
     # -- saving ----------------------------------------------------------------------------------------
 
@@ -219,6 +168,12 @@ class Planner:
         counters = {id(n): self.reverse.trips[id(n)][0] for n in region.loops if isinstance(n, While)}
         save = Save(var, region.loops, self.base(var, region), counters)
         self.plan.saves.append(save)
+        outermost = region.loops[0]
+        if isinstance(outermost, While):
+            flat = len(region.loops) == 1 and not var.type.dims
+            _, limit = self.plan.bounds.get(id(outermost), (None, FLAT_BOUND))
+            bound = self.recipes.trip_bound(outermost)
+            self.plan.bounds[id(outermost)] = bound, limit if flat else min(limit, DEEP_BOUND)
         if save.base is not None:
             outer = save.base.var
             self.plan.loaded[outer.name] = self.save(outer, self.scopes.region[outer.name])
@@ -266,33 +221,15 @@ def movable(scopes: Scopes, name: str, region: Region) -> bool:
     return (
         isinstance(definition, Let)
         and definition.var.type == I64
-        and definition.op.elementwise
-        and definition.op.cost <= CHEAP
-        and all(
-            isinstance(a, Lit) or movable(scopes, a.name, region)
-            for operand in definition.args
-            for a in atoms(operand)
-        )
+        and definition.op in (add, sub, mul, neg, maximum, minimum)
+        and all(isinstance(a, Lit) or movable(scopes, a.name, region) for a in atoms(definition.args))
     )
-
-
-def _product(sizes: Iterable[Dim]) -> int:
-    result = 1
-    for size in sizes:
-        result *= int(size)
-    return result
 
 
 def _usual_trips(loop: Loop) -> int:
     if isinstance(loop, For) and isinstance(loop.start, Lit) and isinstance(loop.stop, Lit):
         return max(1, int(loop.stop.text) - int(loop.start.text))
     return USUAL_TRIPS
-
-
-def _array(let: Let) -> str:
-    array = let.args[0]
-    assert isinstance(array, Var)
-    return array.name
 
 
 def _superseded(scopes: Scopes) -> set[str]:
@@ -372,6 +309,7 @@ def load(b: Builder, save: Save, array: Var, hint: str) -> Atom:
 # - Packed: an inner trip count changes (triangular nests, a While in a loop). The array has one axis and is
 #   indexed by base + ordinal; `base` advances by the inner trip count and is itself saved, one integer per
 #   execution of the inner loop. The total comes from the stripped nest too.
+# Counting is spared where the test says `k < n` of a counter, and n is small: that many are allocated.
 # Counting first costs a run of the stripped nest, which is next to nothing where the trip counts come from
 # indices, and up to one more forward run where a While is steered by floats. The alternative, a stack that
 # grows, needs a type of its own in every stage, and leaves the adjoint with values that are no arrays.

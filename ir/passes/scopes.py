@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..program import Exit, For, If, Let, Node, Phi, Program, Var, While
+from ..program import Exit, For, If, Let, Node, Phi, Program, Span, Var, While
 
 Loop = For | While
 Definition = Let | Phi | Exit | For | While | None
@@ -63,6 +63,10 @@ class Scopes:
         self.order[var.name] = len(self.order)
         if owner is not None:
             self.owner[var.name] = owner
+
+    def span(self, name: str) -> Span | None:
+        """The user's line that a name comes from."""
+        return getattr(self.owner.get(name) or self.definition[name], "span", None)
 
     def is_local(self, name: str) -> bool:
         """Is it bound inside a loop or an arm, so not visible to the reverse sweep?"""
