@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ def test_every_package_is_listed():
 
 def test_the_wheel_has_all_modules_and_types(tmp_path):
     pytest.importorskip("setuptools")
+    if not (find_spec("wheel") or find_spec("setuptools.command.bdist_wheel")):
+        pytest.skip("this setuptools cannot make wheels by itself")
     for _, folder in folders():
         target = tmp_path / "source" / folder.relative_to(ROOT)
         target.mkdir(parents=True, exist_ok=True)
