@@ -125,7 +125,7 @@ def split(X: Any, y: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 def per_call(function: Callable[[], Any]) -> float:
     """The median time of a call, in about a tenth of a second."""
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + 0.15
     while not times or time.perf_counter() < end:
         began = time.perf_counter()
