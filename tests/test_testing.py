@@ -204,3 +204,17 @@ def test_sympy_with_integers_arrays_of_results_and_kinks(use):
         )
     )
     assert_matches_sympy(f, np.array([0.2, 0.7, 1.7]), 3)
+
+
+def test_with_real_gradients():
+    def f(p, x, n):
+        y = np.zeros(len(x))
+        for i in range(len(x)):
+            y[i] = np.tanh(p["w"][0] * x[i] + p["b"]) ** n
+        return y, {"z": p["w"] * p["b"], "n": n}
+
+    parameters = {"w": np.array([0.3, 1.0]), "b": 0.2}
+    check_grad(f, parameters, np.linspace(0.0, 1.0, 7), 2)
+    check_grad(f, parameters, np.linspace(0.0, 1.0, 7).astype(np.float32), 2)
+    check_grad(f, parameters, np.zeros(0), 2)
+    assert_matches_sympy(f, parameters, np.array([0.1, 0.7]), 2)
