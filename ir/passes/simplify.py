@@ -107,10 +107,6 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return op, c, args[2], args[1]
         case arith.where, Made(arith.and_, (_, Lit("False"))), _, _ if args[2].type.dims == type.dims:
             return args[2]
-        case arith.and_, _, Lit("True") if type.dtype == "bool":
-            return args[0]
-        case arith.and_, Lit("True"), _ if type.dtype == "bool":
-            return args[1]
         case arith.invert, Made(arith.invert, (c,)):
             return c
         case ((arith.to_f64 | arith.to_f32 | arith.to_i64 | arith.to_bool_), _) if (
@@ -149,6 +145,16 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             _is_whole(items, type.dims) and args[2].type.dims == type.dims
         ):
             return args[2]
+        # What the adjoint of `x[i] -= v` writes: take a cotangent out, put it back. (0.0 + v is v but for the
+        # sign of a zero; a user's own sum of a stored zero is not an at_add.)
+        case index.at_add, Made(index.at_set, (x, where, Lit("0.0"))), Index(), _ if where == args[1] and _is_part(
+            where
+        ):
+            return index.at_set, x, where, args[2]
+        case index.at_set, _, Index(), Made(index.getitem, (x, where)) if (
+            x == args[0] and where == args[1] and _is_part(where)
+        ):
+            return x
         case array.concatenate, (only,), _, _:
             return only
         # Integers and truth values.
