@@ -84,11 +84,13 @@ class _Emitter:
         self.depth = 1
         self.shown: str | None = None
         self.waiting: dict[str, _Waiting] = {}
+        self.sums: set[str] = set()  # temporaries that are sums
         self.uses, self.loose = _uses(program), _loose(program)
         counts: dict[str, int] = {}
         for spelled in self.variable.values():
             counts[spelled] = counts.get(spelled, 0) + 1
         self.constant = {n for n, spelled in self.variable.items() if counts[spelled] == 1}
+        self.constant |= {n.index.name for n in walk.walk(program.body) if isinstance(n, For)}
 
     def source(self) -> str:
         program = self.program
@@ -231,7 +233,12 @@ class _Emitter:
             variable = self.variable[name]
             position = self.subscript(index)  # type: ignore[arg-type]
             stored = self.text(value).text  # type: ignore[arg-type]
-            self.write(f"{variable}[{position}] {sign} {stored}", variable, let.span, store=True)
+            element = f"{variable}[{position}]"
+            if isinstance(value, Var) and value.name in self.sums and stored.startswith(f"{element} + "):
+                term = stored.removeprefix(f"{element} + ")
+                if not re.search(r" [-+] | if ", term):
+                    sign, stored = "+=", term
+            self.write(f"{element} {sign} {stored}", variable, let.span, store=True)
             return
         reads, memory = self.reads(let.args)
         memory |= op == "getitem"
@@ -239,6 +246,8 @@ class _Emitter:
             return
         text = self.expression(let)
         if self.may_wait(let, text):
+            if op == "add":
+                self.sums.add(name)
             self.waiting[name] = _Waiting(text, reads, memory, let.span)
             return
         if self.is_position(let, text):
@@ -299,6 +308,8 @@ class _Emitter:
         zero = start.text == "0"
         if node.reverse:
             first = spell.call("{0} - {1}", stop, Text("1")).text
+            if stop.text.endswith(" + 1") and stop.precedence == spell.SUM:
+                first = stop.text.removesuffix(" + 1")
             last = "-1" if zero else spell.call("{0} - {1}", start, Text("1")).text
             bounds = f"{first}, {last}, -1"
         else:

@@ -44,13 +44,31 @@ class _Schedule:
         self.made: dict[str, tuple[int, Item]] = {}
         self.readers: dict[str, list[tuple[int, Item]]] = {}
         self.floor = 0
+        self.late: dict[str, Op] = {}  # what waits for its only reader
 
     def add(self, item: Item) -> None:
-        first = max(self.floor, self.after_operands(item), self.after_readers(item))
+        if isinstance(item, Op) and item.late:
+            self.late[item.var.name] = item
+            return
+        together = [*self.taken_along(item), item]
+        first = max(self.floor, *(max(self.after_operands(i), self.after_readers(i)) for i in together))
         k = next((k for k in range(first, len(self.groups)) if self.groups[k].size == item.size), None)
         if k is None:
             k = len(self.groups)
             self.groups.append(Group(item.size))
+        for placed in together:
+            self.place(placed, k)
+
+    def taken_along(self, item: Item) -> list[Op]:
+        """What waited for this item, first things first."""
+        found: list[Op] = []
+        for name in item.names():
+            if name in self.late:
+                op = self.late.pop(name)
+                found += [*self.taken_along(op), op]
+        return found
+
+    def place(self, item: Item, k: int) -> None:
         self.groups[k].items.append(item)
         if item.var is not None:
             self.made[item.var.name] = k, item

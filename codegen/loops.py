@@ -16,7 +16,7 @@ from ..ir.errors import IRError
 from ..ir.ops.declare import broadcast_dims
 from ..ir.ops.index import index_dims
 from ..ir.primitive import REGISTRY, Primitive
-from ..ir.program import Atom, Check, Index, Let, Lit, Span, Var, atoms, dim_names
+from ..ir.program import Atom, Check, Index, Let, Lit, Slice, Span, Var, atoms, dim_names
 from ..ir.types import I64, Dim, Type
 from . import access
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
@@ -44,6 +44,7 @@ class Op:
     places: tuple[Place, ...] = ()
     add: bool = False
     own: bool = False  # a store that scalarise made: nothing else reads or writes its target
+    late: bool = False  # belongs in the loop of its only reader
     span: Span | None = field(default=None, compare=False)
 
     @property
@@ -264,6 +265,8 @@ class Loops:
         part = index_dims(x.type.dims, index)
         if not part:
             return [Plain(let)]
+        if covers(index, x.type.dims):
+            return [self.all_written(let, x, v)]
         space, _, axes = frame(part)
         places = tuple(self.place(access.replaced(p, axes)) for p in access.index_places(index, x.type.dims))
         value = self.read(v, axes if v.type.rank else ())
@@ -273,6 +276,15 @@ class Loops:
         return self.unclashed(op)
 
     _at_add = _at_set
+
+    def all_written(self, let: Let, x: Var, v: Atom) -> Op:
+        """A store to every element is a new array; where the old one is dead it takes its memory."""
+        space, out, places = frame(x.type.dims)
+        value = self.read(v, places if v.type.rank else ())
+        old = self.read(x, places)
+        if let.op.name == "at_set" or (isinstance(old, Read) and isinstance(old.base, Lit)):  # zeros
+            return self.op(let.var, space, out, value)
+        return self.op(let.var, space, out, old, value, prim=REGISTRY["add"])
 
     def unclashed(self, op: Op) -> list[Item]:
         """The store, after copies of what it reads of its own target elsewhere than where it writes."""
@@ -428,6 +440,17 @@ class Loops:
             var = self.fresh("t", x.type)
             return var, [Plain(Let(var, REGISTRY["transpose"], (source.base, (1, 0)), self.span))]
         return self.memory(x)
+
+
+def covers(index: Index, dims: Sequence[Dim]) -> bool:
+    """Does a subscript select the whole array, in its order?"""
+    return len(index.items) == len(dims) and all(
+        isinstance(item, Slice)
+        and item.step == 1
+        and item.size == d
+        and access.form_of(item.start) == Affine()
+        for item, d in zip(index.items, dims)
+    )
 
 
 def is_all(source: Source, type: Type) -> bool:

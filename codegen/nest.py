@@ -39,23 +39,50 @@ def neutral(fold: str, dtype: str) -> Lit:
 class Nest:
     """Takes the outermost loop off each item, and writes the `For` around what is left."""
 
-    def __init__(self, writer: Scalarise, group: Group, needed: set[str]):
+    def __init__(self, writer: Scalarise, group: Group, needed: set[str], later: set[str]):
         self.writer = writer
         self.group = group
         self.needed = needed
+        self.later = later  # names that later groups read
         self.index = writer.builder.var("ijklm"[min(writer.depth, 4)], I64)
-        self.rows: dict[
-            str, tuple[Var, int]
-        ] = {}  # what an iteration makes of an array, and along which axis
+        # What an iteration makes of an array, and along which axis of it the loop runs.
+        self.rows: dict[str, tuple[Var, int]] = {}
         self.phis: list[Phi] = []
         self.exits: list[Exit] = []
         self.body: list[Item] = []
         self.boxes: list[tuple[Var, Atom]] = []
-        self.carried = {
-            id(op): self.fresh(op.target.name, op.target.type)
-            for op in group.items
-            if isinstance(op, Op) and op.target is not None
-        }
+        # Arrays that items overwrite: at which item, the store, and the name in the loop.
+        self.stores: list[tuple[int, Op, Var]] = []
+        for k, op in enumerate(group.items):
+            assert isinstance(op, Op)
+            store = op if op.target is not None else self.taking(op, k)
+            if store is not None and store.target is not None:
+                self.stores.append((k, store, self.fresh(store.target.name, store.target.type)))
+
+    def taking(self, op: Op, k: int) -> Op | None:
+        """The op as a store into an operand that nobody needs any more: its memory becomes the result's."""
+        if op.fold or op.var.name not in self.needed or set(op.out) - {None} != set(range(len(op.space))):
+            return None
+        places = tuple(Fixed() if o is None else Along(o) for o in op.out)
+        read = [r for item in self.group.items[k::-1] for r in item.reads()]  # type: ignore[union-attr]
+        for source in read:
+            x = source.base
+            if source.places != places or x.type != op.var.type or not isinstance(x, Var):
+                continue
+            store = Op(op.var, op.space, (), None, (), target=x, places=places)
+            if self.writer.spent(x) and x.name not in self.later and self.reads_before(x, k, store):
+                return store
+        return None
+
+    def reads_before(self, x: Var, k: int, store: Op) -> bool:
+        """Does nobody in the group read x after item k, or before it elsewhere than where k would write?"""
+        for n, item in enumerate(self.group.items):
+            assert isinstance(item, Op)
+            if item.var == x or item.target == x:
+                return False
+            if any(r.base == x for r in item.reads()) and (n > k or not reads_where_written(item, store)):
+                return False
+        return all(taken.target != x for _, taken, _ in self.stores)
 
     def fresh(self, hint: str, type: Type) -> Var:
         return self.writer.builder.var(hint, type)
@@ -86,7 +113,7 @@ class Nest:
         elif op.fold in ("argmax", "argmin") and op.axis == 0:
             self.search(op, k)
         elif 0 in op.out:
-            self.row(op, self.inside(op, k, self.row_var(op)))
+            self.row(op, k, self.inside(op, k, self.row_var(op)))
         else:
             self.accumulate(op, k)
 
@@ -110,16 +137,19 @@ class Nest:
         )
 
     def swaps(self, op: Op, k: int) -> dict[str, Var]:
-        """Arrays that a later item of the group overwrites just where this one reads: read the new version."""
+        """Arrays that this or a later item overwrites just where this one reads: read the new version."""
         found: dict[str, Var] = {}
-        for later in self.group.items[k:]:
-            if not isinstance(later, Op) or later.target is None or later.target.name in found:
-                continue
-            if later is op or (
-                any(r.base == later.target for r in op.reads()) and reads_where_written(op, later)
-            ):
-                found[later.target.name] = self.carried[id(later)]
+        for n, store, carried in self.stores:
+            target = store.target
+            assert target is not None
+            reads = any(r.base == target for r in op.reads())
+            if n >= k and target.name not in found and (n == k or (reads and reads_where_written(op, store))):
+                found[target.name] = carried
         return found
+
+    def overwrites(self, k: int) -> tuple[Op, Var] | None:
+        """What item k overwrites, and its name in the loop."""
+        return next(((store, carried) for n, store, carried in self.stores if n == k), None)
 
     def local(self, source: Source, swaps: dict[str, Var]) -> Source:
         match source:
@@ -151,17 +181,25 @@ class Nest:
         self.rows[name] = var, axis
         return var
 
-    def row(self, op: Op, inner: Op) -> None:
+    def row(self, op: Op, k: int, inner: Op) -> None:
         """An iteration makes one row of the result; it is stored if somebody needs it later."""
         self.body.append(inner)
         if op.var.name in self.needed:
-            self.keep(op, inner.var)
+            self.keep(op, k, inner.var)
 
-    def keep(self, op: Op, row: Var) -> None:
+    def keep(self, op: Op, k: int, row: Var) -> None:
         _, axis = self.rows[op.var.name]
-        first = self.fresh(op.var.name, op.var.type)
-        self.writer.allocate(first)
-        carried, after = self.carry(op, first)
+        taken = self.overwrites(k)
+        if taken is None:
+            first = self.fresh(op.var.name, op.var.type)
+            self.writer.allocate(first)
+            carried, after = self.carry(op, first)
+        else:
+            store, carried = taken
+            assert store.target is not None
+            after = self.fresh(op.var.name, op.var.type)
+            self.phis.append(Phi(carried, store.target, after))
+            self.exits.append(Exit(op.var, carried))
         space, places = result_places(op)
         here = places[:axis] + (Fixed(Affine.name(self.index.name)),) + places[axis + 1 :]
         value = Read(row, places[:axis] + places[axis + 1 :])
@@ -191,7 +229,7 @@ class Nest:
 
     def store(self, op: Op, k: int) -> None:
         assert op.target is not None
-        carried = self.carried[id(op)]
+        carried = next(name for n, _, name in self.stores if n == k)
         after = self.fresh(op.var.name, op.var.type)
         self.phis.append(Phi(carried, op.target, after))
         self.exits.append(Exit(op.var, carried))
@@ -267,7 +305,7 @@ class Nest:
                    own=True, span=op.span)
             )  # fmt: skip
         if op.var.name in self.needed:
-            self.keep(op, row)
+            self.keep(op, k, row)
 
     def search(self, op: Op, k: int) -> None:
         """The first place of the largest value; a nan is larger than all others."""

@@ -34,8 +34,10 @@ from ..ir.types import I64
 from . import access
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import schedule
+from .liveness import Live, live_before
 from .loops import Item, Loops, Op, Plain
 from .nest import Nest
+from .recompute import recomputed
 from .views import pinned_views
 
 
@@ -74,6 +76,10 @@ class Scalarise:
         self.values: dict[str, Atom] = {}  # names that stand for a scalar
         self.memo: list[dict[Any, Atom]] = [{}]
         self.depth = 0
+        self.live: dict[int, Live] = {}  # after each node
+        self.kept: Live = frozenset()  # after the present line of operations
+        results = frozenset(a.name for a in program.results if isinstance(a, Var))
+        live_before(program.body, results, lambda node, after: self.live.__setitem__(id(node), after))
         self.uses: Counter[str] = Counter(a.name for a in program.results if isinstance(a, Var))
         self.sizes: set[str] = {d for v in program.params for d in dim_names(v)}
         for node in walk.walk(program.body):
@@ -119,7 +125,16 @@ class Scalarise:
                 needed.add(node.var.name)
                 if node.var.name in self.loops.views:
                     needed.update(access.names(self.loops.views[node.var.name]))
+        if nodes:
+            after = self.live[id(nodes[-1])]
+            self.kept = after.union(
+                *(access.names(self.loops.views[n]) for n in after if n in self.loops.views)
+            )
         self.lower(live(items, needed), needed)
+
+    def spent(self, x: Var) -> bool:
+        """Is this an array of ours that nobody needs after this line of operations?"""
+        return self.depth == 0 and x.name not in self.kept and x not in self.source.params
 
     def control(self, node: For | While | If) -> None:
         match node:
@@ -154,6 +169,12 @@ class Scalarise:
     def lower(self, items: Sequence[Item], needed: set[str]) -> None:
         """Write the items; arrays that are needed afterwards get memory."""
         groups = schedule(items)
+        for _ in range(2):
+            again = recomputed(items, groups, needed, self.builder) if len(groups) > 1 else None
+            if again is None:
+                break
+            items = live(again, needed)
+            groups = schedule(items)
         home = {item.var.name: k for k, g in enumerate(groups) for item in g.items if item.var is not None}
         outside = set(needed)
         for k, group in enumerate(groups):
@@ -161,9 +182,10 @@ class Scalarise:
                 outside |= {n for n in item.names() if isinstance(item, Plain) or home.get(n, k) != k}
                 if item.target is not None:  # what is stored into is memory, also beside its maker
                     outside.add(item.target.name)
-        for group in groups:
+        later = [{n for item in g.items for n in item.names()} for g in groups]
+        for k, group in enumerate(groups):
             if group.size is not None:
-                Nest(self, group, outside).write()
+                Nest(self, group, outside, set().union(*later[k + 1 :])).write()
                 continue
             for item in group.items:
                 self.straight(item, outside)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..ir import walk
-from ..ir.program import For, If, Let, Node, Program, Var, While
+from ..ir.program import For, If, Index, Let, Node, Program, Var, While
 from .access import view_places
+from .loops import covers
 
 WRITES = ("at_set", "at_add")
 
@@ -23,6 +24,8 @@ def overwritten(node: Node) -> Iterator[str]:
     """Arrays that the node may overwrite, if nobody needs the old value: bases of stores, operands of phis."""
     for inner in walk.walk([node]):
         if isinstance(inner, Let) and inner.op.name in WRITES:
+            if isinstance(inner.args[1], Index) and covers(inner.args[1], inner.var.type.dims):
+                continue  # makes a new array
             yield inner.args[0].name  # type: ignore[union-attr]
         elif isinstance(inner, (For, While, If)):
             for phi in inner.phis:
