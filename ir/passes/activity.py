@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..ops.arith import where
-from ..ops.index import getitem, nonzero
+from ..ops.index import at_set, getitem, nonzero
+from ..ops.strong import strong_mul
 from ..program import Atom, For, If, Let, Node, Program, Var, While, atoms
 from ..walk import regions, walk
 
@@ -90,7 +91,7 @@ def _edges(program: Program) -> Iterator[Edge]:
                 masked = not masks.isdisjoint(names)
                 if op is nonzero or (masked and var.type.dtype == "i64"):
                     masks.add(var.name)
-                strong = op is where or op.name == "strong_mul" or (op is getitem and masked)
+                strong = op in (where, strong_mul) or (op in (getitem, at_set) and masked)
                 yield from (Edge(u.name, var.name, strong) for u in operands(node))
             case For(phis=phis, exits=exits) | While(phis=phis, exits=exits):
                 yield from _joins(phis)

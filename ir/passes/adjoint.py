@@ -8,7 +8,7 @@ sweep gets the values (restore.py). This file joins them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from ..affine import Affine
@@ -17,7 +17,7 @@ from ..errors import TypeMismatch
 from ..ops.arith import eq
 from ..ops.array import dim
 from ..primitive import Ref
-from ..program import Atom, Check, Let, Node, Program, Span, Var
+from ..program import Atom, Check, Let, Node, Program, Span, Var, atoms
 from ..types import I64
 from ..walk import bound, free, map_type, rename, substitution, walk
 from .activity import activity
@@ -90,7 +90,7 @@ def split_adjoint(p: Program, wrt: Sequence[int]) -> tuple[Program, Program]:
     The forward program returns p's results and then the residuals, which are the first parameters of the
     backward program; the seeds follow.
     """
-    sweeps = differentiate(p, wrt)
+    sweeps = differentiate(p, wrt, split=True)
     own = {v.name for v in bound(sweeps.reverse)}
     used = (free(sweeps.reverse) | {a.name for a in sweeps.cotangents if isinstance(a, Var)}) - own
     made = [v for v in (*p.params, *bound(sweeps.forward)) if v.name in used]
@@ -101,22 +101,46 @@ def split_adjoint(p: Program, wrt: Sequence[int]) -> tuple[Program, Program]:
         for axis, d in enumerate(array.type.dims):
             if isinstance(d, str) and d not in own:
                 sizes.setdefault(d, (array, axis))
-    residuals = tuple(v for v in made if v.name not in sizes)
+    integers = _integers(sweeps.forward, [v.name for v in made], sizes)
+    used |= {a.name for let in integers for a in atoms(let.args) if isinstance(a, Var)}
+    computed = {let.var.name for let in integers} | set(sizes)
+    everything = (*p.params, *bound(sweeps.forward))
+    residuals = tuple(v for v in everything if v.name in used and v.name not in computed)
     results = (*p.results, *residuals)
     forward = Program(f"{p.name}_forward", p.params, sweeps.forward, results, p.origins)
-    heads = _heads(sizes, {v.name for v in residuals if v.type == I64}, sweeps)
+    heads = _heads(sizes, integers, {v.name for v in residuals}, sweeps)
     body = (*heads, *sweeps.reverse)
     backward = Program(f"{p.name}_backward", (*residuals, *sweeps.seeds), body, sweeps.cotangents)
     return forward, backward
 
 
-def _heads(sizes: dict[str, tuple[Var, int]], integers: set[str], sweeps: Sweeps) -> tuple[Node, ...]:
+def _integers(forward: Sequence[Node], used: list[str], sizes: Container[str]) -> list[Let]:
+    """Index arithmetic of the forward sweep that the backward program does again."""
+    defined = {
+        n.var.name: n for n in forward if isinstance(n, Let) and n.var.type == I64 and n.op.elementwise
+    }
+    found: set[str] = set()
+    front = list(used)
+    while front:
+        name = front.pop()
+        if name in defined and name not in found and name not in sizes:
+            found.add(name)
+            front += [a.name for a in atoms(defined[name].args) if isinstance(a, Var)]
+    return [let for name, let in defined.items() if name in found]
+
+
+def _heads(
+    sizes: dict[str, tuple[Var, int]], integers: list[Let], residuals: set[str], sweeps: Sweeps
+) -> tuple[Node, ...]:
     """The lines that bind the sizes of the backward program, and what is known of them."""
     builder = Builder()
-    builder.names = {v.name for v in bound((*sweeps.forward, *sweeps.reverse))} | set(sizes) | integers
+    builder.names = {v.name for v in bound((*sweeps.forward, *sweeps.reverse))} | set(sizes) | residuals
     for d, (array, axis) in sizes.items():
         builder.add(Let(Var(d, I64), dim, (array, axis)))
-    known = integers | set(sizes)
+    for let in integers:
+        builder.add(let)
+        builder.know(let)
+    known = residuals | set(sizes)
     first: dict[Affine, str] = {}
     for d in sizes:
         form = sweeps.sizes.get(d, Affine.name(d))
@@ -178,7 +202,7 @@ class Sweeps:
     """Sizes that are known to be functions of others."""
 
 
-def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Sweeps:
+def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True, split: bool = False) -> Sweeps:
     params = [p.params[k] for k in wrt]
     for param in params:
         if not param.type.is_float:
@@ -188,6 +212,7 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
         types = ", ".join(str(r.type) for r in p.results)
         raise TypeMismatch(f"a gradient needs one result, a float scalar; {p.name} gives {types}")
     scopes = scopes_of(p)
+    scopes.split = split
     flow = activity(p, [v.name for v in params], [r.name for r in floats if isinstance(r, Var)])
     builder = _builder(p, scopes, set(scopes.var))
     reverse = Reverse(scopes, flow, builder)
@@ -215,7 +240,7 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
     kept |= {d for s in seed_vars for d in s.type.dims if isinstance(d, str)}
     written = (*forward_builder.region, *nodes)
     names = _tidy(written, kept, reverse.hints)
-    split = len(forward_builder.region)
+    count = len(forward_builder.region)
     written = rename(written, names)
     _, renamed, _ = substitution({old: Var(new, I64) for old, new in names.items()})
     cotangents = tuple(
@@ -223,13 +248,13 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True) -> Swee
     )
     integers = (*builder.integers, *builder.aliases)
     sizes = {names.get(n, n): _renamed(builder.affine(n), names) for n in integers}
-    arrays = {v.name: v for v in bound(written[:split])}
+    arrays = {v.name: v for v in bound(written[:count])}
     saved = tuple(
         Saved(s.var.name, scopes.span(s.var.name), arrays[names.get(s.array.name, s.array.name)])
         for s in plan.saves
         if s.array is not None
     )
-    return Sweeps(written[:split], written[split:], tuple(seed_vars), cotangents, saved, sizes)
+    return Sweeps(written[:count], written[count:], tuple(seed_vars), cotangents, saved, sizes)
 
 
 def _renamed(form: Affine, names: dict[str, str]) -> Affine:
@@ -244,7 +269,7 @@ def _builder(p: Program, scopes: Scopes, names: set[str]) -> Builder:
     for node in walk(p.body):
         match node:
             case Let(var, op, args):
-                builder.know(node, in_scope=not scopes.is_local(var.name))
+                builder.know(node, in_scope=scopes.region[var.name] is scopes.top)
                 if op is eq and isinstance(args[0], Var) and args[0].type == I64:
                     equal[var.name] = args[0], args[1]  # type: ignore[assignment]
             case Check(Var(name)) if name in equal:

@@ -84,7 +84,7 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
                     woven.append(node)
         return tuple(woven)
 
-    woven = weave(nodes)
+    woven = (*_ordered(heads.pop(scopes.top, {})), *weave(nodes))
     assert not any(heads.values()) and not following, "a value is needed in a region that is not reversed"
     return substitute(woven, values)
 

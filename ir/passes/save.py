@@ -136,6 +136,8 @@ class Planner:
     def keep(self, name: str) -> None:
         """Save a value, or hand it out of its arm."""
         var, region = self.scopes.var[name], self.scopes.region[name]
+        if region is self.scopes.top:
+            return
         if not region.loops:
             self.plan.known[name] = self.export(var, region).name
             return

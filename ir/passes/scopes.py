@@ -55,6 +55,8 @@ class Scopes:
     body: dict[int, tuple[Region, ...]] = field(default_factory=dict)
     """The regions of a loop (one) or an If (two), by the node's id."""
     order: dict[str, int] = field(default_factory=dict)
+    split: bool = False
+    """Is the reverse sweep a program of its own?"""
 
     def bind(self, var: Var, region: Region, definition: Definition, owner: Node | None = None) -> None:
         self.var[var.name] = var
@@ -69,8 +71,14 @@ class Scopes:
         return getattr(self.owner.get(name) or self.definition[name], "span", None)
 
     def is_local(self, name: str) -> bool:
-        """Is it bound inside a loop or an arm, so not visible to the reverse sweep?"""
-        return name in self.region and self.region[name] is not self.top
+        """Does the reverse sweep not see it? What is bound inside a loop or an arm; if the reverse sweep is
+        a program of its own, all but parameters and single integers."""
+        if name not in self.region:
+            return False
+        if self.region[name] is not self.top:
+            return True
+        type = self.var[name].type
+        return self.split and self.definition[name] is not None and (type.is_float or bool(type.dims))
 
 
 def scopes_of(program: Program) -> Scopes:
