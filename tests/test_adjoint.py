@@ -7,6 +7,8 @@ import zlib
 import numpy as np
 import pytest
 from irprograms import arguments, load
+from random_nests import SIZE, N, random_nest
+from random_programs import random_arguments, random_program
 from samples import cases, inputs
 
 from pullback.ir import Program, parse
@@ -14,6 +16,7 @@ from pullback.ir.errors import TypeMismatch, UnsupportedFunction, UnsupportedSyn
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import optimise, save
 from pullback.ir.passes.adjoint import adjoint, saved_report, split_adjoint
+from pullback.ir.passes.reread import Rereader
 from pullback.ir.primitive import REGISTRY
 from pullback.ir.program import For, Let, While
 from pullback.ir.verify import verify
@@ -128,6 +131,36 @@ def test_primitive(op, program, ranges):
         first = adjoint(program, floats(program))
         seeds = [rng.normal(size=np.shape(v)) for v in evaluate(program, *args)]
         check(first, [*args, *seeds], rng, tolerance=1e-6)
+
+
+# -- random programs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_program(seed):
+    rng = np.random.default_rng(seed)
+    program = random_program(rng)
+    args = [
+        rng.normal(size=np.shape(a)) if np.asarray(a).dtype == float else a for a in random_arguments(rng)
+    ]
+    check(program, args, rng, step=1e-5, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_reading_again_is_as_good_as_saving(seed, monkeypatch):
+    program = random_nest(seed)
+    rng = np.random.default_rng(seed)
+    args = [
+        rng.uniform(0.2, 1, SIZE),
+        rng.uniform(0.2, 1, SIZE),
+        N,
+        rng.normal(size=SIZE),
+        rng.normal(size=SIZE),
+    ]
+    bars = evaluate(verify(adjoint(program, [0, 1])), *args)
+    monkeypatch.setattr(Rereader, "again", lambda self, name: None)
+    for bar, saved in zip(bars, evaluate(verify(adjoint(program, [0, 1])), *args)):
+        np.testing.assert_array_equal(bar, saved)
 
 
 # -- what is refused ------------------------------------------------------------------------------------
