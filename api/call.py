@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from .codegen import generate
+from .codegen import generate, shorten_chains
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
 from .ir.program import Program, Span
 from .ir.text import show
+from .ir.walk import bound
 from .runtime import cache, options
 from .runtime.compile import compile_source
 from .specialise import SCALARS, canonical, matcher, refuse_overlaps
@@ -70,7 +71,7 @@ class Specialisation:
             key = cache.key(show(self.program, spans=True), kind)
             entry = cache.lookup(key)
             if entry is None or not isinstance(entry.get("source"), str):
-                entry = {"source": generate(self.derived(kind, make))}
+                entry = {"source": source_of(self.program, self.derived(kind, make))}
                 cache.store(key, entry)
             self._sources[kind] = entry["source"]
         return self._sources[kind]
@@ -85,6 +86,11 @@ class Specialisation:
                 source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir
             )
         return self._compiled[key]
+
+
+def source_of(program: Program, derived: Program) -> str:
+    """The generated Python of a program made from another; only what was added may be reassociated."""
+    return generate(shorten_chains(derived, {v.name for v in bound(program.body)}))
 
 
 class Traceable:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .call import Specialisation, Traceable, results_to_user
-from .codegen import generate
+from .call import Specialisation, Traceable, results_to_user, source_of
 from .ir.program import Program
 from .ir.text import show
 from .tracer.calls import call as staged_call
@@ -52,7 +51,7 @@ class Lowered:
     @property
     def source(self) -> Text:
         """The Python that numba compiles."""
-        return Text(generate(self.derived or self.program))
+        return Text(source_of(self.program, self.derived or self.program))
 
 
 class Transform:

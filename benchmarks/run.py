@@ -1,4 +1,6 @@
-"""Times gradients against other libraries: `python benchmarks/run.py [--rounds N] [--json FILE]`.
+"""Times gradients against other libraries: `python benchmarks/run.py [loops] [--rounds N] [--json FILE]`.
+
+Without a word the array problems, with `loops` the loops, also against the primal compiled by numba.
 
 One process, one thread for each library, all of them in turn in every round, so that what else the machine
 does hits them alike; the median over the rounds counts. Before anything is timed, all gradients must agree
@@ -26,6 +28,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import numpy as np  # noqa: E402
+from loop_problems import LOOP_PROBLEMS, PRIMAL  # noqa: E402
 from problems import PROBLEMS, Implementation, Problem, lower_demo  # noqa: E402
 
 import pullback as pb  # noqa: E402
@@ -61,12 +64,12 @@ def measure(problem: Problem, libraries: dict[str, Any], rounds: int) -> dict[st
     runs: dict[str, Implementation] = {}
     first: dict[str, float] = {}
     for name, make in problem.make.items():
-        if name in libraries:
+        if name in libraries or name == PRIMAL:
             began = time.perf_counter()
-            runs[name] = make(libraries[name])
+            runs[name] = make(libraries.get(name))
             runs[name]()
             first[name] = time.perf_counter() - began
-    gradients = {name: flat(run()) for name, run in runs.items()}
+    gradients = {name: flat(run()) for name, run in runs.items() if name != PRIMAL}
     expected = gradients["pullback"]
     for name, found in gradients.items():
         off = np.max(np.abs(found - expected)) / np.max(np.abs(expected))
@@ -114,27 +117,34 @@ def tracing(rounds: int) -> dict[str, float]:
     return {"first": times[0], "median": statistics.median(times[1:])}
 
 
-def table(results: dict[str, dict[str, dict[str, float]]], libraries: dict[str, Any]) -> str:
+def table(results: dict[str, dict[str, dict[str, float]]], libraries: list[str]) -> str:
     """Markdown: microseconds per gradient, and the time relative to pullback's."""
     lines = ["| µs per gradient | " + " | ".join(libraries) + " |"]
     lines.append("| :-- |" + " --: |" * len(libraries))
     for title, row in results.items():
         ours = row["pullback"]["median"]
-        cells = [f"{row[n]['median'] * 1e6:.2f} ({row[n]['median'] / ours:.1f})" for n in libraries]
+        cells = [
+            f"{row[n]['median'] * 1e6:.2f} ({row[n]['median'] / ours:.2f})" if n in row else "" for n in libraries
+        ]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("which", nargs="?", choices=("arrays", "loops"), default="arrays")
+    parser.add_argument("--only", help="problems whose title contains this")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results.json")
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     lowering = tracing(11)
     libraries = load()
-    results = {p.title: measure(p, libraries, options.rounds) for p in PROBLEMS}
+    problems = LOOP_PROBLEMS if options.which == "loops" else PROBLEMS
+    chosen = [p for p in problems if (options.only or "") in p.title]
+    results = {p.title: measure(p, libraries, options.rounds) for p in chosen}
+    columns = ["pullback", PRIMAL, "JAX"] if options.which == "loops" else list(libraries)
     print(f"\nMedians of {options.rounds} rounds, one thread; in parentheses relative to pullback.\n")
-    print(table(results, libraries))
+    print(table(results, columns))
     print(
         f"\nTracing and differentiating the demo's loss: {lowering['median'] * 1e3:.1f} ms "
         f"(the first time in a process {lowering['first'] * 1e3:.1f} ms)."
@@ -147,8 +157,9 @@ def main() -> None:
         "seconds_per_gradient": results,
         "seconds_to_trace_and_differentiate": lowering,
     }
-    options.json.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"Written to {options.json}.")
+    path = options.json or Path(__file__).parent / f"results-{options.which}.json"
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"Written to {path}.")
 
 
 def processor() -> str:

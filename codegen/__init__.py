@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..ir.passes import checked, dead_code, simplify
 from ..ir.program import Program
+from .chains import shorten_chains
 from .emit import emit
 from .scalarise import scalarise
 from .storage import storage
 
-__all__ = ["emit", "generate", "scalarise", "storage"]
+__all__ = ["emit", "generate", "scalarise", "shorten_chains", "storage"]
 
 
 def generate(program: Program, *, comments: bool = True) -> str:
