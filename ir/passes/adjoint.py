@@ -265,17 +265,25 @@ def _builder(p: Program, scopes: Scopes, names: set[str]) -> Builder:
     """A builder that knows the index arithmetic of a program."""
     builder = Builder()
     builder.names = names
-    equal: dict[str, tuple[Var, Atom]] = {}
     for node in walk(p.body):
-        match node:
-            case Let(var, op, args):
-                builder.know(node, in_scope=scopes.region[var.name] is scopes.top)
-                if op is eq and isinstance(args[0], Var) and args[0].type == I64:
-                    equal[var.name] = args[0], args[1]  # type: ignore[assignment]
-            case Check(Var(name)) if name in equal:
-                first, second = equal[name]
-                builder.unify(first.name, builder.affine(second))
+        if isinstance(node, Let):
+            builder.know(node, in_scope=scopes.region[node.var.name] is scopes.top)
+    # Only what is checked outside loops and arms is known: those may not run.
+    comparisons = {n.var.name: n for n in p.body if isinstance(n, Let) and n.op is eq}
+    for node in p.body:
+        if isinstance(node, Check) and isinstance(node.cond, Var) and node.cond.name in comparisons:
+            _equate(builder, list(atoms(comparisons[node.cond.name].args)))
     return builder
+
+
+def _equate(builder: Builder, values: list[Atom]) -> None:
+    """Learn that two integers are equal: one is a name that stands for nothing else."""
+    for this, other in (values, values[::-1]):
+        if isinstance(this, Var) and this.type == I64 == other.type:
+            form = builder.affine(other)
+            if builder.affine(this) == Affine.name(this.name) and this.name not in form.names:
+                builder.unify(this.name, form)
+                return
 
 
 def _seed(builder: Builder, p: Program, result: Atom) -> Var:
