@@ -14,9 +14,9 @@ import numpy as np
 from .codegen import generate, shorten_chains
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
-from .ir.program import Program, Span
+from .ir.program import Check, Node, Program, Span
 from .ir.text import show
-from .ir.walk import bound
+from .ir.walk import bound, rebuilt
 from .runtime import cache, options
 from .runtime.compile import compile_source
 from .specialise import SCALARS, canonical, matcher, refuse_overlaps
@@ -67,14 +67,17 @@ class Specialisation:
 
     def source(self, kind: str, make: Callable[[Program], Program]) -> str:
         """The generated Python; from the disk cache if this program was generated before."""
-        if kind not in self._sources:
-            key = cache.key(show(self.program, spans=True), kind)
+        name = f"{kind} {options.current().bounds_check}"
+        if name not in self._sources:
+            checked = options.current().bounds_check
+            key = cache.key(show(self.program, spans=True), kind, str(checked))
             entry = cache.lookup(key)
             if entry is None or not isinstance(entry.get("source"), str):
-                entry = {"source": source_of(self.program, self.derived(kind, make))}
+                derived = self.derived(kind, make)
+                entry = {"source": source_of(self.program, derived if checked else unchecked(derived))}
                 cache.store(key, entry)
-            self._sources[kind] = entry["source"]
-        return self._sources[kind]
+            self._sources[name] = entry["source"]
+        return self._sources[name]
 
     def compiled(self, kind: str, make: Callable[[Program], Program]) -> Callable[..., Any]:
         settings = options.current()
@@ -86,6 +89,17 @@ class Specialisation:
                 source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir
             )
         return self._compiled[key]
+
+
+def unchecked(program: Program) -> Program:
+    """The program without its checks of subscripts."""
+
+    def strip(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        kept = (n for n in nodes if not (isinstance(n, Check) and n.message.startswith("IndexError")))
+        return tuple(rebuilt(n, strip) for n in kept)
+
+    body = strip(program.body)
+    return optimise(Program(program.name, program.params, body, program.results, program.origins))
 
 
 def source_of(program: Program, derived: Program) -> str:

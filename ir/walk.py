@@ -162,6 +162,12 @@ def map_node(
             return If(atom(cond), region(then), region(orelse), phis_of(phis), span)
 
 
+def rebuilt(node: Node, region: Callable[[Nodes], Nodes]) -> Node:
+    """The node with its regions replaced."""
+    same = lambda value: value
+    return map_node(node, same, same, same, region)
+
+
 def substitute(nodes: Iterable[Node], values: Mapping[str, Atom]) -> Nodes:
     """The nodes with other values in place of names that they do not bind, in sizes too."""
     nodes = tuple(nodes)

@@ -35,7 +35,6 @@ def compile_source(
     *,
     jit: bool = True,
     cache_dir: Path | None = None,
-    bounds_check: bool | None = None,
 ) -> Callable[..., Any]:
     """The function `name` that this source defines.
 
@@ -46,29 +45,27 @@ def compile_source(
     >>> f(3.0)
     (6.0,)
     """
-    if bounds_check is None:
-        bounds_check = options.current().bounds_check
     kept = options.current().cache
     folder = cache.directory(cache_dir)
-    key = (source, name, jit, folder, bounds_check, kept)
+    key = (source, name, jit, folder, kept)
     with _lock:
         function = _functions.get(key)
         if function is None:
-            function = _functions[key] = _compile(source, name, jit, folder, bounds_check, kept)
+            function = _functions[key] = _compile(source, name, jit, folder, kept)
     return function
 
 
 def _compile(
-    source: str, name: str, jit: bool, folder: Path, bounds_check: bool, kept: bool
+    source: str, name: str, jit: bool, folder: Path, kept: bool
 ) -> Callable[..., Any]:
-    digest = hashlib.sha256(f"{cache.fingerprint()}\n{bounds_check}\n{source}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{cache.fingerprint()}\n{source}".encode()).hexdigest()[:32]
     stem = f"{name}_{digest}"
     function = getattr(_module(source, stem, folder, kept), name)
     if not jit:
         return _plain(function)
     # By name, because `import pullback` must not load numba.
     machine = importlib.import_module(f"{__package__}.machine")
-    compiled = machine.njit(function, folder if kept else None, stem, counts, bounds_check)
+    compiled = machine.njit(function, folder if kept else None, stem, counts)
     return _plain(function) if compiled is function else compiled
 
 

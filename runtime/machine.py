@@ -85,10 +85,10 @@ class CountingCache(caching.NullCache):
 
 
 def njit(
-    function: Callable[..., Any], folder: Path | None, stem: str, counts: Counter[str], bounds_check: bool
+    function: Callable[..., Any], folder: Path | None, stem: str, counts: Counter[str]
 ) -> Callable[..., Any]:
     """The function compiled by numba for each tuple of argument types it is called with."""
-    dispatcher = numba.njit(error_model="numpy", nogil=True, boundscheck=bounds_check)(function)
+    dispatcher = numba.njit(error_model="numpy", nogil=True, boundscheck=False)(function)
     if hasattr(dispatcher, "_cache"):  # not if NUMBA_DISABLE_JIT is set
         dispatcher._cache = VerifiedCache(folder, stem, counts) if folder else CountingCache(counts)
     return dispatcher

@@ -23,13 +23,14 @@ class Options:
     jit           compile with numba; without it the generated Python runs as it is, for a debugger
     cache         keep programs and machine code on disk
     cache_dir     where; None is the user's cache directory, or $PULLBACK_CACHE_DIR
-    bounds_check  let numba check every subscript of the generated code: slow, for hunting a defect
+    bounds_check  check subscripts that are not known to be in range; without, one that is out of range
+                  reads or overwrites foreign memory
     """
 
     jit: bool = True
     cache: bool = True
     cache_dir: Path | None = None
-    bounds_check: bool = False
+    bounds_check: bool = True
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -296,7 +296,7 @@ def test_compiled_and_plain_agree_and_are_kept(tmp_path):
         assert compiled(x, 0.0) == plain(x, 0.0) == (0.0, np.inf)
         assert [type(v) for v in compiled(x, 2.0)] == [type(v) for v in plain(x, 2.0)] == [float, float]
         assert compile_source(SOURCE, "f") is compiled
-        assert compile_source(SOURCE, "f", bounds_check=True) is not compiled
+        assert compile_source(SOURCE, "f", jit=False) is not compiled
         assert compiled.__doc__ == "Twice." == plain.__doc__
 
 

@@ -194,6 +194,21 @@ def test_indices():
         pb.grad(g)(X, np.array([0, 3]))
 
 
+def test_bounds_checks_can_be_left_out():
+    def f(x, i):
+        return np.sum(x[i] ** 2)
+
+    args = X, np.array([0, 2])
+    assert "IndexError" in pb.grad(f).lower(*args).ir
+    g = pb.grad(f)
+    with pb.options(bounds_check=False):
+        np.testing.assert_allclose(g(*args), [2 * X[0], 0.0, 2 * X[2]])
+        form = g._traceable.plain[2][0]
+        assert not any("IndexError" in source for source in form._sources.values())
+    with pytest.raises(IndexError):
+        g(X, np.array([3]))
+
+
 # -- syntax --------------------------------------------------------------------------------------------
 
 

@@ -38,11 +38,11 @@ def test_a_block_sets_for_this_thread_and_is_undone():
 
 def test_blocks_nest_and_add_up():
     with options(jit=False):
-        with options(bounds_check=True) as inner:
-            assert not inner.jit and inner.bounds_check
+        with options(bounds_check=False) as inner:
+            assert not inner.jit and not inner.bounds_check
             with options(jit=True):
-                assert current().jit and current().bounds_check
-        assert not current().bounds_check
+                assert current().jit and not current().bounds_check
+        assert current().bounds_check
 
 
 def test_a_block_is_undone_after_an_exception():
@@ -53,9 +53,9 @@ def test_a_block_is_undone_after_an_exception():
 
 def test_a_block_sees_what_is_set_for_the_process_meanwhile():
     with options(jit=False):
-        in_thread(lambda: options(bounds_check=True))
-        assert current().bounds_check and not current().jit
-    assert current().bounds_check and current().jit
+        in_thread(lambda: options(bounds_check=False))
+        assert not current().bounds_check and not current().jit
+    assert not current().bounds_check and current().jit
 
 
 def test_one_object_can_be_entered_again():
