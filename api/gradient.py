@@ -12,13 +12,14 @@ from .ir.errors import TypeMismatch
 from .ir.passes.adjoint import adjoint
 from .ir.program import Program
 from .ir.walk import inline
+from .report import kept, report
 from .runtime import options
 from .specialise import SCALARS
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
 from .tracer.session import current
 from .tracer.symbol import wrap
-from .transform import Lowered, Transform
+from .transform import Lowered, Text, Transform
 from .tree import Tree, flatten
 
 
@@ -161,6 +162,12 @@ class Gradient(Transform):
         entry = _Entry(self, form, tree, wrt, settings)
         form.entries[self._entry_key(settings)] = entry
         return entry
+
+    def saved_report(self, *args: Any, **kwargs: Any) -> Text:
+        """What the gradient keeps from the forward sweep of this call: values, lines and bytes."""
+        form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
+        self._check_result(form)
+        return Text(report(self._name(), kept(form, self._wrt(form, tree, leaves), params)))
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
         """Inside of a traced function: the gradient's program becomes part of the outer one."""
