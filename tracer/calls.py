@@ -103,6 +103,9 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if traced and _is_library_function(function):
         session = require_session()
         name = getattr(function, "__qualname__", getattr(function, "__name__", repr(function)))
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, np.ufunc):
+            name = f"{owner.__name__}.{function.__name__}"
         raise session.error(
             UnsupportedFunction,
             f"{_shown_module(function)}{name} cannot be traced: pullback has no rule for it",

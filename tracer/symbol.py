@@ -73,7 +73,8 @@ class Symbol:
         raise self.session.error(
             UnsupportedFunction,
             "a function that pullback does not know asked for the numbers of a traced value: "
-            "while a function is traced there are none. Write this part with NumPy functions",
+            "while a function is traced there are none. Write this part with NumPy functions "
+            "(np.concatenate or np.column_stack for np.r_ or np.c_)",
         )
 
     def __getattr__(self, name: str) -> Any:

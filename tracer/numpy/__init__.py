@@ -3,6 +3,7 @@
 from . import (
     builtins,
     calculus,
+    conditions,
     create,
     einsum,
     elementwise,
@@ -10,6 +11,7 @@ from . import (
     linalg,
     ranges,
     reduce,
+    repeat,
     scan,
     select,
     shape,
@@ -18,6 +20,6 @@ from . import (
 )
 
 __all__ = [
-    "builtins", "calculus", "create", "einsum", "elementwise", "join", "linalg", "ranges", "reduce", "scan", "select",
-    "shape", "special", "values",
+    "builtins", "calculus", "conditions", "create", "einsum", "elementwise", "join", "linalg", "ranges", "reduce",
+    "repeat", "scan", "select", "shape", "special", "values",
 ]  # fmt: skip

@@ -173,6 +173,11 @@ def lower_bound(session: Session, dim: Dim) -> int:
     return next((k for k in (4, 3, 2, 1) if session.builder.facts.proves(form - k)), 0)
 
 
+def atom_dims(atoms: Sequence[Atom]) -> list[Dim]:
+    """i64 values as sizes."""
+    return [atom_dim(a) for a in atoms]
+
+
 def count(session: Session, dims: Sequence[Dim], dtype: str) -> Scalar:
     """The number of elements as a number of this dtype."""
     return Scalar(session, cast(session, product(session, dims), dtype))
@@ -181,6 +186,13 @@ def count(session: Session, dims: Sequence[Dim], dtype: str) -> Scalar:
 def size_symbol(session: Session, atom: Atom) -> Any:
     """A size as user code sees it: an int or a traced integer."""
     return int(atom.text) if isinstance(atom, Lit) else Scalar(session, atom, weak=True)
+
+
+def holds_now(session: Session, form: Affine) -> bool:
+    """Is form >= 0: known, or true in the present call and then guarded? No guard if it is not."""
+    if session.builder.facts.proves(form):
+        return True
+    return session.from_inputs(form) and form.value(session.present) >= 0 and session.ensure(form)
 
 
 def require_elements(session: Session, dims: Sequence[Dim], message: str) -> None:

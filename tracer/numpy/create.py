@@ -14,6 +14,7 @@ from ..index import session_int
 from ..session import Session
 from ..symbol import METHODS, Array, Symbol, as_value, dtype_of, implements, require_session, size, wrap
 from .elementwise import dtype_argument
+from .layout import keeps_order
 
 
 def creates(*functions: Any) -> Any:
@@ -168,7 +169,16 @@ def asarray(value: Any, dtype: Any = None, **_: Any) -> Any:
     return array(value, dtype)
 
 
-@implements(np.copy, method="copy")
+@implements(np.copy)
 def copy(x: Any, *_: Any, **__: Any) -> Any:
     session = require_session()
     return wrap(session, as_value(session, x)[0])
+
+
+@implements(method="copy")
+def copy_in_order(x: Any, order: str = "C") -> Any:
+    """The method gives an array in C order, which np.copy does not."""
+    atom = x.read()
+    if atom.type.rank > 1 and order == "C" and keeps_order(x.session, atom):
+        atom = x.session.builder.emit("copy", atom)
+    return wrap(x.session, atom)

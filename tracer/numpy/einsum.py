@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.build import atom_dim
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
 from ...ir.types import Dim
 from ..convert import agree, common
@@ -170,8 +171,7 @@ def _matrix_product(a: _Term, b: _Term, batch: str, rows: str, inner: str, colum
     session = require_session()
 
     def joined(term: _Term, labels: str) -> Dim:
-        atom = product(session, [term.size(c) for c in labels])
-        return atom.name if hasattr(atom, "name") else int(atom.text)
+        return atom_dim(product(session, [term.size(c) for c in labels]))
 
     def matrix(term: _Term, first: str, second: str) -> Any:
         value = term.arranged(batch + first + second)

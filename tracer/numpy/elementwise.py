@@ -442,38 +442,7 @@ for _type, _name in ((np.float64, "f64"), (np.float32, "f32"), (np.int64, "i64")
     FUNCTIONS[_type] = lambda x=0, _type=_type: astype(x, _type)
 
 
-# -- selection -----------------------------------------------------------------------------------------
-
-
-@implements(np.where)
-def where(cond: Any, a: Any = None, b: Any = None) -> Any:
-    session = require_session()
-    if a is None and b is None:
-        return FUNCTIONS[np.nonzero](cond)
-    chosen = truth_of(cond).read()
-    values, weak = common(session, [a, b], "np.where")
-    atoms = agree(session, [chosen, *values], "np.where")
-    if isinstance(atoms[0], Lit):
-        full = agree(session, atoms[1:], "np.where")
-        shape = full[0] if atoms[0].text == "True" else full[1]
-        if full[0].type.rank == full[1].type.rank == 0:
-            return wrap(session, shape, weak=weak)
-    atom = session.builder.emit("where", *atoms)
-    return wrap(session, atom, weak=False)
-
-
-@implements(np.clip, method="clip")
-def clip(
-    x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
-) -> Any:
-    low = a_min if min is None else min
-    high = a_max if max is None else max
-    result = x
-    if low is not None:
-        result = FUNCTIONS[np.maximum](result, low)
-    if high is not None:
-        result = FUNCTIONS[np.minimum](result, high)
-    return store_out(result, out)
+# -- in place and other names ---------------------------------------------------------------------------
 
 
 @implements("inplace")

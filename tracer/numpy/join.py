@@ -7,19 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.build import dim_atom
+from ...ir.affine import Affine
+from ...ir.build import atom_dim, dim_atom
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
-from ...ir.types import Dim
+from ...ir.program import Var
+from ...ir.types import I64, Dim
 from ..convert import cast, result_dtype
-from ..session import Session
+from ..index import resolve_place
 from ..symbol import Array, Symbol, as_value, implements, require_session, wrap
 from .arguments import (
     array_operand,
+    atom_dims,
     axes_argument,
     axis_argument,
     dims_of,
-    emit_broadcast,
     emit_reshape,
+    holds_now,
     integer_argument,
     names,
     operand,
@@ -90,12 +93,8 @@ def _merged_rows(x: Array, axis: Any, dtype: Any) -> Any:
     moved = operand(moveaxis(x, 0, place), "np.concatenate", dtype)
     dims = dims_of(moved)
     merged = product(x.session, dims[place : place + 2])
-    sizes: list[Dim] = [*dims[:place], *_dims([merged]), *dims[place + 2 :]]
+    sizes: list[Dim] = [*dims[:place], *atom_dims([merged]), *dims[place + 2 :]]
     return emit_reshape(moved, sizes)
-
-
-def _dims(atoms: Sequence[Any]) -> list[Dim]:
-    return [a.name if hasattr(a, "name") else int(a.text) for a in atoms]
 
 
 @implements(np.stack)
@@ -144,6 +143,53 @@ def column_stack(tup: Any) -> Any:
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     parts = [operand(arr, "np.append"), operand(values, "np.append")]
     return concatenate(parts, axis)
+
+
+@implements(np.insert)
+def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+    x, place, at = _one_place(arr, obj, axis, 1, "np.insert")
+    value = operand(values, "np.insert", x.type.numpy)
+    if value.type.rank == 0:
+        value = np.broadcast_to(value, tuple(1 if k == place else s for k, s in enumerate(x.shape)))
+    elif value.type.rank == x.type.rank - 1:
+        value = expand_dims(value, place)
+    elif x.type.rank != 1:
+        raise x.session.error(
+            UnsupportedFunction, "np.insert of several slices cannot be traced. Use np.concatenate"
+        )
+    parts = [x[along(place, slice(None, at))], value, x[along(place, slice(at, None))]]
+    return joined(parts, place, "np.insert")
+
+
+@implements(np.delete)
+def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
+    x, place, at = _one_place(arr, obj, axis, 0, "np.delete")
+    parts = [x[along(place, slice(None, at))], x[along(place, slice(at + 1, None))]]
+    return joined(parts, place, "np.delete")
+
+
+def _one_place(arr: Any, obj: Any, axis: Any, more: int, what: str) -> tuple[Any, int, Any]:
+    """The array, the axis, and a place on it that is less than its size + more, counted from the start."""
+    x = operand(arr, what)
+    session = x.session
+    if not isinstance(obj, (int, np.integer)) and not (isinstance(obj, Symbol) and obj.type == I64):
+        raise session.error(
+            UnsupportedFunction, f"{what} at several places cannot be traced. Use np.concatenate or a mask"
+        )
+    if axis is None:
+        x, axis = flat(x), 0
+    place = axis_argument(axis, x.type.rank, what)
+    length = session.builder.affine(dims_of(x)[place])
+    size = atom_dim(session.builder.integer(length + more))
+    # np.insert counts negative places from the end of the array, not from where one more would be.
+    atom = as_value(session, obj)[0]
+    negative = session.builder.affine(atom)
+    if more and not negative.terms and negative.constant < 0:
+        atom = session.builder.integer(negative + length)
+    elif more and not session.builder.facts.proves(negative):
+        wrapped = session.builder.integer(negative + length)
+        atom = session.builder.emit("where", session.builder.emit("lt", atom, 0), wrapped, atom)
+    return x, place, size_symbol(session, resolve_place(session, atom, size, place))
 
 
 @implements(np.block)
@@ -201,7 +247,7 @@ def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Any]:
     dim = dims_of(x)[place]
     part = session.integer("floordiv", dim_atom(dim), dim_atom(sections), hint="n")
     size = session.builder.integer(session.builder.affine(part).scaled(sections))
-    (whole,) = _dims([size])
+    (whole,) = atom_dims([size])
     form = session.builder.affine(whole) - session.builder.affine(dim)
     message = "array split does not result in an equal division"
     if session.from_inputs(form):
@@ -296,158 +342,20 @@ def _rolled(x: Any, shift: Any, axis: int) -> Any:
     n = size_symbol(session, dim_atom(dim))
     if isinstance(n, int) and n == 0:
         return x
-    if isinstance(shift, (int, np.integer)) and session.builder.holds(
-        session.builder.affine(dim) - 1 - abs(int(shift))
+    if isinstance(shift, (int, np.integer)) and holds_now(
+        session, session.builder.affine(dim) - 1 - abs(int(shift))
     ):
         back = int(shift) if shift >= 0 else n + int(shift)
     else:
-        back = shift % n
+        # An empty array may be rolled, too.
+        atom = as_value(session, shift)[0]
+        known = session.builder.facts.proves(session.builder.affine(dim) - 1)
+        size = dim_atom(dim) if known else session.integer("maximum", dim_atom(dim), dim_atom(1))
+        rest = session.integer("mod", atom, size)
+        if isinstance(rest, Var):
+            session.builder.facts.bound(rest.name, lower=Affine(0), upper=session.builder.affine(dim))
+        back = size_symbol(session, rest)
     if isinstance(back, int) and back == 0:
         return x
     parts = [x[along(axis, slice(n - back, None))], x[along(axis, slice(None, n - back))]]
     return joined(parts, axis, "np.roll")
-
-
-# -- repeating -----------------------------------------------------------------------------------------
-
-
-@implements(np.repeat, method="repeat")
-def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
-    x = operand(a, "np.repeat")
-    if isinstance(repeats, (list, tuple, np.ndarray)) or (isinstance(repeats, Symbol) and repeats.type.rank):
-        raise x.session.error(
-            UnsupportedFunction,
-            "np.repeat with a count for each element cannot be traced. Index with an array of places instead",
-        )
-    if axis is None:
-        x, axis = flat(x), 0
-    place = axis_argument(axis, x.type.rank, "np.repeat")
-    session, dims = x.session, dims_of(x)
-    (times,) = _counts(session, (repeats,))
-    wide = emit_broadcast(expand_dims(x, place + 1), (*dims[: place + 1], times, *dims[place + 1 :]))
-    (size,) = _dims([product(session, (dims[place], times))])
-    return emit_reshape(wide, (*dims[:place], size, *dims[place + 1 :]))
-
-
-def _counts(session: Session, counts: Sequence[Any]) -> list[Dim]:
-    from_user = [
-        c if isinstance(c, Symbol) else integer_argument(c, "a number of repetitions") for c in counts
-    ]
-    result = []
-    for c in from_user:
-        atom = as_value(session, c)[0]
-        if session.builder.holds(session.builder.affine(atom)) is False:
-            raise ValueError("repeats may not contain negative values.")
-        result += _dims([atom])
-    return result
-
-
-@implements(np.tile)
-def tile(A: Any, reps: Any) -> Any:  # noqa: N803  (NumPy's name)
-    x = operand(A, "np.tile")
-    session = x.session
-    counts = _counts(session, reps if isinstance(reps, (tuple, list)) else (reps,))
-    rank = max(len(counts), x.type.rank)
-    dims: list[Dim] = [*(1,) * (rank - x.type.rank), *dims_of(x)]
-    counts = [*(1,) * (rank - len(counts)), *counts]
-    pairs = emit_reshape(x, [d for dim in dims for d in (1, dim)])
-    wide = emit_broadcast(pairs, [d for pair in zip(counts, dims) for d in pair])
-    sizes = _dims([product(session, pair) for pair in zip(counts, dims)])
-    return emit_reshape(wide, sizes)
-
-
-# -- padding -------------------------------------------------------------------------------------------
-
-
-def _pairs(value: Any, rank: int, what: str) -> list[tuple[Any, Any]]:
-    """NumPy's forms of one (before, after) for each axis."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, (tuple, list)):
-        return [(value, value)] * rank
-    if len(value) == 1 and not isinstance(value[0], (tuple, list)):
-        return [(value[0], value[0])] * rank
-    if not any(isinstance(v, (tuple, list)) for v in value):
-        if len(value) != 2:
-            raise require_session().error(ShapeMismatch, f"np.pad: {what} {value!r} does not fit {rank} axes")
-        return [(value[0], value[1])] * rank
-    pairs = [(v[0], v[-1]) for v in value]
-    if len(pairs) not in (1, rank):
-        raise require_session().error(ShapeMismatch, f"np.pad: {what} {value!r} does not fit {rank} axes")
-    return pairs * rank if len(pairs) == 1 else pairs
-
-
-@implements(np.pad)
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
-    x = operand(array, "np.pad")
-    rank = x.type.rank
-    widths = _pairs(pad_width, rank, "pad_width")
-    constants = options.pop("constant_values", 0) if mode == "constant" else 0
-    refuse_options("np.pad", options)
-    if mode == "constant" and not isinstance(constants, (tuple, list, np.ndarray)):
-        return _padded_with(x, widths, constants)
-    values = _pairs(constants, rank, "constant_values")
-    for axis, (before, after) in enumerate(widths):
-        if isinstance(before, int) and isinstance(after, int) and before == after == 0:
-            continue
-        x = _padded(x, axis, before, after, mode, values[axis])
-    return x
-
-
-def _padded_with(x: Any, widths: list[tuple[Any, Any]], constant: Any) -> Any:
-    sizes = tuple(size_symbol(x.session, dim_atom(d)) for d in dims_of(x))
-    shape = tuple(before + n + after for (before, after), n in zip(widths, sizes))
-    fill = operand(constant, "np.pad", x.type.numpy)
-    result = emit_broadcast(fill, _dims([as_value(x.session, s)[0] for s in shape]))
-    result[tuple(slice(before, before + n) for (before, _), n in zip(widths, sizes))] = x
-    return result
-
-
-def _padded(x: Any, axis: int, before: Any, after: Any, mode: Any, values: tuple[Any, Any]) -> Any:
-    n = size_symbol(x.session, dim_atom(dims_of(x)[axis]))
-
-    def part(start: Any, stop: Any, step: int = 1) -> Any:
-        return x[along(axis, slice(start, stop, step))]
-
-    def copies(edge: Any, width: Any) -> Any:
-        dims = list(dims_of(edge))
-        (dims[axis],) = _dims([as_value(x.session, width)[0]])
-        return emit_broadcast(edge, dims)
-
-    first, last = part(0, 1), part(n - 1, n)
-    match mode:
-        case "constant":
-            left, right = (copies(_constant(first, v), w) for v, w in zip(values, (before, after)))
-        case "edge":
-            left, right = copies(first, before), copies(last, after)
-        case "wrap":
-            _within(x, axis, before, after, n)
-            left, right = part(n - before, n), part(0, after)
-        case "reflect":
-            _within(x, axis, before, after, n - 1)
-            left, right = flip(part(1, before + 1), axis), flip(part(n - 1 - after, n - 1), axis)
-        case "symmetric":
-            _within(x, axis, before, after, n)
-            left, right = flip(part(0, before), axis), flip(part(n - after, n), axis)
-        case _:
-            raise x.session.error(
-                UnsupportedFunction,
-                f"np.pad(mode={mode!r}) cannot be traced. Modes: constant, edge, reflect, symmetric, wrap",
-            )
-    return joined([left, x, right], axis, "np.pad")
-
-
-def _constant(like: Any, value: Any) -> Any:
-    return emit_broadcast(operand(value, "np.pad", like.type.numpy), dims_of(like))
-
-
-def _within(x: Any, axis: int, before: Any, after: Any, limit: Any) -> None:
-    """NumPy repeats the array where the padding is longer; that is refused."""
-    session = x.session
-    for width in (before, after):
-        atom = as_value(session, limit - width)[0]
-        if not session.ensure(session.builder.affine(atom)):
-            raise session.error(
-                UnsupportedFunction,
-                f"np.pad: the padding of axis {axis} is not known to be shorter than the array",
-            )

@@ -1,18 +1,20 @@
 """Does NumPy give a view or a copy when it reshapes? Decided from sizes and strides that are symbols.
 
 Writes go through a view to its base and not through a copy, so the answer matters for what a program
-means. A stride counts elements of the cell, whose content lies in C order.
+means. A stride counts elements of the cell, whose content lies in C order,
+but for what was computed from a transposed array.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
+from ...ir.program import Atom, Let, atoms
 from ...ir.types import Dim
 from ..session import Session
 from ..symbol import Array
 from ..view import Run, Strided
-from .arguments import lower_bound, product
+from .arguments import lower_bound
 
 Monomial = tuple[int, tuple[str, ...]]
 """A product of a number and sizes (sorted names)."""
@@ -46,11 +48,38 @@ def divided(a: Monomial, b: Monomial) -> Monomial | None:
 
 def reshape_gives(session: Session, x: Array, dims: tuple[Dim, ...]) -> str:
     """What NumPy returns for x.reshape(dims): a "view", a "copy", or "unknown" if only a run can tell."""
+    if len(x.cell.value.type.dims) > 1 and keeps_order(session, x.cell.value):
+        return "unknown"
     strides = strides_of(session, x)
     if strides is None:
         return "unknown"
     result = _reshaped(session, x.dims, strides, dims)
     return result if isinstance(result, str) else "view"
+
+
+C_ORDER = {"copy", "reshape", "matmul", "zeros", "empty", "broadcast_to"}
+"""Operations whose result lies in C order whatever their operands do."""
+
+
+def keeps_order(session: Session, value: Atom) -> bool:
+    """May the array lie in another order than C? NumPy gives `x.T * 2` the order of x.T."""
+    made = {
+        node.var.name: node
+        for region in session.builder._regions
+        for node in region
+        if isinstance(node, Let) and node.var.type.rank > 1
+    }
+    todo, seen = [value], set()
+    while todo:
+        let = made.get(getattr(todo.pop(), "name", ""))
+        if let is None or let.var.name in seen or let.op.name in C_ORDER:
+            continue
+        if let.op.name == "transpose":
+            return True
+        seen.add(let.var.name)
+        updates = let.op.name in ("at_set", "at_add")
+        todo += let.args[:1] if updates else [a for a in atoms(let.args) if a.type.rank > 1]
+    return False
 
 
 def strides_of(session: Session, x: Array) -> list[Monomial] | None:
@@ -90,10 +119,13 @@ def _reshaped(
         if end <= i or (prefix not in after[j + 1 :] and end < len(axes)):
             continue
         stop = after.index(prefix, j + 1) if prefix in after[j + 1 :] else len(places)
-        for (_, outer), (size, inner) in zip(axes[i : end - 1], axes[i + 1 : end]):
+        for cut in range(i + 1, end):
+            (_, outer), (size, inner) = axes[cut - 1 : cut + 1]
             even = equal(session, outer, times(monomial(session, (size,)), inner))
             if not even:
-                return "copy" if even is False else "unknown"
+                # No copy is needed, either, if the new shape separates these axes, too.
+                apart = all(equal(session, before[cut], other) is False for other in after[j + 1 : stop])
+                return "copy" if even is False and apart else "unknown"
         stride = axes[end - 1][1]
         for k in reversed(places[j:stop]):
             result[k] = stride
@@ -119,14 +151,17 @@ def equal(session: Session, a: Monomial, b: Monomial) -> bool | None:
     sizes = [abs(m[0]) * _least(session, m) for m in (left, right)]
     if (not left[1] and sizes[1] > abs(left[0])) or (not right[1] and sizes[0] > abs(right[0])):
         return False
+    if max(len(left[1]), len(right[1])) > 1:
+        return None
     builder = session.builder
-    one, two = (builder.affine(product(session, m[1])).scaled(abs(m[0])) for m in (left, right))
+    one, two = (builder.affine(m[1][0] if m[1] else 1).scaled(abs(m[0])) for m in (left, right))
     if builder.facts.proves(one - two - 1) or builder.facts.proves(two - one - 1):
         return False
     return None
 
 
 def _least(session: Session, m: Monomial) -> int:
+    """What is known of the smallest value of the sizes in a product."""
     least = 1
     for name in m[1]:
         least *= lower_bound(session, name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.build import atom_dim
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
 from ...ir.types import Dim
 from ..convert import common, renamed
@@ -36,10 +37,6 @@ def pair(a: Any, b: Any, what: str) -> tuple[Any, Any]:
     session = require_session()
     (one, two), _ = common(session, [a, b], what)
     return wrap(session, one), wrap(session, two)
-
-
-def _dim(atom: Any) -> Dim:
-    return atom.name if hasattr(atom, "name") else int(atom.text)
 
 
 # -- products ------------------------------------------------------------------------------------------
@@ -125,7 +122,7 @@ def kron(a: Any, b: Any) -> Any:
     rows, columns = ((*(1,) * (rank - v.type.rank), *dims_of(v)) for v in (x, y))
     left = emit_reshape(x, [d for dim in rows for d in (dim, 1)])
     right = emit_reshape(y, [d for dim in columns for d in (1, dim)])
-    sizes = [_dim(product(x.session, both)) for both in zip(rows, columns)]
+    sizes = [atom_dim(product(x.session, both)) for both in zip(rows, columns)]
     return emit_reshape(operand(left * right, "np.kron"), sizes)
 
 
@@ -168,7 +165,7 @@ def contracted(x: Any, y: Any, left: Sequence[int], right: Sequence[int], what: 
         one = x if left[0] == x.type.rank - 1 else emit_transpose(x, (1, 0))
         two = y if right[0] == 0 else emit_transpose(y, (1, 0))
         return product_of(one, two, what)
-    inner_dim = _dim(product(session, [dims_of(x)[k] for k in left]))
+    inner_dim = atom_dim(product(session, [dims_of(x)[k] for k in left]))
     one = _matrix(x, [free_x, list(left)], inner_dim, last=True)
     two = _matrix(y, [list(right), free_y], inner_dim, last=False)
     return emit_reshape(product_of(one, two, what), kept)
@@ -181,7 +178,7 @@ def _matrix(x: Any, order: list[list[int]], inner_dim: Dim, last: bool) -> Any:
     free = order[0] if last else order[1]
     if not free:
         return emit_reshape(moved, (inner_dim,))
-    outer_dim = _dim(product(x.session, [dims[k] for k in free]))
+    outer_dim = atom_dim(product(x.session, [dims[k] for k in free]))
     return emit_reshape(moved, (outer_dim, inner_dim) if last else (inner_dim, outer_dim))
 
 

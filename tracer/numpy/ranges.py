@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...ir.affine import Affine
-from ...ir.build import dim_atom
+from ...ir.build import atom_dim, dim_atom
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import I64, Dim
+from ...ir.types import I64
 from ..convert import cast
 from ..iterate import Range
 from ..session import Session
@@ -24,20 +24,17 @@ from .arguments import (
     refuse_options,
     size_symbol,
 )
+from .conditions import flatnonzero
 from .create import creates, shape_argument, shape_of
 from .elementwise import dtype_argument
 from .join import joined
-from .select import below_diagonal, flatnonzero
+from .select import below_diagonal
 from .shape import broadcast, common_shape, expand_dims, moveaxis
 
 METHODS["itemsize"] = property(lambda x: x.type.numpy.itemsize)
 METHODS["nbytes"] = property(
     lambda x: math.prod(shape_of(x)) * x.type.numpy.itemsize if x.type.rank else x.type.numpy.itemsize
 )
-
-
-def _dim(atom: Any) -> Dim:
-    return atom.name if isinstance(atom, Var) else int(atom.text)
 
 
 # -- ranges --------------------------------------------------------------------------------------------
@@ -64,11 +61,14 @@ def arange(*limits: Any, dtype: Any = None, **options: Any) -> Any:
     return values + first if not (isinstance(start, int) and start == 0) else values
 
 
-def _limits(limits: Any, options: dict[str, Any]) -> tuple[Any, Any, Any]:
-    start, stop, step = (0, *limits, 1) if len(limits) == 1 else (*limits, *(0, None, 1)[len(limits) :])
-    if "start" in options:
-        start, stop = options["start"], limits[0] if len(limits) == 1 else stop
-    stop, step = options.get("stop", stop), options.get("step", step)
+def _limits(limits: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """start, stop and step, of which one alone is the stop."""
+    if len(limits) == 1 and "stop" not in options:
+        limits = (options.get("start", 0), limits[0])
+    given = {**options, **dict(zip(("start", "stop", "step"), limits))}
+    start, stop, step = (given.get(name) for name in ("start", "stop", "step"))
+    if stop is None:
+        raise TypeError("arange() requires stop to be specified.")
     return 0 if start is None else start, stop, 1 if step is None else step
 
 
@@ -114,7 +114,7 @@ def linspace(
     else:
         step = operand((last - first) / intervals, "np.linspace")
         result = operand(first + points[key] * step, "np.linspace")
-        if endpoint:
+        if endpoint and not (isinstance(n, int) and n == 0):
             result[n - 1] = last
     result = operand(result, "np.linspace")
     if rank:
@@ -178,7 +178,7 @@ def geomspace(
 def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, order: Any = "C", **options: Any) -> Any:  # noqa: N803
     refuse_options("np.eye", options)
     session = require_session()
-    rows, columns = (_dim(a) for a in shape_argument(session, (N, N if M is None else M)))
+    rows, columns = (atom_dim(a) for a in shape_argument(session, (N, N if M is None else M)))
     down, right = iota(session, rows), iota(session, columns)
     mask = right[None, :] == down[:, None] + k
     return mask.astype(dtype)
@@ -193,7 +193,7 @@ def identity(n: Any, dtype: Any = None, **options: Any) -> Any:
 def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, **options: Any) -> Any:  # noqa: N803
     refuse_options("np.tri", options)
     session = require_session()
-    rows, columns = (_dim(a) for a in shape_argument(session, (N, N if M is None else M)))
+    rows, columns = (atom_dim(a) for a in shape_argument(session, (N, N if M is None else M)))
     return below_diagonal(session, rows, columns, k).astype(dtype)
 
 
@@ -224,7 +224,7 @@ def diag_indices(n: Any, ndim: Any = 2) -> tuple[Any, ...]:
 @creates(np.indices)
 def indices(dimensions: Any, dtype: Any = int, sparse: Any = False) -> Any:
     session = require_session()
-    dims = tuple(map(_dim, shape_argument(session, dimensions)))
+    dims = tuple(map(atom_dim, shape_argument(session, dimensions)))
     if sparse or dtype_argument(session, dtype) != "i64":
         raise session.error(UnsupportedFunction, "np.indices with sparse= or dtype= cannot be traced")
     grids = [_placed(iota(session, d), k, len(dims)) for k, d in enumerate(dims)]

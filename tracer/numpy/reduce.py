@@ -11,6 +11,7 @@ from ..convert import cast
 from ..symbol import Array, Scalar, implements, wrap
 from .arguments import (
     array_operand,
+    atom_dims,
     axes_argument,
     axis_argument,
     count,
@@ -35,8 +36,7 @@ def reduced(op: str, x: Scalar | Array, axes: tuple[int, ...], keepdims: Any) ->
 
 def flat(x: Scalar | Array) -> Any:
     """The elements in C order, as a new 1-D array."""
-    from_size = product(x.session, dims_of(x))
-    return emit_reshape(x, (from_size.name if hasattr(from_size, "name") else int(from_size.text),))
+    return emit_reshape(x, atom_dims([product(x.session, dims_of(x))]))
 
 
 # -- sums and means ------------------------------------------------------------------------------------
@@ -346,6 +346,24 @@ def _nan_extreme(
     none_left = np.all(missing, axis=axis, keepdims=keepdims)
     result = op(x, axis, None, keepdims, **options)
     return store_out(np.where(none_left, np.nan, result) if x.type.is_float else result, out)
+
+
+def _nan_place(op: Any, worst: float, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
+    x, missing = _without_nan(a, worst, f"np.nan{op.__name__}")
+    builder = x.session.builder
+    alone = np.any(np.all(missing, axis=axis))
+    builder.check((~operand(alone, "np.nanargmax")).read(), "ValueError: All-NaN slice encountered")
+    return op(x, axis, out, keepdims=keepdims)
+
+
+@implements(np.nanargmax)
+def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+    return _nan_place(argmax, -np.inf, a, axis, out, keepdims)
+
+
+@implements(np.nanargmin)
+def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+    return _nan_place(argmin, np.inf, a, axis, out, keepdims)
 
 
 @implements(np.nanmax)

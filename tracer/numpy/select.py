@@ -28,10 +28,11 @@ from .arguments import (
     refuse_options,
     size_symbol,
 )
-from .elementwise import store_out, truth_of
+from .conditions import flatnonzero
+from .elementwise import store_out
 from .join import along
 from .reduce import flat
-from .shape import broadcast, common_shape
+from .shape import broadcast
 
 # -- places --------------------------------------------------------------------------------------------
 
@@ -99,21 +100,6 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     arr[_aligned(arr, places, place, "np.put_along_axis")] = values
 
 
-@implements(np.compress, method="compress")
-def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
-    x = operand(a, "np.compress")
-    if axis is None:
-        x, axis = flat(x), 0
-    place = axis_argument(axis, x.type.rank, "np.compress")
-    mask = truth_of(operand(condition, "np.compress"))
-    return store_out(x[along(place, mask)], out)
-
-
-@implements(np.extract)
-def extract(condition: Any, arr: Any) -> Any:
-    return flat(operand(arr, "np.extract"))[flat(truth_of(operand(condition, "np.extract")))]
-
-
 def _accumulate_at(sign: int) -> Any:
     def at(a: Any, indices: Any, b: Any = None) -> None:
         if not isinstance(a, Array):
@@ -129,71 +115,42 @@ implements((np.add, "at"))(_accumulate_at(1))
 implements((np.subtract, "at"))(_accumulate_at(-1))
 
 
-# -- conditions ----------------------------------------------------------------------------------------
+@implements(np.ix_)
+def ix_(*args: Any) -> tuple[Any, ...]:
+    results = []
+    for k, places in enumerate(args):
+        x = operand(places, "np.ix_")
+        if x.type.rank != 1:
+            raise ValueError("Cross index must be 1 dimensional")
+        x = flatnonzero(x) if x.type.dtype == "bool" else _indices(x, "np.ix_")
+        results.append(x[tuple(slice(None) if j == k else None for j in range(len(args)))])
+    return tuple(results)
 
 
-def _count_true(session: Session, mask: Atom) -> Atom:
-    """How many elements of a 1-D mask are true, as a size."""
-    builder = session.builder
-    number = builder.emit("sum", builder.emit("to_i64", mask), (0,), hint="k")
-    if isinstance(number, Var):
-        builder.facts.bound(number.name, lower=Affine(0), upper=builder.affine(mask.type.dims[0]))
-    return number
-
-
-@implements(np.flatnonzero)
-def flatnonzero(a: Any) -> Any:
-    mask = truth_of(operand(a, "np.flatnonzero"))
-    if mask.type.rank != 1:
-        mask = flat(mask)
-    session, atom = mask.session, mask.read()
-    return wrap(session, session.builder.emit("nonzero", atom, _count_true(session, atom)))
-
-
-@implements(np.nonzero, method="nonzero")
-def nonzero(a: Any) -> tuple[Any, ...]:
-    x = operand(a, "np.nonzero")
-    if x.type.rank == 0:
-        raise ValueError(
-            "Calling nonzero on 0d arrays is not allowed. Use np.atleast_1d(scalar).nonzero() instead."
-        )
-    places = flatnonzero(x)
-    result = []
-    for dim in reversed(dims_of(x)[1:]):
-        n = size_symbol(x.session, dim_atom(dim))
-        result.append(_divided(places, n, "mod"))
-        places = _divided(places, n, "floordiv")
-    return (places, *reversed(result))
-
-
-def _divided(places: Any, n: Any, op: str) -> Any:
-    """places // n or places % n where n is a size; with n == 0 there are no places."""
+@implements(np.bincount)
+def bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
+    places = _indices(operand(x, "np.bincount"), "np.bincount")
     session = places.session
-    divisor = as_value(session, n)[0]
-    return wrap(session, session.builder.emit(op, places.read(), divisor))
+    builder = session.builder
+    (dim,) = dims_of(places)
+    atom = places.read()
+    good = builder.emit("all", builder.emit("ge", atom, 0), (0,))
+    builder.check(good, "ValueError: 'list' argument must have no negative elements")
+    # One more element in front, so that there is a largest one also if the array is empty.
+    longer = FUNCTIONS[np.concatenate]([np.array([-1]), places]) if not _some(session, dim) else places
+    size = builder.emit("add", builder.emit("max", longer.read(), (0,)), 1)
+    size = builder.emit("maximum", size, as_value(session, minlength)[0], hint="n")
+    if isinstance(size, Var):
+        builder.facts.bound(size.name, lower=Affine(0))
+    values = operand(1 if weights is None else weights, "np.bincount", None if weights is None else float)
+    blank: Any = wrap(session, builder.emit("zeros", (size,), values.type.dtype))
+    scatter_add(blank, places, values)
+    return blank
 
 
-@implements(np.select)
-def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    conditions, choices = list(condlist), list(choicelist)
-    if len(conditions) != len(choices) or not conditions:
-        raise ValueError("list of cases must be same length as list of conditions")
-    result = default
-    for condition, choice in zip(reversed(conditions), reversed(choices)):
-        result = FUNCTIONS[np.where](condition, choice, result)
-    return result
-
-
-@implements(np.putmask)
-def putmask(a: Any, mask: Any, values: Any) -> None:
-    if isinstance(values, (Array, list, tuple, np.ndarray)) and operand(values, "np.putmask").type.rank:
-        x = operand(values, "np.putmask")
-        common_shape([a, x], "np.putmask")
-        if x.type.rank != a.type.rank:
-            raise a.session.error(
-                UnsupportedFunction, "np.putmask with values of another shape. Use np.where"
-            )
-    a[...] = np.where(mask, values, a)
+def _some(session: Session, dim: Dim) -> bool:
+    """Is there at least one element?"""
+    return session.builder.facts.proves(session.builder.affine(dim) - 1)
 
 
 # -- diagonals -----------------------------------------------------------------------------------------
@@ -343,6 +300,8 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
         raise ValueError("object too deep for desired array")
     wide = values[(*(slice(None),) * values.type.rank, None)] if values.type.rank else values
     below = x < wide if side == "left" else x <= wide
+    if values.type.is_float:  # nan is sorted last
+        below = below | (np.isnan(wide) & ~np.isnan(x) if side == "left" else np.isnan(wide))
     return np.sum(below, axis=-1)
 
 

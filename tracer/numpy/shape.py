@@ -112,7 +112,7 @@ def reshaped(x: Scalar | Array, dims: tuple[Dim, ...], copy: Any = None) -> Any:
     if outcome == "unknown" and isinstance(result, Array):
         reason = (
             "whether NumPy's reshape gave a view or a copy here depends on sizes, so a write to the array or to the "
-            "reshaped one cannot be followed. Write `.copy()` after the reshape"
+            "reshaped one cannot be followed. Write `.copy()` before the reshape"
         )
         result.cell.frozen = x.cell.frozen = reason
     return result
@@ -323,7 +323,7 @@ def broadcast(x: Scalar | Array, dims: tuple[Dim, ...], what: str) -> Any:
 
 _READ_ONLY = (
     "np.broadcast_to and np.broadcast_arrays give read-only views: a write to the array or to what was broadcast "
-    "cannot be followed. Write `.copy()`"
+    "cannot be followed. Broadcast a `.copy()`, and copy the result if it is written"
 )
 
 

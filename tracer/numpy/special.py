@@ -110,7 +110,7 @@ def betaln(a: Any, b: Any) -> Any:
 @special("beta")
 def beta(a: Any, b: Any) -> Any:
     total = operand(a + b, "scipy.special.beta")
-    return gamma_sign(a) * gamma_sign(b) * gamma_sign(total) * np.exp(betaln(a, b))
+    return gamma_sign(a) * gamma_sign(b) * gamma_sign(total, at_poles=1.0) * np.exp(betaln(a, b))
 
 
 def multigammaln(a: Any, d: Any) -> Any:
@@ -154,7 +154,8 @@ def rel_entr(x: Any, y: Any) -> Any:
 
 @special("kl_div")
 def kl_div(x: Any, y: Any) -> Any:
-    difference = np.where((x >= 0.0) & (y >= 0.0), y - x, 0.0)
+    inside = ((x > 0.0) & (y > 0.0)) | ((x == 0.0) & (y >= 0.0))
+    difference = np.where(inside, y - x, 0.0)
     return rel_entr(x, y) + difference
 
 

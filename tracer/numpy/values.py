@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.build import literal
 from ...ir.errors import UnsupportedFunction
-from ..symbol import FUNCTIONS, METHODS, Scalar, Symbol, implements, require_session, wrap
+from ..symbol import FUNCTIONS, METHODS, Scalar, Symbol, implements, require_session
 from .arguments import array_operand, names, operand, refuse, refuse_options
 from .elementwise import apply, store_out
 
@@ -272,15 +271,16 @@ def math_gamma(x: Any) -> Any:
 
 
 def gamma(x: Any) -> Any:
-    """The gamma function; its sign alternates between the negative integers."""
-    return gamma_sign(x) * wrap(
-        x.session, x.session.builder.emit("exp", apply("gammaln", [x], "gamma").read())
-    )
+    """The gamma function: exp(gammaln(x)) with its sign."""
+    return gamma_sign(x) * np.exp(apply("gammaln", [x], "gamma"))
 
 
-def gamma_sign(x: Any) -> Any:
-    one, other = (Scalar(x.session, literal(sign, x.type.dtype)) for sign in (1.0, -1.0))
-    return np.where((x < 0.0) & (np.mod(np.floor(x), 2.0) == 1.0), other, one)
+def gamma_sign(x: Any, at_poles: float = np.nan) -> Any:
+    """The sign of the gamma function, which alternates between the negative integers."""
+    whole = np.floor(x)
+    sign = np.where(np.mod(whole, 2.0) == 1.0, -1.0, 1.0)
+    beside = np.where(x < 0.0, np.where(whole == x, at_poles, sign), np.where(np.isnan(x), np.nan, 1.0))
+    return np.where(x == 0.0, np.copysign(np.ones_like(x), x), beside.astype(x.type.numpy))
 
 
 refuse("it does not depend smoothly on its argument", np.nextafter, np.spacing, np.frexp)
