@@ -52,3 +52,119 @@ def test_an_index_in_a_while_test_and_after_the_loop():
         return w * y[len(y) - 1]
 
     check_grad(f, X, Y)
+
+
+def values(function, *args):
+    """What plain Python gives, and what pullback gives."""
+    copies = [[a.copy() for a in args] for _ in range(2)]
+    return function(*copies[0]), pb.jit(function)(*copies[1])
+
+
+def test_a_view_changed_in_a_loop_is_a_view_still():
+    def f(x, y):
+        v = x[1:-1]
+        for i in range(3):
+            v += np.cumsum(v - 0.3) * y[i]
+        return np.sum(x * y)
+
+    check_grad(f, X.copy(), Y)
+
+
+def test_a_second_name_sees_what_a_loop_does_in_place():
+    def f(x, y):
+        v = x
+        for _ in range(3):
+            v *= y
+            v[1] = v[0]
+        return x[0] + v[1] * y[0]
+
+    check_grad(f, X.copy(), Y)
+
+
+def swap_under_a_third_name(x, y):
+    w = x
+    for _ in range(3):
+        y[0] += x[0]
+        x, y = y, x
+    return w[0] * 2 + x[0] + 3 * y[0]
+
+
+def swap_views(x, y):
+    u, v = x[1:], x[:-1]
+    for _ in range(3):
+        u[0] += v[1] * y[0]
+        u, v = v, u
+    return np.sum(x * y)
+
+
+def swap_in_a_list(x, y):
+    both = [x, y]
+    for _ in range(3):
+        both[0] += 1.0
+        both[0], both[1] = both[1], both[0]
+    return x[0] + 2 * y[0] + 3 * both[0][1]
+
+
+def another_view_each_time(x, y):
+    v = x[:-1]
+    for _ in range(3):
+        x[0] += v[1]
+        v = x[1:]
+    return np.sum(v * y[1:])
+
+
+def made_one_after_a_write(x, y):
+    v = y
+    for _ in range(3):
+        x[0] += 1.0
+        y[1] += v[0]
+        for _ in range(2):
+            v = x
+    return np.sum(v) + y[1]
+
+
+def rebound_in_an_arm(x, y):
+    v = x
+    for i in range(3):
+        if y[i] > 0:
+            x = x * 2
+        v[0] += 1.0
+    return x[0] + v[0]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        swap_under_a_third_name, swap_views, swap_in_a_list, another_view_each_time, made_one_after_a_write,
+        rebound_in_an_arm,
+    ],
+)  # fmt: skip
+def test_names_that_come_to_mean_other_arrays_are_right_or_refused(function):
+    try:
+        expected, found = values(function, X, Y)
+    except pb.PullbackError:
+        return
+    assert np.isclose(expected, found)
+
+
+def test_names_of_one_array_rebound_together():
+    def f(x, y):
+        for _ in range(3):
+            v = x * y
+            x = v
+        x[0] = 7.0 * y[1]
+        return v[0] + x[1]
+
+    check_grad(f, X.copy(), Y)
+
+
+def test_a_name_that_shows_a_row_after_the_loop():
+    def f(x, y):
+        a = np.zeros((3, len(x)))
+        for i in range(1, 3):
+            row = a[i]
+            row += x + a[i - 1]
+            a[i, 0] += row[1]
+        return np.sum(a * a) + np.sum(row * y)
+
+    check_grad(f, X, Y)

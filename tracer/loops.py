@@ -53,21 +53,24 @@ class LoopTracer:
         self.memory = session.loops.setdefault(key, ({}, set()))
         self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
         self.cells: dict[Cell, None] = {c: None for c in self.before.cells if c.name in self.memory[1]}
+        rebound = {name for (name, _), carried in self.memory[0].items() if carried.dims is not None}
         for name in stored:
-            if name in head:
-                self._assume_slot((id(frame), name))
+            slot = (id(frame), name)
+            # `x += v` stores to x, but an array stays the one it was: it is carried once it is seen rebound.
+            if name in head and (name in rebound or not any(isinstance(v, Array) for v in self._entry(slot))):
+                self._assume_slot(slot)
         for (name, leaf), carried in self.memory[0].items():
             slot = (id(frame), name)
             if self.before.get(slot) is not None and (slot, leaf) in self.slots:
                 self.slots[slot, leaf] = carried
 
+    def _entry(self, slot: Slot) -> list[Any]:
+        return _leaves(self.before.get(slot))
+
     def _assume_slot(self, slot: Slot) -> bool:
         """Carry a slot, as its entry value suggests. False if it has none that can be carried."""
-        value = self.before.get(slot)
-        if isinstance(value, MaybeUnbound):
-            value = value.value
-        found = leaves(value)
-        if value is None or not found or not all(is_number(v) or isinstance(v, Array) for v in found):
+        found = self._entry(slot)
+        if found == [None] or not found or not all(is_number(v) or isinstance(v, Array) for v in found):
             return False
         for k, leaf in enumerate(found):
             if isinstance(leaf, Array):
@@ -360,25 +363,36 @@ class LoopTracer:
 
     # aliases
     def _check_aliases(self, at_head: State, at_end: State) -> None:
-        """Which names show one cell must be the same at the head and at the end (up to renaming)."""
+        """Which names show one array must be the same on entry, at the head and at the end (up to renaming).
+
+        A carried name gets a cell of its own at the head and after the loop. Where that parts names that are
+        one array in Python, or joins them, nothing may be written: not here, and not later.
+        """
         self._frozen: dict[Cell, str] = {}
-        live = [
-            (slot, value)
+        written = set(at_head.written(at_end))
+        shown = [
+            (slot, k, arrays)
             for slot, value in at_end.slots()
             if live_slot(slot, self.frame, self.head) and slot in self._known_slots(at_head)
+            for k, arrays in enumerate(zip(self._entry(slot), _leaves(at_head.get(slot)), _leaves(value)))
+            if all(isinstance(array, Array) for array in arrays)
         ]
-        pairs = [
-            (slot, k, head, end)
-            for slot, value in live
-            for k, (head, end) in enumerate(zip(leaves(at_head.get(slot)), leaves(value)))
-            if isinstance(head, Array) and isinstance(end, Array)
-        ]
-        written = set(at_head.written(at_end))
-        for i, (slot, _, head, end) in enumerate(pairs):
-            for other, _, other_head, other_end in pairs[:i]:
-                if (head.cell is other_head.cell) == (end.cell is other_end.cell):
+        for slot, k, (entry, head, end) in shown:
+            if end.cell.frozen is None:
+                continue
+            if {entry.cell, head.cell, end.cell} & written and (slot, k) in self.slots:
+                raise self.session.error(UnsupportedSyntax, end.cell.frozen)
+            self._frozen[end.cell] = end.cell.frozen
+        for cell in written:
+            if cell.frozen is not None:
+                raise self.session.error(UnsupportedSyntax, cell.frozen)
+        for i, (slot, k, arrays) in enumerate(shown):
+            for other, j, others in shown[:i]:
+                carried = (slot, k) in self.slots or (other, j) in self.slots
+                relations = {_relation(a, b) for a, b in zip(arrays, others)}
+                if relations == {"apart"} or relations == {"one"} or not carried:
                     continue
-                involved = {head.cell, end.cell, other_head.cell, other_end.cell}
+                involved = {array.cell for array in (*arrays, *others)}
                 names = f"{slot[1]!r} and {other[1]!r}"
                 if involved & written:
                     raise self.session.error(
@@ -396,6 +410,16 @@ class LoopTracer:
 
     def _known_slots(self, state: State) -> set[Slot]:
         return {slot for slot, _ in state.slots()}
+
+
+def _leaves(value: Any) -> list[Any]:
+    return leaves(value.value if isinstance(value, MaybeUnbound) else value)
+
+
+def _relation(a: Array, b: Array) -> str:
+    if a.cell is not b.cell:
+        return "apart"
+    return "one" if a.maps == b.maps else "overlapping"
 
 
 class LoopTypeChange(Exception):  # noqa: N818
