@@ -133,7 +133,9 @@ class _Factors:
     def _let(self, let: Let, accumulators: dict[str, str]) -> bool:
         linear = [a for a in let.args if isinstance(a, Var) and a.name in self.factor]
         if not linear:
-            if self.carried.var.name in set(walk.used_here(let)) or any(n in self.factor for n in walk.used_here(let)):
+            if self.carried.var.name in set(walk.used_here(let)) or any(
+                n in self.factor for n in walk.used_here(let)
+            ):
                 return False  # inside a subscript or a size
             self.builder.add(let)
             return True

@@ -6,7 +6,8 @@ loop less, and are grouped again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from ..ir.program import Check
@@ -39,7 +40,9 @@ def together(producer: Item, read: Read) -> bool:
 
 
 class _Schedule:
-    def __init__(self) -> None:
+    def __init__(self, items: Sequence[Item], needed: Set[str]) -> None:
+        self.uses = Counter(name for item in items for name in item.names())
+        self.uses.update(needed)
         self.groups: list[Group] = []
         self.made: dict[str, tuple[int, Item]] = {}
         self.readers: dict[str, list[tuple[int, Item]]] = {}
@@ -92,9 +95,23 @@ class _Schedule:
         if not isinstance(item, Op) or item.size != producer.size:
             return False
         if item.target is not None and item.target.name == name:
-            return False
+            return self.continues(item, name, producer)
         found = [r for r in item.reads() if getattr(r.base, "name", None) == name]
         return bool(found) and all(together(producer, r) for r in found)
+
+    def continues(self, item: Op, name: str, producer: Item) -> bool:
+        """May two additions to parts of one array share their outer loop?
+
+        Their innermost loops stay apart: each then runs over different elements, and vectorises.
+        """
+        assert isinstance(producer, Op)
+        k = self.made[name][0]
+        readers = self.readers.get(producer.target.name, ()) if producer.target is not None else ()
+        return (
+            item.add and producer.add and self.uses[name] == 1
+            and min(len(item.space), len(producer.space)) > 1
+            and all(place != k for place, _ in readers)
+        )  # fmt: skip
 
     def after_readers(self, item: Item) -> int:
         """A store waits for those who still read the old elements."""
@@ -130,11 +147,11 @@ def _loops(store: Op) -> Iterable[int]:
     return (p.loop for p in store.places if isinstance(p, Along))
 
 
-def schedule(items: Sequence[Item]) -> list[Group]:
-    """The items in groups, in an order that respects what each needs."""
+def schedule(items: Sequence[Item], needed: Set[str]) -> list[Group]:
+    """The items in groups, in an order that respects what each needs; `needed` is used afterwards."""
     if all(item.size is None for item in items):
         return [Group(None, list(items))] if items else []
-    plan = _Schedule()
+    plan = _Schedule(items, needed)
     for item in items:
         plan.add(item)
     return plan.groups

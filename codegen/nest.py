@@ -229,8 +229,16 @@ class Nest:
 
     def store(self, op: Op, k: int) -> None:
         assert op.target is not None
-        carried = next(name for n, _, name in self.stores if n == k)
         after = self.fresh(op.var.name, op.var.type)
+        for n, end in enumerate(self.exits):
+            if end.var == op.target:  # goes on with the array that an item before has written to
+                m = next(m for m, p in enumerate(self.phis) if p.var == end.phi)
+                before = self.phis[m].second
+                self.phis[m] = replace(self.phis[m], second=after)
+                self.exits[n] = Exit(op.var, end.phi)
+                self.body.append(self.inside(op, k, after, target=before))
+                return
+        carried = next(name for n, _, name in self.stores if n == k)
         self.phis.append(Phi(carried, op.target, after))
         self.exits.append(Exit(op.var, carried))
         self.body.append(self.inside(op, k, after, target=carried))

@@ -6,15 +6,17 @@ in memory anyway, or where nobody but one later loop reads it, that loop compute
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..ir.build import Builder
 from ..ir.program import Var
 from . import access
-from .access import Along, Counted, Place, Read, Source, Taken
+from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import Group
-from .loops import Item, Op, Plain
+from .loops import Item, Op, Plain, distinct
+
+Change = Callable[[Read], Source]
 
 CHEAP = 6
 """The cost of operations, as primitives declare it, up to which an array is made twice."""
@@ -29,10 +31,15 @@ def recomputed(
     plan = _Plan(items, groups, needed)
     result: list[Item] = []
     changed = False
-    for item in items:
+    for position, item in enumerate(items):
         if isinstance(item, Op):
             group = plan.home[id(item)]
             for name in sorted({n for n in item.names() if n in plan.makers}):
+                stored = plan.stored_elsewhere(plan.makers[name], group, position)
+                if stored is not None:
+                    item = _redirected(item, name, stored)
+                    changed = True
+                    continue
                 tree = plan.worth(plan.makers[name], item, group)
                 if tree:
                     before, item = _inlined(item, plan.makers[name], tree, builder)
@@ -48,6 +55,7 @@ class _Plan:
         self.makers: dict[str, Op] = {}
         self.readers: dict[str, list[Item]] = {}
         self.needed = set(needed)
+        self.written_at = {i.target.name: k for k, i in enumerate(items) if i.target is not None}
         self.overwritten = {item.target.name for item in items if item.target is not None}
         for item in items:
             for name in set(item.names()):
@@ -67,6 +75,24 @@ class _Plan:
         return (
             name not in self.made or name not in self.makers or name in self.needed or name in self.crossing
         )
+
+    def stored_elsewhere(self, op: Op, group: int, position: int) -> Op | None:
+        """A store of all that `op` makes into a part of an array that still has it at this position."""
+        if op.var.name in self.needed or self.home[id(op)] == group:
+            return None
+        for store in self.readers.get(op.var.name, ()):
+            if not isinstance(store, Op) or store.target is None or store.add or not distinct(store.places):
+                continue
+            if self.home[id(store)] != self.home[id(op)] or self.home[id(store)] >= group:
+                continue
+            (value,) = store.args
+            loops = [p.loop for p in value.places if p != Fixed()] if isinstance(value, Read) else []
+            if value.base != op.var or sorted(loops) != list(range(len(store.space))):
+                continue
+            later = self.written_at.get(store.var.name, position + 1)
+            if later > position:
+                return store
+        return None
 
     def worth(self, op: Op, reader: Op, group: int) -> list[Op] | None:
         """The operations that the reader should do itself instead of reading what `op` makes."""
@@ -102,6 +128,27 @@ class _Plan:
                 return None
             result += [o for o in inner if o not in result]
         return [*result, op] if len(result) < 6 else None
+
+
+def _redirected(reader: Op, name: str, store: Op) -> Op:
+    """The reader, reading where an array was stored instead of the array."""
+    (value,) = store.args
+
+    def change(read: Read) -> Source:
+        if not isinstance(read.base, Var) or read.base.name != name:
+            return read
+        loops: list[Place] = [Fixed()] * len(store.space)
+        for axis, place in enumerate(value.places):
+            if isinstance(place, Along):
+                loops[place.loop] = read.places[axis]
+        return Read(store.var, tuple(access.replaced(p, loops) for p in store.places))
+
+    return _changed(reader, change)
+
+
+def _changed(reader: Op, change: Change) -> Op:
+    args = tuple(swapped(a, change) if isinstance(a, (Read, Counted)) else a for a in reader.args)
+    return replace(reader, args=args, places=tuple(_place(p, change) for p in reader.places))
 
 
 def _inlined(reader: Op, op: Op, tree: Sequence[Op], builder: Builder) -> tuple[list[Item], Op]:
@@ -144,12 +191,10 @@ def _inlined(reader: Op, op: Op, tree: Sequence[Op], builder: Builder) -> tuple[
             return Read(again(op, read.places, names), access.whole(len(reader.space)))
         return read
 
-    args = tuple(swapped(a, outer) if isinstance(a, (Read, Counted)) else a for a in reader.args)
-    places = tuple(_place(p, outer) for p in reader.places)
-    return before, replace(reader, args=args, places=places)
+    return before, _changed(reader, outer)
 
 
-def swapped(source: Source, change) -> Source:
+def swapped(source: Source, change: Change) -> Source:
     """The source with each read replaced, those of index arrays first."""
     match source:
         case Read(base, places):
@@ -158,7 +203,7 @@ def swapped(source: Source, change) -> Source:
             return Counted(_place(place, change))
 
 
-def _place(place: Place, change) -> Place:
+def _place(place: Place, change: Change) -> Place:
     if isinstance(place, Taken):
         return Taken(swapped(place.source, change), place.start, place.step)
     return place

@@ -168,13 +168,13 @@ class Scalarise:
 
     def lower(self, items: Sequence[Item], needed: set[str]) -> None:
         """Write the items; arrays that are needed afterwards get memory."""
-        groups = schedule(items)
+        groups = schedule(items, needed)
         for _ in range(2):
             again = recomputed(items, groups, needed, self.builder) if len(groups) > 1 else None
             if again is None:
                 break
             items = live(again, needed)
-            groups = schedule(items)
+            groups = schedule(items, needed)
         home = {item.var.name: k for k, g in enumerate(groups) for item in g.items if item.var is not None}
         outside = set(needed)
         for k, group in enumerate(groups):
