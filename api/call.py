@@ -14,6 +14,7 @@ import numpy as np
 from .codegen import generate, shorten_chains
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
+from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
 from .ir.text import show
 from .ir.walk import bound, rebuilt
@@ -36,7 +37,7 @@ class Specialisation:
         self.out = out
         self.tree = tree
         self.match = matcher(traced)
-        self.program = optimise(traced.program)
+        self.program = optimise(unroll(traced.program))
         self.results = [entry[1] for entry in traced.out_leaves]
         self._compiled: dict[str, Callable[..., Any]] = {}
         self._programs: dict[str, Program] = {}
