@@ -18,7 +18,7 @@ from .specialise import SCALARS
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
 from .tracer.session import current
-from .tracer.symbol import wrap
+from .tracer.symbol import Symbol, wrap
 from .transform import Lowered, Text, Transform
 from .tree import Tree, flatten
 
@@ -181,7 +181,7 @@ class Gradient(Transform):
             result = staged_call(self._traceable.function, new_args, new_kwargs)
             flat, form = flatten(result)
             value_count = form.children[0].count if self._has_aux else form.count
-            if value_count != 1 or getattr(getattr(flat[0], "type", None), "rank", 0):
+            if value_count != 1 or (isinstance(flat[0], Symbol) and flat[0].type.rank):
                 raise session.error(
                     TypeMismatch, f"{self._kind} of {self._name()} needs one scalar result; it returns {form}"
                 )
@@ -217,7 +217,7 @@ class Gradient(Transform):
             positional[p].unflatten([next(cotangents) for _ in range(positional[p].count)]) for p in chosen
         ]
         gradient_value = grads[0] if isinstance(self._argnums, int) else tuple(grads)
-        value = form.unflatten([symbols[0], *symbols[1 + len(wrt) :]]) if self._has_aux else symbols[0]
+        value: Any = form.unflatten([symbols[0], *symbols[1 + len(wrt) :]]) if self._has_aux else symbols[0]
         if self._value:
             return value, gradient_value
         return (gradient_value, value[1]) if self._has_aux else gradient_value

@@ -63,13 +63,13 @@ class Transform:
         self._argnums = argnums
         self._has_aux = has_aux
         self._last: Specialisation | None = None
-        functools.update_wrapper(self, function, updated=())
+        functools.update_wrapper(self, function, updated=())  # type: ignore[arg-type]
         self.__wrapped__ = function
 
     _kind = "jit"
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else types.MethodType(self, instance)
+        return self if instance is None else types.MethodType(self, instance)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         name = getattr(self._traceable.function, "__name__", "function")

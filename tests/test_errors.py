@@ -179,6 +179,12 @@ def test_questions_without_an_answer():
     refused(TypeError, "ambiguous", pb.grad(lambda x: 1.0 if x > 0 else 2.0), X)
 
 
+def test_numbers_are_not_sequences():
+    for f in (lambda x: sum(x), lambda x: [v for v in x][0], lambda x: len(x), lambda x: np.sum(list(x))):
+        with pytest.raises(TypeError):
+            pb.grad(f)(2.0)
+
+
 def test_indices():
     def f(x):
         return x[5]

@@ -386,11 +386,11 @@ class Control:
             if isinstance(k, Var):
                 builder.facts.bound(k.name, lower=Affine(0), upper=builder.affine(length) - 1)
             body(sequence.item(k))
-            counter.k = Scalar(session, builder.emit("add", k, 1), weak=True)
+            vars(counter)["k"] = Scalar(session, builder.emit("add", k, 1), weak=True)
 
         tracer = LoopTracer(session, frame, tuple({*head, flag}), after, stored)
         cond = trace_while(session, tracer, test, run)
-        assert cond is None or cond.text == "False"
+        assert cond is None or cond == literal(False, "bool")
 
     def while_(
         self,
@@ -420,7 +420,7 @@ class Control:
             start.restore()
             self._python_while(test, body, problem, line)
             return
-        if cond is not None and cond.text == "True":
+        if cond == literal(True, "bool"):
             raise session.error(
                 UnsupportedSyntax, "the condition of this loop never changes: it would run for ever"
             )

@@ -140,6 +140,9 @@ class Hidden:
             return value
         if isinstance(value, (*_NUMBERS, np.ndarray)):
             symbol = self.make_input(name, origin, value)
+            if not isinstance(symbol, Symbol):  # an integer that Python needs as a number
+                self.guards.append((getter, value, name))
+                return symbol
             self.inputs.append(Found(name, origin, getter, value))
             if isinstance(symbol, Array):
                 symbol.cell.frozen = (
@@ -152,10 +155,7 @@ class Hidden:
         if isinstance(value, dict) and _holds_numbers(list(value.values())):
             keys = tuple(value)
             self.guards.append((lambda leaves: tuple(getter(leaves)), keys, name))
-            return {
-                k: self._symbol(f"{name}_{k}", origin, v, lambda leaves, k=k: getter(leaves)[k])
-                for k, v in value.items()
-            }
+            return {k: self._symbol(f"{name}_{k}", origin, v, _item(getter, k)) for k, v in value.items()}
         if callable(value) and not _is_record(value):
             if isinstance(value, types.FunctionType):
                 self.guards.append((getter, value, name))
@@ -168,10 +168,7 @@ class Hidden:
     def _sequence(self, name: str, origin: str, value: Any, getter: Getter) -> Any:
         length = len(value)
         self.guards.append((lambda leaves: len(getter(leaves)), length, name))
-        items = [
-            self._symbol(f"{name}_{k}", origin, v, lambda leaves, k=k: getter(leaves)[k])
-            for k, v in enumerate(value)
-        ]
+        items = [self._symbol(f"{name}_{k}", origin, v, _item(getter, k)) for k, v in enumerate(value)]
         if isinstance(value, list):
             return items
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
@@ -200,6 +197,11 @@ class Hidden:
             self.inputs.append(Found("constant", "constant", lambda _: fixed, fixed))
             self.constants[id(value)] = (value, symbol)
         return as_value(session, self.constants[id(value)][1])[0]
+
+
+def _item(getter: Getter, key: Any) -> Getter:
+    """Reads an element of what `getter` reads."""
+    return lambda leaves: getter(leaves)[key]
 
 
 _NUMBERS = (int, float, np.number)

@@ -338,7 +338,8 @@ def getitem(x: Symbol, key: Any) -> Scalar | Array:
     entries = expand_key(session, x, key)
     index = basic_index(session, x.dims, entries)
     if index is not None:
-        view = x.strided(lambda strided: strided.subscript(session.builder, index))
+        basic = index
+        view = x.strided(lambda strided: strided.subscript(session.builder, basic))
         return Scalar(session, view.read()) if view.type.rank == 0 else view
     base, index = advanced_index(session, x, entries)
     return wrap(session, session.builder.emit("getitem", base.read(), index))
@@ -353,7 +354,8 @@ def setitem(x: Array, key: Any, value: Any) -> None:
     atom = cast_value(session, atom, x.type.dtype, "storing into an array")
     index = basic_index(session, x.dims, entries)
     if index is not None:
-        view = x.strided(lambda strided: strided.subscript(builder, index))
+        basic = index
+        view = x.strided(lambda strided: strided.subscript(builder, basic))
         view.write(broadcast_value(session, atom, view.dims))
         return
     only_mask = isinstance(entries[0], Array) and entries[0].type.dtype == "bool" and atom.type.rank == 0

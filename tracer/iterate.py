@@ -117,7 +117,7 @@ def sequence_of(session: Session, iterable: Any) -> Sequence | None:
             raise TypeError("iteration over a 0-d array")
         return Sequence(
             dim_atom(session.builder.canonical_dim(iterable.dims[0])), lambda k: iterable[_symbol(session, k)]
-        )  # type: ignore[index]
+        )
     if isinstance(iterable, Scalar):
         raise TypeError(f"a traced number ({iterable.type}) is not iterable")
     if isinstance(iterable, range):

@@ -22,8 +22,8 @@ def stored_names(nodes: list[ast.stmt]) -> set[str]:
         if isinstance(node, ast.NamedExpr):
             found.add(node.target.id)
         if isinstance(node, ast.comprehension):
-            for child in (node.iter, *node.ifs):
-                visit(child)
+            for part in (node.iter, *node.ifs):
+                visit(part)
             return
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             found.update((a.asname or a.name).split(".")[0] for a in node.names)

@@ -7,10 +7,11 @@ changed more than was assumed, or when a value came back with a wider type.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..ir.build import dim_atom, literal
+from ..ir.affine import Affine
+from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
 from ..ir.types import BOOL, I64, Dim, Type
@@ -23,11 +24,14 @@ from .symbol import Array, Cell, Scalar, as_value
 
 @dataclass
 class Carried:
-    """What is assumed of a carried value: dtype, weakness, and sizes (None: changes between iterations)."""
+    """What is assumed of a carried value: dtype, weakness, and sizes (None: changes between iterations).
+
+    A size that only the body has a name for is a form of names from outside, until it is written there.
+    """
 
     dtype: str
     weak: bool
-    dims: tuple[Dim | None, ...] | None  # None: a scalar
+    dims: tuple[Any, ...] | None  # None: a scalar
     bound: bool = True  # has it a value on entry?
 
 
@@ -49,8 +53,9 @@ class LoopTracer:
         self.after = after
         self.before = State(session)
         self.span = session.span
-        key = (self.span.file, self.span.line) if self.span else None
-        self.memory = session.loops.setdefault(key, ({}, set()))
+        place = (self.span.file, self.span.line) if self.span else None
+        self.memory = session.loops.setdefault(place, ({}, set()))
+        self.depth = len(self.builder._regions)
         self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
         self.cells: dict[Cell, None] = {c: None for c in self.before.cells if c.name in self.memory[1]}
         rebound = {name for (name, _), carried in self.memory[0].items() if carried.dims is not None}
@@ -60,9 +65,14 @@ class LoopTracer:
             if name in head and (name in rebound or not any(isinstance(v, Array) for v in self._entry(slot))):
                 self._assume_slot(slot)
         for (name, leaf), carried in self.memory[0].items():
-            slot = (id(frame), name)
-            if self.before.get(slot) is not None and (slot, leaf) in self.slots:
-                self.slots[slot, leaf] = carried
+            key = (id(frame), name), leaf
+            if self.before.get(key[0]) is not None and key in self.slots:
+                now = self.slots[key].dims
+                dims = carried.dims
+                if dims is not None and now is not None and len(dims) == len(now):
+                    # What was learnt is that a size changes; the others may have new names by now.
+                    dims = tuple(None if old is None else dim for old, dim in zip(dims, now))
+                self.slots[key] = replace(carried, dims=dims)
 
     def _entry(self, slot: Slot) -> list[Any]:
         return _leaves(self.before.get(slot))
@@ -137,8 +147,11 @@ class LoopTracer:
     def _entries(self) -> dict[tuple[Slot, int], Atom]:
         session, builder = self.session, self.builder
         entries: dict[tuple[Slot, int], Atom] = {}
-        for (slot, k), want in self.slots.items():
+        for (slot, k), want in list(self.slots.items()):
             if not want.bound:
+                if want.dims is not None:
+                    written = (atom_dim(builder.integer(d)) if isinstance(d, Affine) else d for d in want.dims)
+                    self.slots[slot, k] = want = replace(want, dims=tuple(written))
                 if want.dims is None:
                     entries[slot, k] = literal(0, want.dtype)
                 else:
@@ -244,12 +257,15 @@ class LoopTracer:
                 TypeMismatch, f"{slot[1]!r} becomes {shown(value)} in a traced loop and is read after it"
             )
         atom, weak = as_value(self.session, value)
-        dims = tuple(d if self._visible(d) else None for d in atom.type.dims) if atom.type.rank else None
+        dims = tuple(map(self._outside, atom.type.dims)) if atom.type.rank else None
         self.slots[slot, 0] = Carried(atom.type.dtype, weak, dims, bound=False)
 
-    def _visible(self, dim: Dim) -> bool:
-        """Is the size known before the loop?"""
-        return isinstance(dim, int) or self.builder.in_scope(dim)
+    def _outside(self, dim: Dim) -> Dim | Affine | None:
+        """A size of the body as one of before the loop, or as a form of such; None if it is neither."""
+        if isinstance(dim, int) or self.builder.in_scope(dim, self.depth):
+            return dim
+        form = self.builder.affine(dim)
+        return form if all(self.builder.in_scope(name, self.depth) for name in form.names) else None
 
     def _widen(self, slot: Slot, k: int, want: Carried, value: Any) -> bool:
         if isinstance(value, MaybeUnbound):
@@ -340,7 +356,7 @@ class LoopTracer:
             end_value = at_end.get(slot)
             if isinstance(end_value, MaybeUnbound):
                 end_value = end_value.value
-            fresh = []
+            fresh: list[Any] = []
             for k in ks:
                 exit_var = ends[variables[slot, k].name]
                 want = self.slots[slot, k]

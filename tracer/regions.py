@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..ir.build import dim_atom, literal
+from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import TypeMismatch
 from ..ir.program import Atom, If, Node, Phi, Var
 from ..ir.types import Dim, Type
@@ -159,6 +159,7 @@ class _Join:
         value = b if first_missing else a
         if isinstance(value, MaybeUnbound):
             value = value.value
+        other: Any
         if not is_number(value):
             if isinstance(value, Array):
                 other = self._blank(value, 0 if first_missing else 1)
@@ -195,7 +196,8 @@ class _Join:
         dims: list[Dim] = []
         for da, db in zip(atoms[0].type.dims, atoms[1].type.dims):
             if builder.same_dim(da, db):
-                dims.append(da)
+                # Written before the branch: a name of one arm is not known after it.
+                dims.append(atom_dim(builder.integer(builder.affine(da))))
                 continue
             size = self.atom("n", dim_atom(da), dim_atom(db))
             dims.append(size.name if isinstance(size, Var) else int(size.text))

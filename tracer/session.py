@@ -17,7 +17,7 @@ from typing import Any
 from ..ir.affine import Affine
 from ..ir.build import Builder
 from ..ir.errors import PullbackError, ShapeMismatch
-from ..ir.program import Atom, Lit, Span, Var
+from ..ir.program import Atom, Let, Lit, Span, Var
 from ..ir.types import I64, Dim
 
 DERIVED: dict[str, tuple[str, Callable[[int, int], int]]] = {
@@ -176,13 +176,14 @@ class Session:
             node.var.name: [a.name for a in node.args if isinstance(a, Var)]
             for region in self.builder._regions
             for node in region
-            if hasattr(node, "op") and node.var.type == I64
+            if isinstance(node, Let) and node.var.type == I64
         }
 
     def assume(self, cond: Atom, answer: bool) -> None:
         """Inside an arm the condition is known."""
         if isinstance(cond, Var) and cond.name in self.conditions:
-            for form in self.conditions[cond.name][0 if answer else 1]:
+            yes, no, _ = self.conditions[cond.name]
+            for form in yes if answer else no:
                 self.builder.facts.assume(form)
 
     def condition_sources(self, cond: Atom) -> frozenset[str] | None:

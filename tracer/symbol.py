@@ -116,6 +116,9 @@ class Symbol:
             TracedValueError, f"{what} of a traced value ({self.type}) has no answer while tracing: {advice}"
         )
 
+    def __getitem__(self, key: Any) -> Any:
+        return FUNCTIONS["getitem"](self, key)  # tracer/index.py
+
     def __hash__(self) -> int:
         return id(self)
 
@@ -153,6 +156,9 @@ class Scalar(Symbol):
             if known is not None:
                 return known
         return super().__bool__()
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"a traced number ({self.type}) is not iterable")
 
     def session_answer(self) -> bool | None:
         return None
@@ -244,9 +250,12 @@ class Array(Symbol):
             raise TypeError("len() of unsized object")
         return operator.index(size(self.session, self.dims[0]))
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        FUNCTIONS["setitem"](self, key, value)
+
     def __iter__(self) -> Iterator[Any]:
         for k in range(len(self)):
-            yield self[k]  # type: ignore[index]
+            yield self[k]
 
 
 def _contiguous(step: Strided) -> bool:
@@ -430,7 +439,3 @@ for _name, _function in {
     setattr(Symbol, f"__{_name}__", lambda self, _function=_function: FUNCTIONS[_function](self))
 for _name in ("round", "floor", "ceil", "trunc"):
     setattr(Symbol, f"__{_name}__", lambda self, *a, _name=_name: FUNCTIONS["__" + _name](self, *a))
-for _kind in (Scalar, Array):
-    # `x[i]` and `x[i] = v` are in tracer/index.py.
-    _kind.__getitem__ = lambda self, key: FUNCTIONS["getitem"](self, key)  # type: ignore[attr-defined]
-Array.__setitem__ = lambda self, key, value: FUNCTIONS["setitem"](self, key, value)  # type: ignore[attr-defined]

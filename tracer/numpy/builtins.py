@@ -70,7 +70,7 @@ def larger_or_smaller(session: Session, name: str, a: Any, b: Any) -> Any:
         return Scalar(session, atoms[0], weak)
     if builder.facts.proves(larger.scaled(-1)):
         return Scalar(session, atoms[1], weak)
-    result = session.integer(op, *atoms)
+    result = session.integer(op, atoms[0], atoms[1])
     if isinstance(result, Var) and builder.affine(result) == Affine.name(result.name):
         for form in (one, two):
             bound = {"lower" if name == "max" else "upper": form}

@@ -115,7 +115,7 @@ def multiply(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
     values, weak = common(session, [a, b], "np.multiply")
     op = "and" if values[0].type.dtype == "bool" else "mul"
     if op == "mul" and values[0].type == I64 and values[1].type == I64:
-        return store_out(Scalar(session, session.integer("mul", *values), weak), out)
+        return store_out(Scalar(session, session.integer("mul", values[0], values[1]), weak), out)
     return store_out(_both(session, op, values, weak, "np.multiply"), out)
 
 

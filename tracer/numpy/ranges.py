@@ -82,8 +82,9 @@ def _count(session: Session, atoms: list[Atom], step: Any) -> Atom:
 
 def _float_count(session: Session, atoms: list[Atom]) -> Atom:
     """ceil((stop - start) / step), and not less than 0."""
-    if all(isinstance(a, Lit) for a in atoms):
-        start, stop, step = (float(a.text) for a in atoms)
+    literals = [a for a in atoms if isinstance(a, Lit)]
+    if len(literals) == len(atoms):
+        start, stop, step = (float(a.text) for a in literals)
         return dim_atom(max(0, math.ceil((stop - start) / step)))
     limits: list[Any] = [Scalar(session, cast(session, a, "f64")) for a in atoms]
     builder = session.builder
