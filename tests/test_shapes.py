@@ -155,3 +155,17 @@ def test_many_failing_guards_end():
         expected[:m] = 1
         np.testing.assert_allclose(g(np.ones(n), np.ones(m)), expected)
     assert traces(g) <= 20
+
+
+def test_sizes_decide_where_nothing_can_be_staged():
+    choose = eval("lambda x: x[0] * 2.0 if x.shape[0] > 3 else x[1]")  # no source to read
+    g = pb.grad(choose)
+    assert g(np.ones(5))[0] == 2.0
+    assert g(np.ones(3))[1] == 1.0
+
+    def f(x):
+        return sum([x[k] for k in range(3) if k < x.shape[0] - 1])
+
+    g = pb.grad(f)
+    np.testing.assert_allclose(g(np.ones(3)), [1, 1, 0])
+    np.testing.assert_allclose(g(np.ones(6)), [1, 1, 1, 0, 0, 0])

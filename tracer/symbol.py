@@ -17,8 +17,8 @@ import numpy as np
 from ..ir.build import dim_atom, literal, number
 from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedFunction
 from ..ir.program import Atom, Lit, Var
-from ..ir.types import BOOL, I64, Dim, Type
-from .session import Session, current
+from ..ir.types import I64, Dim, Type
+from .session import NeedStatic, Session, current
 from .view import Strided, with_stops
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -151,17 +151,13 @@ class Scalar(Symbol):
     def __bool__(self) -> bool:
         if isinstance(self.atom, Lit):
             return bool(number(self.atom))
-        if self.type == BOOL:
-            known = self.session_answer()
-            if known is not None:
-                return known
+        sources = self.session.condition_sources(self.atom)
+        if sources:
+            raise NeedStatic(sources)  # sizes alone decide it
         return super().__bool__()
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError(f"a traced number ({self.type}) is not iterable")
-
-    def session_answer(self) -> bool | None:
-        return None
 
     def __index__(self) -> int:
         if self.type != I64:
