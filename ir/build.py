@@ -118,8 +118,8 @@ class Builder:
             self._regions.pop()
             self._known.pop()
 
-    def in_scope(self, name: str) -> bool:
-        """Is the i64 value bound in an open region (or an input)?"""
+    def in_scope(self, name: str, depth: int | None = None) -> bool:
+        """Is the i64 value bound in an open region (one of the outermost `depth`), or an input?"""
         return name in self.inputs or any(
             name
             in (
@@ -127,7 +127,7 @@ class Builder:
                 *(e.var.name for e in getattr(n, "exits", ())),
                 *(p.var.name for p in getattr(n, "phis", ()) if isinstance(n, If)),
             )
-            for region in self._regions
+            for region in self._regions[:depth]
             for n in region
         )
 

@@ -168,3 +168,31 @@ def test_a_name_that_shows_a_row_after_the_loop():
         return np.sum(a * a) + np.sum(row * y)
 
     check_grad(f, X, Y)
+
+
+def test_a_name_of_the_body_read_after_the_loop_has_a_size_from_before():
+    def f(x, y):
+        for _ in range(len(y)):
+            v = y[1:-1]
+        x[1] = v[0] * x[0]
+        return np.sum(x) * v
+
+    def every_other(x, y):
+        for i in range(2, len(y)):
+            w = x[::2] * y[i]
+        return w
+
+    check_grad(f, X.copy(), Y)
+    check_grad(every_other, X, Y)
+
+
+def test_a_size_of_the_outer_iteration_carried_by_the_inner_loop():
+    def f(x, y):
+        for i in range(2, len(y)):
+            w = x[:i]
+            for j in range(3):
+                w = w * y[j]
+            x[0] += np.sum(w)
+        return np.sum(x)
+
+    check_grad(f, X.copy(), Y)

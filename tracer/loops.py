@@ -48,6 +48,7 @@ class LoopTracer:
     ):
         self.session = session
         self.builder = session.builder
+        self.runs: Callable[[], bool] = lambda: False  # is there an iteration for certain?
         self.frame = frame
         self.head = head
         self.after = after
@@ -150,7 +151,9 @@ class LoopTracer:
         for (slot, k), want in list(self.slots.items()):
             if not want.bound:
                 if want.dims is not None:
-                    written = (atom_dim(builder.integer(d)) if isinstance(d, Affine) else d for d in want.dims)
+                    written = (
+                        atom_dim(builder.integer(d)) if isinstance(d, Affine) else d for d in want.dims
+                    )
                     self.slots[slot, k] = want = replace(want, dims=tuple(written))
                 if want.dims is None:
                     entries[slot, k] = literal(0, want.dtype)
@@ -416,6 +419,9 @@ class LoopTracer:
                         f"{names} are one array in some iterations of this loop and two in others, and the loop "
                         "writes to it. Write `.copy()` where one is bound to the other",
                     )
+                live = all(live_slot(name, self.frame, self.after) for name in (slot, other))
+                if not live or (_relation(arrays[2], others[2]) == "apart" and self.runs()):
+                    continue
                 reason = (
                     f"{names} were made one array inside a traced loop: a write to one cannot be followed. "
                     "Write `.copy()`"
@@ -466,6 +472,7 @@ def trace_for(
         builder.facts.assume(high - low - 1)
         body(var)
 
+    tracer.runs = lambda: session.ensure(high - low - 1)
     phis, _, nodes, _, exits = tracer.trace(run)
     builder.add(For(var, start, stop, reverse, tuple(phis), tuple(nodes), tuple(exits), span))
 
