@@ -340,6 +340,7 @@ case("take axis", lambda x, i: x.take(i, axis=1), "n m", "i8:k")
 case("take wrap", lambda x: np.take(x, np.array([7, -1]), mode="wrap"), "n m")
 case("take_along_axis", lambda x: np.take_along_axis(x, np.argmax(x, axis=1)[:, None], axis=1), "n m")
 case("compress", lambda x, b: np.compress(b, x, axis=0).sum(), "n m", "b:n")
+case("compress method", lambda x: x.compress(np.array([True, False, True]), axis=0), "3 m")
 case("extract", lambda x: np.extract(x > 0, x).sum(), "n m")
 case("meshgrid", lambda x, y: np.meshgrid(x, y), "n", "m")
 case("meshgrid ij", lambda x, y: np.meshgrid(x, y, indexing="ij", sparse=True), "n", "m")
@@ -863,3 +864,65 @@ def test_refusals_name_the_function_and_show_the_line(function, text):
         traced(function, [np.arange(24.0).reshape(4, 6)])
     assert caught.value.span is not None
     assert "lambda x:" in str(caught.value)
+
+
+# -- numbers that are globals ----------------------------------------------------------------------------
+
+AXIS, PARTS, ORDER = 1, 2, 2.5
+
+GLOBALS = [
+    ("axis", lambda x: np.sum(x, axis=AXIS)),
+    ("reshape", lambda x: x.reshape(-1, PARTS).sum(axis=AXIS)),
+    ("roll", lambda x: np.roll(x, PARTS, axis=AXIS)),
+    ("repeat", lambda x: np.repeat(x, PARTS)),
+    ("pad", lambda x: np.pad(x, PARTS)),
+    ("diff", lambda x: np.diff(x, PARTS)),
+    ("ddof", lambda x: np.var(x, ddof=PARTS)),
+    ("split", lambda x: np.split(x, PARTS)),
+    ("eye", lambda x: np.eye(PARTS) * x[0, 0]),
+    ("linspace", lambda x: np.linspace(0.0, x[0, 0], PARTS)),
+    ("diag", lambda x: np.diag(x, PARTS)),
+    ("norm", lambda x: np.linalg.norm(x, PARTS, axis=AXIS)),
+    ("norm of a float order", lambda x: np.linalg.norm(x, ORDER, axis=AXIS)),
+]
+
+
+@pytest.mark.parametrize("function", [pytest.param(f, id=name) for name, f in GLOBALS])
+def test_options_may_be_globals(function, rng):
+    x = rng.normal(size=(4, 6))
+    t = traced(function, [x])
+    check_run(function, t, [x], [0], False, rng)
+
+
+def join_in_branches(x, y):
+    if x.sum() > 0:
+        z = np.concatenate([x, y])
+    else:
+        z = np.stack([x, y]).ravel()
+    return np.einsum("i,i", z, z)
+
+
+def reduce_in_a_loop(x):
+    s = 0.0
+    for i in range(1, x.shape[0]):
+        a, b = x[:i], x[i:]
+        s += np.mean(a) * np.std(x[: i + 1]) + np.max(b) + np.cumsum(a)[-1] + a @ a + np.prod(a)
+        s += np.outer(a, b).sum() + np.concatenate([a, b])[0] + np.roll(x, i)[0] + np.linalg.norm(a)
+        s += (
+            np.tile(a, 2).sum()
+            + np.diag(a).sum()
+            + np.arange(i).sum() * x[i]
+            + np.linspace(0.0, x[i], i + 2).sum()
+        )
+        s += max(x[i], 0.1) + min(x[max(0, i - 2)], x[min(i + 1, x.shape[0] - 1)])
+    return s
+
+
+@pytest.mark.parametrize("function", [join_in_branches, reduce_in_a_loop], ids=lambda f: f.__name__)
+def test_inside_of_control_flow(function, rng):
+    arguments = [rng.normal(size=5) for _ in inspect.signature(function).parameters]
+    t = traced(function, arguments)
+    verify(t.program)
+    for size in (5, 7):
+        arguments = [rng.normal(size=size) for _ in arguments]
+        check_run(function, t, arguments, list(range(len(arguments))), False, rng)

@@ -137,7 +137,7 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     a[...] = np.where(mask, values, a)
 
 
-@implements(np.compress, method="compress")
+@implements(np.compress)
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     x = operand(a, "np.compress")
     if axis is None:
@@ -145,6 +145,11 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     place = axis_argument(axis, x.type.rank, "np.compress")
     mask = truth_of(operand(condition, "np.compress"))
     return store_out(x[along(place, mask)], out)
+
+
+@implements(method="compress")
+def _compress_method(x: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return compress(condition, x, axis, out)
 
 
 @implements(np.extract)

@@ -11,7 +11,7 @@ from ...ir.build import atom_dim
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
 from ...ir.types import Dim
 from ..convert import common, renamed
-from ..symbol import FUNCTIONS, implements, require_session, wrap
+from ..symbol import FUNCTIONS, Symbol, implements, require_session, wrap
 from .arguments import (
     axes_argument,
     axis_argument,
@@ -274,6 +274,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     axes = [
         axis_argument(k, rank, "np.linalg.norm") for k in _sequence(range(rank) if axis is None else axis)
     ]
+    if isinstance(ord, Symbol):
+        ord = _order(v, ord)
     if len(axes) == 1:
         return _vector_norm(v, ord, axes[0], keepdims)
     if len(axes) == 2:
@@ -285,7 +287,19 @@ def _euclidean(v: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
     return safe_sqrt(np.sum(v * v, axis=axes, keepdims=keepdims)) if axes else np.abs(v)
 
 
+def _order(v: Any, ord: Any) -> Any:
+    """An order that is a global or an argument: an integer is needed as a number, a float must be positive."""
+    if ord.type.dtype == "i64":
+        return integer_argument(ord, "np.linalg.norm: the order")
+    builder = v.session.builder
+    regular = np.isfinite(ord) & (ord > 0.0)
+    builder.check(regular.read(), "ValueError: np.linalg.norm: a traced order must be positive and finite")
+    return ord
+
+
 def _vector_norm(v: Any, ord: Any, axis: int, keepdims: Any) -> Any:
+    if isinstance(ord, Symbol):
+        return _power_norm(v, operand(ord, "np.linalg.norm").astype(v.type.numpy), axis, keepdims)
     if ord is None or ord == 2:
         return _euclidean(v, (axis,), keepdims)
     if isinstance(ord, str):
@@ -298,16 +312,20 @@ def _vector_norm(v: Any, ord: Any, axis: int, keepdims: Any) -> Any:
         return np.sum(v != 0, axis=axis, keepdims=keepdims).astype(v.type.numpy)
     if ord == 1:
         return np.sum(np.abs(v), axis=axis, keepdims=keepdims)
-    if not isinstance(ord, (int, float)):
-        raise v.session.error(UnsupportedFunction, "np.linalg.norm with a traced order cannot be traced")
-    total = operand(np.sum(np.abs(v) ** float(ord), axis=axis, keepdims=keepdims), "np.linalg.norm")
-    if ord < 0:
-        return total ** (1.0 / ord)
-    return np.where(total == 0.0, 0.0, np.where(total == 0.0, 1.0, total) ** (1.0 / ord))
+    return _power_norm(v, float(ord), axis, keepdims)
+
+
+def _power_norm(v: Any, power: Any, axis: int, keepdims: Any) -> Any:
+    total = operand(np.sum(np.abs(v) ** power, axis=axis, keepdims=keepdims), "np.linalg.norm")
+    if isinstance(power, float) and power < 0:
+        return total ** (1.0 / power)
+    return np.where(total == 0.0, 0.0, np.where(total == 0.0, 1.0, total) ** (1.0 / power))
 
 
 def _matrix_norm(v: Any, ord: Any, axes: list[int], keepdims: Any) -> Any:
     rows, columns = axes
+    if isinstance(ord, Symbol):
+        raise v.session.error(UnsupportedFunction, "np.linalg.norm of a matrix with a traced order")
     if ord in (None, "fro", "f"):
         return _euclidean(v, axes_argument(tuple(axes), v.type.rank, "np.linalg.norm"), keepdims)
     if ord in (1, -1, np.inf, -np.inf):
