@@ -6,14 +6,15 @@ from ..ir.passes import checked, dead_code, simplify
 from ..ir.program import Program
 from .chains import shorten_chains
 from .emit import emit
+from .hoist import hoist
 from .scalarise import scalarise
 from .storage import storage
 
-__all__ = ["emit", "generate", "scalarise", "shorten_chains", "storage"]
+__all__ = ["emit", "generate", "hoist", "scalarise", "shorten_chains", "storage"]
 
 
 def generate(program: Program, *, comments: bool = True) -> str:
     """The source of a standalone Python function that computes the program, fast once numba compiles it."""
-    for step in (scalarise, simplify, dead_code, storage):
+    for step in (scalarise, simplify, dead_code, hoist, storage):
         program = checked(step(program))
     return emit(program, comments=comments)

@@ -69,6 +69,6 @@ def test_random_programs(seed):
 
 
 def test_doctests():
-    for module in ("emit", "storage", "scalarise", "spell", "names", "access", "liveness"):
+    for module in ("emit", "hoist", "storage", "scalarise", "spell", "names", "access", "liveness"):
         found = __import__(f"pullback.codegen.{module}", fromlist=["x"])
         assert doctest.testmod(found).failed == 0
