@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .call import Specialisation
-from .ir.errors import TypeMismatch
+from .ir.errors import PullbackError, TypeMismatch
 from .ir.passes.adjoint import adjoint
 from .ir.program import Program
 from .ir.walk import inline
@@ -138,12 +138,15 @@ class Gradient(Transform):
         return Lowered(form.program, form.derived(f"{self._kind} {wrt}", self._make(form, wrt)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
-        settings = options.current()
-        entry = self._entry
-        if entry is None or entry.form is not form or entry.settings is not settings:
-            entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
-            self._entry, self._last, self._last_wrt = entry, form, entry.wrt
+        try:
+            form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
+            settings = options.current()
+            entry = self._entry
+            if entry is None or entry.form is not form or entry.settings is not settings:
+                entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
+                self._entry, self._last, self._last_wrt = entry, form, entry.wrt
+        except PullbackError as error:  # says all; our frames would only hide it
+            raise error.with_traceback(None) from None
         try:
             values = entry.compiled()(*params)
         except Exception as error:  # the user's own (an index, an assert): without our frames

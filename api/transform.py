@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .call import Specialisation, Traceable, results_to_user, source_of
+from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
 from .tracer.calls import call as staged_call
@@ -103,8 +104,11 @@ class Transform:
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """The stages for these arguments: arrays, numbers, or types such as "f64[n, 3]"."""
         leaves, tree = self._traceable.lowered_leaves(args, kwargs)
-        form = self._traceable.trace(leaves, tree)
-        return self._stages(form, self._wrt(form, tree, leaves))
+        try:
+            form = self._traceable.trace(leaves, tree)
+            return self._stages(form, self._wrt(form, tree, leaves))
+        except PullbackError as error:  # says all; our frames would only hide it
+            raise error.with_traceback(None) from None
 
     def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
         return Lowered(form.program, None)
@@ -121,7 +125,10 @@ class Jit(Transform):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if current() is not None:
             return self._traceable.function(*args, **kwargs)
-        form, params, _, _ = self._traceable.find(args, kwargs)
+        try:
+            form, params, _, _ = self._traceable.find(args, kwargs)
+        except PullbackError as error:  # says all; our frames would only hide it
+            raise error.with_traceback(None) from None
         self._last = form
         try:
             values = form.compiled("jit", _same)(*params)

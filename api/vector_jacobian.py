@@ -10,7 +10,7 @@ import numpy as np
 
 from .call import Specialisation, Traceable, results_to_user
 from .gradient import finisher
-from .ir.errors import ShapeMismatch, TypeMismatch
+from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.walk import inline
 from .tracer.calls import call as staged_call
@@ -37,7 +37,10 @@ def vjp(
     if current() is not None:
         return _nested_vjp(function, args, kwargs)
     traceable = function._traceable if isinstance(function, Jit) else traceable_of(function)
-    form, params, leaves, tree = traceable.find(args, kwargs)
+    try:
+        form, params, leaves, tree = traceable.find(args, kwargs)
+    except PullbackError as error:  # says all; our frames would only hide it
+        raise error.with_traceback(None) from None
     wrt = tuple(
         k for k, p in enumerate(form.program.params) if p.type.is_float and k in set(form.traced.leaves)
     )

@@ -417,3 +417,15 @@ def test_arguments_that_overlap():
     refused(TypeError, "arguments x and y share memory", pb.grad(f), base, base)
     refused(TypeError, "arguments [xy] and [xy] share memory", pb.grad(f), base, base[::-1])
     np.testing.assert_allclose(pb.grad(lambda x, y: np.sum(x * y))(base, base), base)
+
+
+def test_functions_without_source():
+    typed = eval("lambda x: x * 2.0 if x > 0.0 else x")
+    refused(TypeError, "the source of '<lambda>' cannot be read.*Put it in a file", pb.grad(typed), 2.0)
+    assert pb.grad(eval("lambda x: (x * x).sum()"))(X)[0] == 1.0
+    loops = {}
+    exec("def f(x):\n    s = 0.0\n    for i in range(len(x)):\n        s += x[i] * i\n    return s", loops)
+    np.testing.assert_allclose(pb.grad(loops["f"])(X), [0, 1, 2])
+    with pytest.raises(pb.PullbackError, match=r"Python needs n as a number here: give it as one \(f64\[5\] instead"):
+        pb.grad(loops["f"]).lower("f64[n]")
+    assert "x[3]" in pb.grad(loops["f"]).lower("f64[4]").ir

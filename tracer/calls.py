@@ -165,7 +165,8 @@ def _is_library_function(function: Any) -> bool:
 def staged(function: types.FunctionType) -> Any:
     """The staged form of a user function, or the function itself if its source cannot be had."""
     source = staged_source(function)
-    if source is None:
-        return function
     session = require_session()
+    if source is None:
+        session.unstaged.append(function.__name__)
+        return function
     return source.bind(function, session.hidden.control(source.file, function))

@@ -30,6 +30,10 @@ DERIVED: dict[str, tuple[str, Callable[[int, int], int]]] = {
 """Integer operations that guards can compute: how they are written, and what they do."""
 
 
+Interval = tuple[Affine | None, Affine | None]
+"""A lower and an upper bound, None where none is known."""
+
+
 class NeedStatic(Exception):  # noqa: N818  (control flow, never seen by a user)
     """Tracing must start again with these input sizes or integers static."""
 
@@ -54,6 +58,7 @@ class Session:
 
     present   value of every symbolic input size and integer in the present call
     guards    forms that must be >= 0 (equalities: both signs) for the program to be right
+    intervals between what the elements of an integer array lie, by its name
     parameters, loop_variables   names in scope that no node of an open region binds
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     frames    the variables of every staged function call, and `cells` the content of every array
@@ -66,12 +71,14 @@ class Session:
     cells: list[Any] = field(default_factory=list)
     hidden: Any = None
     printed: set[Span | None] = field(default_factory=set)
+    unstaged: list[str] = field(default_factory=list)
     loops: dict[Any, Any] = field(default_factory=dict)
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
         default_factory=dict
     )
     parameters: list[Any] = field(default_factory=list)
     loop_variables: list[Any] = field(default_factory=list)
+    intervals: dict[str, Interval] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     roots: dict[str, frozenset[str]] = field(default_factory=dict)
 

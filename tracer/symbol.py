@@ -112,6 +112,11 @@ class Symbol:
         raise self._refuse("an index", "only integers can be indices")
 
     def _refuse(self, what: str, advice: str) -> TracedValueError:
+        if self.session.unstaged:
+            advice = (
+                f"the source of {self.session.unstaged[-1]!r} cannot be read (it was typed at a plain prompt, or made "
+                "by exec), so its loops and branches cannot be traced. Put it in a file or a notebook"
+            )
         return self.session.error(  # type: ignore[return-value]
             TracedValueError, f"{what} of a traced value ({self.type}) has no answer while tracing: {advice}"
         )

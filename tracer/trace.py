@@ -119,9 +119,11 @@ def trace(
         except NeedStatic as need:
             slots = frozenset(run.slots[n] for n in need.names if n in run.slots)
             if not slots - pins:
+                sizes = ", ".join(sorted(need.names))
                 raise TracedValueError(
-                    "tracing does not settle on which sizes are static", run.session.span
-                ) from None
+                    f"Python needs {sizes} as a number here: give it as one (f64[5] instead of f64[n], an int "
+                    "instead of i64)", run.session.span,
+                ) from None  # fmt: skip
             pins |= slots
         except NeedConcrete as need:
             raise TracedValueError(
