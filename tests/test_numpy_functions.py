@@ -20,6 +20,7 @@ from pullback.ir.errors import PullbackError
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.program import Program
+from pullback.ir.text import show
 from pullback.ir.verify import verify
 from pullback.tracer.trace import Traced, trace
 
@@ -926,3 +927,33 @@ def test_inside_of_control_flow(function, rng):
     for size in (5, 7):
         arguments = [rng.normal(size=size) for _ in arguments]
         check_run(function, t, arguments, list(range(len(arguments))), False, rng)
+
+
+SUBSCRIPTS = [
+    ("arange", lambda x: x[np.arange(x.shape[0])]),
+    ("arange both", lambda x: x[np.arange(4), np.arange(4) + 2]),
+    ("arange reversed", lambda x: x[3 - np.arange(4)]),
+    ("neighbours around", lambda x: x[(np.arange(4) + 1) % 4] - x),
+    ("clipped", lambda x: x[:, np.clip(np.arange(6) - 1, 0, 5)]),
+    ("every second", lambda x: x[:, 2 * np.arange(3)]),
+    ("argmax", lambda x: x[np.argmax(x[:, 0])]),
+    ("argmax of rows", lambda x: x[np.arange(4), np.argmax(x, axis=1)]),
+    ("nonzero", lambda x: x[np.nonzero(x > 0)]),
+    ("tril_indices", lambda x: x[np.tril_indices(4)]),
+    ("broadcast", lambda x: x[np.arange(4)[:, None], np.arange(6)[::-1]]),
+]
+
+
+@pytest.mark.parametrize("function", [pytest.param(f, id=name) for name, f in SUBSCRIPTS])
+def test_places_known_to_be_in_range_are_not_checked(function, rng):
+    x = rng.normal(size=(4, 6))
+    t = traced(function, [x])
+    assert "IndexError" not in show(t.program)
+    np.testing.assert_array_equal(evaluate(t.program, x)[0], function(x))
+
+
+def test_places_beyond_the_range_are_checked(rng):
+    x = rng.normal(size=(4, 6))
+    t = traced(lambda x, k: x[np.arange(4) + k], [x, 0])
+    with pytest.raises(IndexError):
+        evaluate(t.program, x, 1)

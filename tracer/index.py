@@ -318,6 +318,10 @@ def _places(session: Session, entry: Array, dim: Dim, axis: int) -> Atom:
     """An index array with negative places made positive, checked to be in range."""
     builder = session.builder
     k = entry.read()
+    low, high = session.intervals.get(getattr(entry.cell.value, "name", ""), (None, None))
+    above = low is not None and session.ensure(low)
+    if above and high is not None and session.ensure(builder.affine(dim) - 1 - high):
+        return k
     wrapped = builder.emit("add", k, dim_atom(dim))
     places = builder.emit("where", builder.emit("lt", k, 0), wrapped, k)
     inside = builder.emit("and", builder.emit("ge", places, 0), builder.emit("lt", places, dim_atom(dim)))

@@ -21,6 +21,7 @@ from ...ir.types import Dim
 from ..convert import cast, renamed
 from ..session import Session
 from ..symbol import Array, Scalar, Symbol, as_value, implements, require_session, wrap
+from .bounds import note
 from .elementwise import dtype_argument
 
 ADVICE = {
@@ -245,7 +246,9 @@ def emit_transpose(x: Scalar | Array, axes: Sequence[int]) -> Any:
 def iota(session: Session, dim: Dim | Atom) -> Any:
     """0, 1, ..., dim - 1."""
     atom = dim_atom(dim) if isinstance(dim, (int, str)) else dim
-    return wrap(session, session.builder.emit("iota", atom))
+    result = session.builder.emit("iota", atom)
+    note(session, result, Affine(), session.builder.affine(atom) - 1)
+    return wrap(session, result)
 
 
 def sum_of_sizes(session: Session, dims: Sequence[Dim]) -> Dim:

@@ -10,11 +10,13 @@ from ...ir.affine import Affine
 from ...ir.build import dim_atom
 from ...ir.errors import UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
+from ...ir.types import Dim
 from ..calls import call
 from ..convert import agree, common
 from ..session import Session
-from ..symbol import FUNCTIONS, Array, as_value, implements, require_session, wrap
-from .arguments import axis_argument, dims_of, operand, size_symbol
+from ..symbol import FUNCTIONS, Array, implements, require_session, wrap
+from .arguments import axis_argument, dims_of, operand
+from .bounds import note
 from .elementwise import store_out, truth_of
 from .join import along
 from .reduce import flat
@@ -67,7 +69,9 @@ def flatnonzero(a: Any) -> Any:
     if mask.type.rank != 1:
         mask = flat(mask)
     session, atom = mask.session, mask.read()
-    return wrap(session, session.builder.emit("nonzero", atom, _count_true(session, atom)))
+    places = session.builder.emit("nonzero", atom, _count_true(session, atom))
+    note(session, places, Affine(), session.builder.affine(atom.type.dims[0]) - 1)
+    return wrap(session, places)
 
 
 @implements(np.nonzero, method="nonzero")
@@ -79,18 +83,19 @@ def nonzero(a: Any) -> tuple[Any, ...]:
         )
     places = flatnonzero(x)
     result = []
-    for dim in reversed(dims_of(x)[1:]):
-        n = size_symbol(x.session, dim_atom(dim))
-        result.append(_divided(places, n, "mod"))
-        places = _divided(places, n, "floordiv")
+    for axis, dim in reversed([*enumerate(dims_of(x))][1:]):
+        result.append(_divided(places, dim, "mod", dim))
+        places = _divided(places, dim, "floordiv", dims_of(x)[0] if axis == 1 else None)
     return (places, *reversed(result))
 
 
-def _divided(places: Any, n: Any, op: str) -> Any:
-    """places // n or places % n where n is a size; with n == 0 there are no places."""
+def _divided(places: Any, n: Dim, op: str, below: Dim | None) -> Any:
+    """places // n or places % n, which are less than `below`; with n == 0 there are no places."""
     session = places.session
-    divisor = as_value(session, n)[0]
-    return wrap(session, session.builder.emit(op, places.read(), divisor))
+    result = session.builder.emit(op, places.read(), dim_atom(n))
+    if below is not None:
+        note(session, result, Affine(), session.builder.affine(below) - 1)
+    return wrap(session, result)
 
 
 @implements(np.piecewise)

@@ -17,6 +17,7 @@ from ...ir.types import I64
 from ..convert import agree, cast, cast_value, common
 from ..session import Session
 from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
+from .bounds import note_result
 
 
 def apply(
@@ -27,6 +28,7 @@ def apply(
     atoms, weak = common(session, values, what, at_least=at_least)
     atoms = agree(session, atoms, what)
     atom = session.builder.emit(op, *atoms)
+    note_result(session, op, atoms, atom)
     return wrap(session, atom, weak=weak and atom.type.rank == 0 and result is None)
 
 
@@ -120,7 +122,9 @@ def multiply(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
 
 
 def _both(session: Session, op: str, values: list[Atom], weak: bool, what: str) -> Any:
-    atom = session.builder.emit(op, *agree(session, values, what))
+    atoms = agree(session, values, what)
+    atom = session.builder.emit(op, *atoms)
+    note_result(session, op, atoms, atom)
     return wrap(session, atom, weak=weak and atom.type.rank == 0)
 
 

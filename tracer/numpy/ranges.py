@@ -24,7 +24,7 @@ from .arguments import (
     refuse_options,
     size_symbol,
 )
-from .conditions import flatnonzero
+from .conditions import nonzero
 from .create import creates, shape_argument, shape_of
 from .elementwise import dtype_argument
 from .join import joined
@@ -198,21 +198,14 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, **options: Any) -
     return below_diagonal(session, rows, columns, k).astype(dtype)
 
 
-def _triangle_places(mask: Any, columns: Any) -> tuple[Any, Any]:
-    places = flatnonzero(mask)
-    return places // columns, places % columns
-
-
 @creates(np.tril_indices)
 def tril_indices(n: Any, k: Any = 0, m: Any = None) -> tuple[Any, Any]:
-    mask = tri(n, n if m is None else m, k, dtype=bool)
-    return _triangle_places(mask, n if m is None else m)
+    return nonzero(tri(n, n if m is None else m, k, dtype=bool))
 
 
 @creates(np.triu_indices)
 def triu_indices(n: Any, k: Any = 0, m: Any = None) -> tuple[Any, Any]:
-    mask = ~tri(n, n if m is None else m, k - 1, dtype=bool)
-    return _triangle_places(mask, n if m is None else m)
+    return nonzero(~tri(n, n if m is None else m, k - 1, dtype=bool))
 
 
 @creates(np.diag_indices)

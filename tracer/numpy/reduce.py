@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.affine import Affine
 from ...ir.build import dim_atom
 from ..convert import cast
 from ..symbol import Array, Scalar, implements, wrap
@@ -23,6 +24,7 @@ from .arguments import (
     require_elements,
     with_axes,
 )
+from .bounds import note
 from .elementwise import store_out, truth_of
 
 
@@ -207,7 +209,9 @@ def _place(op: str, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
     else:
         place = axis_argument(axis, rank, name)
         require_elements(x.session, dims_of(x)[place : place + 1], message)
-    result = wrap(x.session, x.session.builder.emit(op, x.read(), place))
+    atom = x.session.builder.emit(op, x.read(), place)
+    note(x.session, atom, Affine(), x.session.builder.affine(dims_of(x)[place]) - 1)
+    result = wrap(x.session, atom)
     if keepdims is True:
         result = with_axes(result, range(rank) if axis is None else (place,))
     return store_out(result, out)

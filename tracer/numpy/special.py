@@ -222,8 +222,7 @@ def _shift(x: Any, axes: tuple[int, ...], mask: Any = None) -> Any:
     result, so rounding it costs nothing and makes it a constant to differentiation."""
     shown = operand(x if mask is None else np.where(mask, x, -np.inf), "logsumexp")
     top = reduced("max", shown, axes, True)
-    finite = np.isfinite(top)
-    return operand(np.where(finite, np.rint(np.where(finite, top, 0.0)), 0.0), "logsumexp")
+    return operand(np.rint(np.where(np.isfinite(top), top, 0.0)), "logsumexp")
 
 
 def _prepared(a: Any, axis: Any, what: str) -> tuple[Any, tuple[int, ...]]:
