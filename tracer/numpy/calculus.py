@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.build import dim_atom
+from ...ir.build import dim_atom, literal
 from ...ir.errors import UnsupportedFunction
-from ...ir.program import Index
-from ..convert import cast
-from ..symbol import Symbol, implements, wrap
+from ...ir.program import Atom, Index, Var
+from ..symbol import as_value, implements, wrap
 from .arguments import (
     axis_argument,
     dims_of,
+    emit_reshape,
     integer_argument,
-    iota,
     names,
     operand,
     refuse,
@@ -23,7 +22,7 @@ from .arguments import (
 )
 from .join import along, joined
 from .linalg import dot, pair
-from .loops import for_loop
+from .loops import filled, for_loop
 from .reduce import flat, mean
 
 # -- differences ---------------------------------------------------------------------------------------
@@ -153,19 +152,28 @@ def _convolved(a: Any, v: Any, mode: str, what: str, turned: bool) -> Any:
     before, after = {
         "full": (width - 1, width - 1), "valid": (0, 0), "same": (width // 2, (width - 1) // 2),
     }[mode]  # fmt: skip
-    if mode == "same" and turned:
-        before, after = (width - (width + 1) // 2), (width - 1) - (width - (width + 1) // 2)
     padded: Any = np.pad(x, (before, after)) if mode != "valid" else x
-    weights = kernel[::-1] if turned else kernel
-    count = size + before + after - width + 1
-    places = iota(session, _atom(session, count))
-    windows = places[:, None] + iota(session, m)[None, :]
-    gathered = wrap(session, builder.emit("getitem", padded.read(), Index((windows.read(),))))
-    return dot(gathered, weights)
+    windows = size + before + after - width + 1
+    return _sliding(padded, kernel, as_value(session, windows)[0], turned)
 
 
-def _atom(session: Any, value: Any) -> Any:
-    return value.read() if isinstance(value, Symbol) else dim_atom(value)
+def _sliding(x: Any, kernel: Any, windows: Atom, turned: bool) -> Any:
+    """y[i] = sum over k of x[i + k] * kernel[k], or of kernel[-1 - k] if the kernel is turned around."""
+    session = x.session
+    builder = session.builder
+    signal, weights = x.read(), kernel.read()
+    width = dim_atom(weights.type.dims[0])
+
+    def window(i: Var) -> Atom:
+        def body(k: Var, carried: list[Var]) -> list[Atom]:
+            place = builder.emit("sub", builder.emit("sub", width, k), 1) if turned else k
+            element = builder.emit("getitem", signal, Index((builder.emit("add", i, k),)))
+            weight = builder.emit("getitem", weights, Index((place,)))
+            return [builder.emit("add", carried[0], builder.emit("mul", element, weight))]
+
+        return for_loop(session, width, [("total", literal(0, signal.type.dtype))], body)[0]
+
+    return filled(session, windows, signal.type.dtype, window)
 
 
 # -- polynomials ---------------------------------------------------------------------------------------
@@ -183,15 +191,25 @@ def polyval(p: Any, x: Any) -> Any:
     session = coefficients.session
     builder = session.builder
     (dim,) = dims_of(coefficients)
-    atom, at = coefficients.read(), point.read()
-    start = np.zeros_like(point).read() if point.type.rank else cast(session, dim_atom(0), at.type.dtype)
+    atom = coefficients.read()
 
-    def body(k: Any, carried: Any) -> list[Any]:
-        element = builder.emit("getitem", atom, Index((k,)))
-        return [builder.emit("add", builder.emit("mul", carried[0], at), element)]
+    def horner(at: Atom) -> Atom:
+        def body(k: Var, carried: list[Var]) -> list[Atom]:
+            element = builder.emit("getitem", atom, Index((k,)))
+            return [builder.emit("add", builder.emit("mul", carried[0], at), element)]
 
-    (value,) = for_loop(session, dim_atom(dim), [("value", start)], body)
-    return wrap(session, value)
+        return for_loop(session, dim_atom(dim), [("value", literal(0, atom.type.dtype))], body)[0]
+
+    if not point.type.rank:
+        return wrap(session, horner(point.read()))
+    points = flat(point).read()
+    values = filled(
+        session,
+        dim_atom(points.type.dims[0]),
+        atom.type.dtype,
+        lambda i: horner(builder.emit("getitem", points, Index((i,)))),
+    )
+    return emit_reshape(values, dims_of(point))
 
 
 # -- covariance ----------------------------------------------------------------------------------------

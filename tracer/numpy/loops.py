@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ...ir.affine import Affine
 from ...ir.build import literal
-from ...ir.program import Atom, Exit, For, Phi, Var
+from ...ir.program import Atom, Exit, For, Index, Phi, Var
 from ...ir.types import I64
 from ..regions import region
 from ..session import Session
+from ..symbol import wrap
 
 
 def for_loop(
@@ -34,3 +36,14 @@ def for_loop(
     exits = tuple(Exit(builder.var(name, entry.type), var) for var, (name, entry) in zip(carried, entries))
     builder.add(For(index, literal(0, "i64"), stop, False, phis, tuple(nodes), exits, builder.span))
     return [e.var for e in exits]
+
+
+def filled(session: Session, size: Atom, dtype: str, element: Callable[[Var], Atom]) -> Any:
+    """A new 1-D array whose element i is what `element(i)` computes."""
+    builder = session.builder
+    blank = builder.emit("zeros", (size,), dtype, hint="filled")
+
+    def body(i: Var, carried: list[Var]) -> list[Atom]:
+        return [builder.emit("at_set", carried[0], Index((i,)), element(i), hint="filled")]
+
+    return wrap(session, for_loop(session, size, [("filled", blank)], body)[0])

@@ -28,7 +28,7 @@ from .arguments import (
     with_axes,
 )
 from .elementwise import store_out
-from .loops import for_loop
+from .loops import filled, for_loop
 from .reduce import flat
 
 UNROLLED = 4
@@ -88,12 +88,7 @@ def _product(x: Any, axes: tuple[int, ...]) -> Any:
     if rows is None:
         return wrap(session, multiply())
 
-    def each(row: Var, carried: list[Var]) -> list[Atom]:
-        return [builder.emit("at_set", carried[0], Index((row,)), multiply(row), hint="products")]
-
-    entry = builder.emit("zeros", (dim_atom(rows),), atom.type.dtype, hint="products")
-    (products,) = for_loop(session, dim_atom(rows), [("products", entry)], each)
-    return emit_reshape(wrap(session, products), rest)
+    return emit_reshape(filled(session, dim_atom(rows), atom.type.dtype, multiply), rest)
 
 
 @implements((np.multiply, "reduce"))
