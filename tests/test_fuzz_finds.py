@@ -196,3 +196,59 @@ def test_a_size_of_the_outer_iteration_carried_by_the_inner_loop():
         return np.sum(x)
 
     check_grad(f, X.copy(), Y)
+
+
+@pytest.mark.parametrize("y", [Y, Y[:4]], ids=["equal sizes", "other sizes"])
+@pytest.mark.parametrize("sign", [1, -1])
+class TestNamesThatChangeTheirSize:
+    def test_in_an_arm(self, y, sign):
+        def f(x, y):
+            if x[0] > 0:
+                y = np.tanh(x)
+            return np.sum(y) * y[1]
+
+        check_grad(f, sign * X, y)
+
+    def test_swapped_in_an_arm(self, y, sign):
+        def f(x, y):
+            w = y
+            if x[0] > 0:
+                x, y = y, x
+            return np.sum(x**2) + 2 * np.sum(y * w[0])
+
+        check_grad(f, sign * X, y)
+
+    def test_in_a_loop(self, y, sign):
+        def f(x, y):
+            for _ in range(3):
+                x = np.sin(y)
+            return x
+
+        check_grad(f, sign * X, y)
+
+    def test_swapped_in_a_loop(self, y, sign):
+        def f(x, y):
+            for _ in range(3):
+                x, y = y, x * np.sin(y[0])
+            return np.sum(x) + 2 * np.sum(y)
+
+        check_grad(f, sign * X, y)
+
+
+@pytest.mark.parametrize("s", [0.7, -0.7])
+def test_values_of_an_arm_whose_size_only_the_arm_knows(s):
+    def masked(x, s):
+        r = 0.5
+        if s > 0:
+            r += np.sum(np.sin(x[x > 0.2]))
+            x[x < 0.1] *= s
+        return r * x
+
+    def sliced(x, s):
+        if s > 0:
+            x[:-1] *= np.sin(x[1:])
+            x[::2] *= x[::-2]
+        return np.sum(x * s)
+
+    for f in (masked, sliced):
+        check_grad(f, X.copy(), s)

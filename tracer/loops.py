@@ -244,7 +244,8 @@ class LoopTracer:
                 self.cells[cell] = None
                 settled = False
         for (slot, k), want in list(self.slots.items()):
-            settled = self._widen(slot, k, want, at_end.get(slot)) and settled
+            if not any(isinstance(dim, Affine) for dim in want.dims or ()):  # else it is new
+                settled = self._widen(slot, k, want, at_end.get(slot)) and settled
         return settled
 
     def _carry_new(self, slot: Slot, value: Any) -> None:
@@ -287,7 +288,7 @@ class LoopTracer:
         dims = want.dims
         if dims is not None:
             dims = tuple(
-                d if d is not None and self.builder.same_dim(d, now) else None
+                d if d is not None and self.session.same_now(d, now) else None
                 for d, now in zip(dims, atom.type.dims)
             )
         new = Carried(dtype, new_weak, dims, want.bound)

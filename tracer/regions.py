@@ -195,7 +195,7 @@ class _Join:
         dtype, _ = result_dtype([(atom, False) for atom in atoms])
         dims: list[Dim] = []
         for da, db in zip(atoms[0].type.dims, atoms[1].type.dims):
-            if builder.same_dim(da, db):
+            if self.session.same_now(da, db):
                 # Written before the branch: a name of one arm is not known after it.
                 dims.append(atom_dim(builder.integer(builder.affine(da))))
                 continue

@@ -229,6 +229,14 @@ class Session:
         builder.unify(name, rest.scaled(-sign))
         return True
 
+    def same_now(self, a: Dim, b: Dim) -> bool:
+        """Are two sizes equal: known, or true of the inputs in the present call, which is then guarded?"""
+        form = self.builder.affine(a) - self.builder.affine(b)
+        if not form.terms or not self.from_inputs(form):
+            return self.builder.same_dim(a, b)
+        unit = any(abs(coefficient) == 1 for _, coefficient in form.terms)
+        return unit and form.value(self.present) == 0 and self.equal_dims(a, b, ((a,), (b,)), "sizes")
+
     def mismatch(self, shapes: tuple[Any, Any], what: str) -> ShapeMismatch:
         return ShapeMismatch(
             f"{what}: shapes {self.shown(shapes[0])} and {self.shown(shapes[1])} do not go together",

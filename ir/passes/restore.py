@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from ..build import Builder
 from ..ops.arith import add, mul, sub
-from ..program import Atom, For, If, Let, Node, Phi, Var, While
+from ..ops.array import full_slice
+from ..ops.index import getitem
+from ..program import Atom, For, If, Index, Let, Node, Phi, Var, While
 from ..walk import copy_nodes, substitute, substitution, used_here
 from .forward import Forward
 from .recipes import Choice, Counter, Following
@@ -28,7 +30,14 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
     values: dict[str, Atom] = dict(reverse.at_hand)
     heads: dict[Region, dict[str, list[Node]]] = {}
     for name, other in plan.known.items():
-        values[name] = forward.exported.get(other) or scopes.var[other]
+        values[name] = left = forward.exported.get(other) or scopes.var[other]
+        own = scopes.var[name]
+        if own.type.dims != left.type.dims:
+            # In the arm that it left it has its own sizes, not those of the phi.
+            values[name] = builder.var(name, own.type)
+            part = Index(tuple(map(full_slice, own.type.dims)))
+            again = Let(values[name], getitem, (left, part), scopes.span(name))
+            heads.setdefault(scopes.region[name], {})[name] = [again]
     for name, save in plan.loaded.items():
         builder.span = scopes.span(name)
         assert save.array is not None

@@ -15,7 +15,8 @@ from typing import Any
 from ..build import Builder, atom_dim
 from ..errors import UnsupportedFunction
 from ..ops.arith import CONVERT
-from ..ops.array import unbroadcast, zeros
+from ..ops.array import full_slice, unbroadcast, zeros
+from ..ops.index import getitem
 from ..ops.strong import strong_mul
 from ..primitive import Ref
 from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Var, While
@@ -188,6 +189,13 @@ class Reverse:
         same = len(dims) == len(wanted) and all(map(self.builder.same_dim, dims, wanted))
         return unbroadcast(ref, operand.type) if broadcast and not same else ref
 
+    def resized(self, bar: Ref, operand: Atom) -> Ref:
+        """The cotangent of a phi whose sizes differ between its operands, with the sizes of this one."""
+        if all(map(self.builder.same_dim, bar.type.dims, operand.type.dims)):
+            return bar
+        part = Index(tuple(map(full_slice, operand.type.dims)))
+        return Ref(self.builder, self.builder.emit(getitem, bar, part, type=operand.type))
+
     # -- regions ---------------------------------------------------------------------------------------
 
     def loop(self, node: Loop, bars: Bars) -> None:
@@ -208,7 +216,7 @@ class Reverse:
         with b.open() as written:
             inner = {u.name: Cotangent(Ref(b, v)) for u, v in zip(outer, sums)}
             for phi, bar in zip(phis, carried):
-                self.add(inner, phi.second, Ref(b, bar))
+                self.add(inner, phi.second, self.resized(Ref(b, bar), phi.second))
             self.nodes(node.body, inner)
             if isinstance(node, While):
                 self.nodes(node.test, inner)
@@ -257,7 +265,7 @@ class Reverse:
             after = own[dim].second
             if isinstance(after, Var) and self.scopes.region[after.name] is self.scopes.region[dim]:
                 self.at_hand.setdefault(after.name, size.var)
-            b.unify(size.var.name, b.affine(after))
+                b.unify(size.var.name, b.affine(after))
             result[dim] = size
         return result
 
@@ -300,7 +308,8 @@ class Reverse:
                     if u.name in bars and bars[u.name].value is not None:
                         inner[u.name] = Cotangent(bars[u.name].value)
                 for phi, bar in incoming:
-                    self.add(inner, (phi.first, phi.second)[k], bar)
+                    operand = (phi.first, phi.second)[k]
+                    self.add(inner, operand, self.resized(bar, operand))
                 self.nodes(nodes, inner)
                 ends.append([self.total_or_zero(inner, u).atom for u in outer])
                 arms.append(pruned(written, {a.name for a in ends[-1] if isinstance(a, Var)}))
