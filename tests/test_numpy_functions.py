@@ -375,6 +375,8 @@ case("tri", lambda x: np.tri(x.shape[0], k=-1) @ x, "n")
 case("tril_indices", lambda x: x[np.tril_indices(x.shape[0])] * 1.0, "n n")
 case("triu_indices", lambda x: x[np.triu_indices(x.shape[0], 1)] * 1.0, "n n")
 case("diag_indices", lambda x: x[np.diag_indices(x.shape[0])] * 1.0, "n n")
+case("tril_indices_from", lambda x: x[np.tril_indices_from(x, -1)] * 1.0, "n m")
+case("diag_indices_from", lambda x: x[np.diag_indices_from(x)] * 1.0, "n n")
 case("indices", lambda x: np.indices(x.shape).sum(axis=0) * x, "n m")
 case("vander", lambda x: np.vander(x, 3), "n")
 case("vander increasing", lambda x: np.vander(x, increasing=True), "n")
@@ -400,6 +402,8 @@ case("ldexp", lambda x, i: np.ldexp(x, i), "n", "i8:n")
 case("modf", lambda x: np.modf(x * 3.0), "n")
 case("signbit", lambda x: np.signbit(x), "n", flat=True)
 case("real", lambda x: np.real(x) + x.imag + np.conj(x), "n")
+case("angle", lambda x: np.angle(x) * x, "n")
+case("np.astype", lambda x: np.astype(x, np.float64) * 2.0, "n")
 case("unwrap", lambda x: np.unwrap(x * 4.0), "n")
 case("np.subtract.outer", lambda x, y: np.subtract.outer(x, y), "n", "m")
 case("np.add.outer", lambda x, y: np.add.outer(x, y), "n m", "k")
@@ -485,6 +489,10 @@ case("logsumexp of large", lambda x: sp.logsumexp(x * 1000.0, axis=-1), "n m")
 case("logsumexp b", lambda x, b: sp.logsumexp(x, b=b, axis=1), "n m", "+:n m")
 case("softmax", lambda x: sp.softmax(x, axis=1), "n m")
 case("log_softmax", lambda x: sp.log_softmax(x, axis=0), "n m")
+case("exprel", lambda x: sp.exprel(x) + sp.exprel(x * 0.01), "n m")
+case("boxcox", lambda x, k: sp.boxcox(x, k) + sp.boxcox(x, k * 0.01), "+:n", "")
+case("boxcox1p", lambda x, k: sp.boxcox1p(x, k), "+:n", "n")
+case("exp10 cosm1", lambda x: sp.exp10(x) + sp.cosm1(x), "n")
 case("sp.expm1", lambda x: sp.expm1(x) + sp.log1p(x) + sp.exp2(x) + sp.cbrt(x), "+:n")
 case("math.gamma", lambda x: math.gamma(x), "+:")
 case("math.lgamma", lambda x: math.lgamma(x), "+:")
@@ -615,6 +623,7 @@ def write_with_functions(x):
     np.put_along_axis(y, np.array([[1], [2], [0], [1]]), 6.0, axis=1)
     np.putmask(y, y > 6.5, 0.5)
     y[3].fill(x[1, 1])
+    np.put(y, [1, 8], x[0, :2])
     return y
 
 
@@ -697,6 +706,7 @@ def gradients(function: Callable[..., Any], *arguments: Any) -> list[Any]:
 
 
 KINKS = [
+    ("boxcox at 0", lambda x, k: sp.boxcox(x, k), [2.0, 0.0], [0.5, 0.5 * math.log(2.0) ** 2]),
     ("prod with a zero", lambda x: np.prod(x), [[2.0, 0.0, 3.0]], [[0, 6, 0]]),
     ("prod with two zeros", lambda x: np.prod(x), [[2.0, 0.0, 0.0]], [[0, 0, 0]]),
     ("cumprod with a zero", lambda x: np.cumprod(x), [[2.0, 0.0, 3.0]], [[1, 8, 0]]),

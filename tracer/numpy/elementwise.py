@@ -442,6 +442,8 @@ def dtype_argument(session: Session, dtype: Any) -> str:
 
 
 METHODS["astype"] = astype
+if hasattr(np, "astype"):
+    FUNCTIONS[np.astype] = astype
 for _type, _name in ((np.float64, "f64"), (np.float32, "f32"), (np.int64, "i64"), (np.bool_, "bool")):
     FUNCTIONS[_type] = lambda x=0, _type=_type: astype(x, _type)
 

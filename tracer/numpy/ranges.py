@@ -15,7 +15,7 @@ from ...ir.types import I64
 from ..convert import cast
 from ..iterate import Range
 from ..session import Session
-from ..symbol import METHODS, Scalar, Symbol, as_value, require_session, wrap
+from ..symbol import METHODS, Scalar, Symbol, as_value, implements, require_session, wrap
 from .arguments import (
     dims_of,
     emit_broadcast,
@@ -213,6 +213,21 @@ def diag_indices(n: Any, ndim: Any = 2) -> tuple[Any, ...]:
     session = require_session()
     (size,) = shape_argument(session, n)
     return (iota(session, size),) * ndim
+
+
+@implements(np.tril_indices_from)
+def tril_indices_from(arr: Any, k: Any = 0) -> tuple[Any, Any]:
+    return tril_indices(arr.shape[-2], k, arr.shape[-1])
+
+
+@implements(np.triu_indices_from)
+def triu_indices_from(arr: Any, k: Any = 0) -> tuple[Any, Any]:
+    return triu_indices(arr.shape[-2], k, arr.shape[-1])
+
+
+@implements(np.diag_indices_from)
+def diag_indices_from(arr: Any) -> tuple[Any, ...]:
+    return diag_indices(arr.shape[0], arr.ndim)
 
 
 @creates(np.indices)

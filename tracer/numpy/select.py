@@ -17,6 +17,7 @@ from ..session import Session
 from ..symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
 from .arguments import (
     array_operand,
+    atom_dims,
     axis_argument,
     dims_of,
     emit_broadcast,
@@ -24,6 +25,7 @@ from .arguments import (
     iota,
     names,
     operand,
+    product,
     refuse,
     refuse_options,
     size_symbol,
@@ -31,6 +33,7 @@ from .arguments import (
 from .conditions import flatnonzero
 from .elementwise import store_out
 from .join import along
+from .layout import reshape_gives
 from .reduce import flat
 from .shape import broadcast
 
@@ -82,6 +85,24 @@ def _aligned(x: Any, places: Any, axis: int, what: str) -> tuple[Any, ...]:
         grid = iota(session, dims_of(x)[k])
         key.append(grid[tuple(slice(None) if j == k else None for j in range(rank))])
     return tuple(key)
+
+
+@implements(np.put)
+def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
+    refuse_options("np.put", {"mode": None if mode == "raise" else mode})
+    if (
+        not isinstance(a, Array)
+        or reshape_gives(a.session, a, tuple(atom_dims([product(a.session, a.dims)]))) != "view"
+    ):
+        raise require_session().error(
+            UnsupportedFunction, "np.put into an array that is not traced and contiguous. Write a[ind] = v"
+        )
+    np.ravel(a)[_indices(ind, "np.put")] = v
+
+
+@implements(method="put")
+def _put_method(x: Any, indices: Any, values: Any, mode: Any = "raise") -> None:
+    put(x, indices, values, mode)
 
 
 @implements(np.take_along_axis)

@@ -124,6 +124,41 @@ def multigammaln(a: Any, d: Any) -> Any:
 
 SPECIAL["multigammaln"] = multigammaln
 
+
+@special("exprel")
+def exprel(x: Any) -> Any:
+    """(exp(x) - 1) / x; near 0 by its series, whose derivatives are right, too."""
+    small = np.abs(x) < 0.05
+    series: Any = 1.0
+    for k in range(9, 1, -1):
+        series = 1.0 + x / k * series
+    away = np.where(small, 1.0, x)
+    return np.where(small, series, np.expm1(away) / away)
+
+
+@special("boxcox")
+def boxcox(x: Any, lmbda: Any) -> Any:
+    logarithm = np.log(x)
+    return logarithm * exprel(operand(lmbda * logarithm, "scipy.special.boxcox"))
+
+
+@special("boxcox1p")
+def boxcox1p(x: Any, lmbda: Any) -> Any:
+    logarithm = np.log1p(x)
+    return logarithm * exprel(operand(lmbda * logarithm, "scipy.special.boxcox1p"))
+
+
+@special("exp10")
+def exp10(x: Any) -> Any:
+    return np.power(10.0, x)
+
+
+@special("cosm1")
+def cosm1(x: Any) -> Any:
+    half = operand(np.sin(0.5 * x), "scipy.special.cosm1")
+    return -2.0 * half * half
+
+
 # -- logarithms with a factor --------------------------------------------------------------------------
 
 

@@ -204,6 +204,13 @@ def imag(val: Any) -> Any:
 METHODS["imag"] = property(imag)  # type: ignore[assignment]
 
 
+@implements(np.angle)
+def angle(z: Any, deg: Any = False) -> Any:
+    x = operand(z, "np.angle", at_least="float")
+    half_turn = np.where(np.signbit(x), 180.0 if deg else math.pi, 0.0).astype(x.type.numpy)
+    return np.where(np.isnan(x), x, half_turn)
+
+
 @implements(np.unwrap)
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:
     refuse_options("np.unwrap", {"discont": discont})
