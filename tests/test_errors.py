@@ -429,3 +429,16 @@ def test_functions_without_source():
     with pytest.raises(pb.PullbackError, match=r"Python needs n as a number here: give it as one \(f64\[5\] instead"):
         pb.grad(loops["f"]).lower("f64[n]")
     assert "x[3]" in pb.grad(loops["f"]).lower("f64[4]").ir
+
+
+def test_a_file_that_changed_since_it_was_imported(tmp_path, monkeypatch):
+    path = tmp_path / "changing_model.py"
+    path.write_text("def f(x):\n    return x * 2.0\n\ng = lambda x: x * 2.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import changing_model  # noqa: PLC0415
+
+    assert pb.grad(changing_model.f)(1.0) == 2.0
+    del pb.tracer.stage._STAGED[changing_model.f.__code__]
+    path.write_text("# one line more\ndef f(x):\n    return x * 3.0\n\ng = lambda x: x * 3.0\n")
+    refused(TypeError, "the source of 'f' has changed since it was imported", pb.grad(changing_model.f), 1.0)
+    assert pb.grad(changing_model.g)(1.0) == 2.0  # found no source, traced as it runs

@@ -6,15 +6,21 @@ statements are refused is in `tracer.fence`.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
+import dis
+import functools
 import inspect
 import linecache
+import operator
+import re
 import textwrap
 import types
 from collections.abc import Callable
 from typing import Any
 
+from ..ir.errors import TracedValueError
 from ..ir.program import Span
 from .fence import check_syntax, refuse
 from .jumps import is_plain_raise, lower_jumps
@@ -47,12 +53,74 @@ _STAGED: dict[types.CodeType, StagedSource | None] = {}
 
 
 def staged_source(function: types.FunctionType) -> StagedSource | None:
-    """The staged form of a function's code, None if its source cannot be had."""
+    """The staged form of a function's code, None if its source cannot be had.
+
+    Raises TracedValueError if the file does not say any more what was imported.
+    """
     code = function.__code__
     if code not in _STAGED:
         node = function_node(function)
+        if isinstance(node, ast.FunctionDef) and not is_source_of(node, code) and not _has_assert(node):
+            raise TracedValueError(
+                f"the source of {function.__name__!r} has changed since it was imported (or what runs was not made "
+                "from it): what would be traced is not what runs. Import it again",
+                span_of(code.co_filename, code.co_firstlineno),
+            )
         _STAGED[code] = None if node is None else _stage(node, function)
     return _STAGED[code]
+
+
+def is_source_of(node: ast.FunctionDef | ast.Lambda, code: types.CodeType) -> bool:
+    """Does this syntax tree compile to this code?"""
+    body: list[ast.stmt]
+    if isinstance(node, ast.Lambda):
+        body = [ast.Return(node)]
+    else:
+        # Under another name: its own stays that of the global that a recursive call reads.
+        plain = ast.FunctionDef("_checked_", node.args, node.body, [], None, None, **_TYPE_PARAMS)
+        body = [ast.copy_location(plain, node)]
+    arguments = _arguments(list(code.co_freevars))
+    factory = ast.FunctionDef("_factory_", arguments, body, [], None, None, **_TYPE_PARAMS)
+    module = ast.fix_missing_locations(ast.Module([factory], []))
+    features = functools.reduce(
+        operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names)
+    )
+    compiled = compile(module, code.co_filename, "exec", flags=code.co_flags & features, dont_inherit=True)
+    (outer,) = (c for c in compiled.co_consts if isinstance(c, types.CodeType))
+    found = [c for c in outer.co_consts if isinstance(c, types.CodeType)]
+    return any(_same_code(c, code) for c in found)
+
+
+def _same_code(a: types.CodeType, b: types.CodeType) -> bool:
+    """Equal instructions on equal names and constants; where they stand in the file does not matter."""
+    return _instructions(a) == _instructions(b)
+
+
+def _instructions(code: types.CodeType) -> list[Any]:
+    """What the code does. How a method is called depends on the imports around the function: left out."""
+    result: list[Any] = [code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]]
+    for step in dis.get_instructions(code):
+        name, value = step.opname.replace("LOAD_METHOD", "LOAD_ATTR"), step.argval
+        if name in ("PUSH_NULL", "PRECALL", "NOP", "EXTENDED_ARG", "CACHE"):
+            continue
+        if step.opcode in dis.hasjrel or step.opcode in dis.hasjabs:
+            value = None
+        elif isinstance(value, types.CodeType):
+            value = _instructions(value)
+        elif isinstance(value, str):
+            value = _plain_name(value.rpartition(".")[2])
+        result.append((name, type(value).__name__, repr(value)))
+    return result
+
+
+def _plain_name(name: str) -> str:
+    """Without the class that Python puts before a private name."""
+    return re.sub(r"^_[A-Za-z]\w*?(?=__\w)", "", name)
+
+
+def _has_assert(node: ast.AST) -> bool:
+    """Test runners rewrite assert statements when they import a module."""
+    return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
 
 
 def span_of(file: str, line: int) -> Span:
@@ -90,29 +158,11 @@ def _lambda_node(function: types.FunctionType) -> ast.Lambda | None:
     except SyntaxError:
         return None
     candidates = [
-        n
-        for n in ast.walk(tree)
+        n for n in ast.walk(tree)
         if isinstance(n, ast.Lambda) and n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)
-    ]
-    if len(candidates) > 1:
-        columns = [p for p in code.co_positions() if p[0] is not None and p[2] is not None]
-        places = {(p[0], p[2]) for p in columns}
-        inside = [
-            n for n in candidates
-            if any(
-                (n.body.lineno, n.body.col_offset) <= (line, column)  # type: ignore[operator]
-                and (line, column) < (n.end_lineno, n.end_col_offset)  # type: ignore[operator]
-                for line, column in places
-            )
-            and all(
-                column == 0 or (n.lineno, n.col_offset) <= (line, column) <= (n.end_lineno, n.end_col_offset)  # type: ignore[operator]
-                for line, column in places
-            )
-        ]  # fmt: skip
-        # Of nested lambdas the innermost that holds all of the code.
-        inside.sort(key=lambda n: (n.lineno, n.col_offset), reverse=True)
-        candidates = inside[:1]
-    return candidates[0] if len(candidates) == 1 else None
+    ]  # fmt: skip
+    # Lambdas that share a line are told apart by what they compile to; equal ones are one and the same here.
+    return next((n for n in candidates if is_source_of(n, code)), None)
 
 
 def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> StagedSource:
