@@ -7,14 +7,15 @@ from ..ir.program import Program
 from .chains import shorten_chains
 from .emit import emit
 from .hoist import hoist
+from .order import free_order
 from .scalarise import scalarise
 from .storage import storage
 
-__all__ = ["emit", "generate", "hoist", "scalarise", "shorten_chains", "storage"]
+__all__ = ["emit", "free_order", "generate", "hoist", "scalarise", "shorten_chains", "storage"]
 
 
 def generate(program: Program, *, comments: bool = True) -> str:
     """The source of a standalone Python function that computes the program, fast once numba compiles it."""
-    for step in (scalarise, simplify, dead_code, hoist, storage):
+    for step in (scalarise, simplify, dead_code, free_order, hoist, storage):
         program = checked(step(program))
     return emit(program, comments=comments)

@@ -310,7 +310,9 @@ class _Emitter:
             first = spell.call("{0} - {1}", stop, Text("1")).text
             if stop.text.endswith(" + 1") and stop.precedence == spell.SUM:
                 first = stop.text.removesuffix(" + 1")
-            last = "-1" if zero else spell.call("{0} - {1}", start, Text("1")).text
+            last = spell.call("{0} - {1}", start, Text("1")).text
+            if isinstance(node.start, Lit):
+                last = str(int(node.start.text) - 1)
             bounds = f"{first}, {last}, -1"
         else:
             bounds = stop.text if zero else f"{start.text}, {stop.text}"

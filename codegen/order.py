@@ -1,0 +1,317 @@
+"""Innermost loops whose iterations may run in any order: upwards, with sums that vectorise.
+
+The reverse sweep runs loops backwards, and adds to several elements of one array per iteration. Where no
+iteration reads what another writes, the loop runs forwards instead; sums of cotangents become `radd`; a
+sum in one element is a scalar until the loop ends; and of several additions to one array (a stencil's
+adjoint) each gets a loop of its own, in which the elements are all different.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+from ..ir import walk
+from ..ir.affine import Affine, Facts
+from ..ir.build import Builder, dim_atom
+from ..ir.ops import arith
+from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
+from ..ir.types import I64
+from .access import form_of
+from .primitives import radd
+from .split import Plan, split
+
+WRITES = ("at_set", "at_add")
+SHORT = 16
+"""Loops known to be at most this long are not split."""
+PAIRS = 2000
+"""Loops with more pairs of accesses than this stay as they are."""
+VALUES = 3
+"""How many different values per iteration a split loop may keep for the loops split off."""
+
+
+def free_order(program: Program) -> Program:
+    """The program whose innermost loops run upwards and are split where that changes no more than rounding.
+
+    >>> from ..ir.text import parse
+    >>> print(free_order(parse('''
+    ... def f(x: f64[n], y_bar: f64[n]) -> f64[n]:
+    ...     n: i64 = dim(x, 0)
+    ...     for i in reversed(range(n)):
+    ...         x_bar: f64[n] = phi(y_bar, x_bar_1)
+    ...         t: f64 = x_bar[i]
+    ...         t_1: f64 = t * 2.0
+    ...         x_bar_1: f64[n] = x_bar.at[i].set(t_1)
+    ...     x_end: f64[n] = last(x_bar)
+    ...     return x_end''')))
+    def f(x: f64[n], y_bar: f64[n]) -> f64[n]:
+        n: i64 = dim(x, 0)
+        for i in range(n):
+            x_bar: f64[n] = phi(y_bar, x_bar_1)
+            t: f64 = x_bar[i]
+            t_1: f64 = t * 2.0
+            x_bar_1: f64[n] = x_bar.at[i].set(t_1)
+        x_end: f64[n] = last(x_bar)
+        return x_end
+    """
+    return replace(program, body=_Orders(program).region(program.body, Facts()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """One read or write of an array that the loop updates."""
+
+    kind: str  # getitem, at_set or at_add
+    places: tuple[Affine, ...]
+    let: Let
+    loops: tuple[For, ...]  # around it, inside the loop in question
+
+
+def primed(form: Affine, names: Iterable[str]) -> Affine:
+    """The form in another iteration: with the indices marked."""
+    for name in names:
+        form = form.substitute(name, Affine.name(name + "'"))
+    return form
+
+
+class _Orders:
+    def __init__(self, program: Program):
+        self.builder = Builder()
+        self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
+        self.builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
+        self.forms: dict[str, Affine] = {}
+        self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
+        for node in walk.walk(program.body):
+            self.uses.update(walk.used_here(node))
+
+    def region(self, nodes: Iterable[Node], facts: Facts) -> tuple[Node, ...]:
+        written: list[Node] = []
+        for node in nodes:
+            match node:
+                case Let():
+                    self.learn(node)
+                    written.append(node)
+                case For():
+                    inside = deepcopy(facts)
+                    first, stop = self.form(node.start), self.form(node.stop)
+                    if first is not None and stop is not None:
+                        inside.bound(node.index.name, first, stop - 1)
+                    node = replace(node, body=self.region(node.body, inside))
+                    written += self.loop(node, inside)
+                case While():
+                    parts = self.region(node.test, facts), self.region(node.body, facts)
+                    written.append(replace(node, test=parts[0], body=parts[1]))
+                case If():
+                    arms = self.region(node.then, facts), self.region(node.orelse, facts)
+                    written.append(replace(node, then=arms[0], orelse=arms[1]))
+                case _:
+                    written.append(node)
+        return tuple(written)
+
+    # -- index arithmetic ------------------------------------------------------------------------------
+
+    def learn(self, let: Let) -> None:
+        if let.var.type != I64 or let.op.name not in ("add", "sub", "mul", "neg"):
+            return
+        first, *rest = (self.form(a) for a in let.args)  # type: ignore[arg-type]
+        form = None
+        match let.op.name:
+            case "add":
+                form = first + rest[0]
+            case "sub":
+                form = first - rest[0]
+            case "neg":
+                form = first.scaled(-1)
+            case "mul" if not first.terms:
+                form = rest[0].scaled(first.constant)
+            case "mul" if not rest[0].terms:
+                form = first.scaled(rest[0].constant)
+        if form is not None:
+            self.forms[let.var.name] = form
+
+    def form(self, atom: Atom) -> Affine:
+        form = form_of(atom)
+        return self.forms.get(atom.name, form) if isinstance(atom, Var) else form
+
+    # -- one loop --------------------------------------------------------------------------------------
+
+    def loop(self, node: For, facts: Facts) -> list[Node]:
+        innermost = all(isinstance(inner, Let) for inner in node.body)
+        if not (innermost or node.reverse):
+            return [node]
+        arrays = {p.var.name for p in node.phis if p.var.type.rank}
+        found = self.accesses(node, arrays)
+        if found is None or not all(p.var.type.rank or self.is_sum(p, node, node.reverse) for p in node.phis):
+            return [node]
+        pairs = [(a, b) for every in found.values() for k, a in enumerate(every) for b in every[: k + 1]]
+        if len(pairs) > PAIRS or not all(self.apart(a, b, node, facts) for a, b in pairs):
+            return [node]
+        upwards = self.reassociated(replace(node, reverse=False))
+        return (
+            split(upwards, self.plan(node, found, facts), self.builder, self.form) if innermost else [upwards]
+        )
+
+    def accesses(self, node: For, arrays: set[str]) -> dict[str, list[_Access]] | None:
+        """What happens to each array that the loop updates; None if it is more than elements."""
+        home = {name: name for name in arrays}
+        found: dict[str, list[_Access]] = {name: [] for name in arrays}
+        if not self.collect(node.body, home, found, {}):
+            return None
+        for phi in node.phis:
+            if phi.var.type.rank and home.get(getattr(phi.second, "name", "")) != phi.var.name:
+                return None  # arrays change places
+        return found
+
+    def collect(
+        self,
+        nodes: Iterable[Node],
+        home: dict[str, str],
+        found: dict[str, list[_Access]],
+        inner: dict[str, For],
+    ) -> bool:
+        """Record all accesses; `home` tells the array of each of its versions, `inner` the loops around."""
+        for node in nodes:
+            match node:
+                case Let(var, op, args):
+                    used = {a.name for a in atoms(args) if isinstance(a, Var)} & set(home)
+                    if not used:
+                        continue
+                    base, index = args[0], args[1]
+                    if (
+                        op.name not in ("getitem", *WRITES)
+                        or used != {base.name}
+                        or not isinstance(index, Index)
+                    ):  # type: ignore[union-attr]
+                        return False
+                    if not all(isinstance(item, (Var, Lit)) for item in index.items):
+                        return False
+                    places = tuple(self.form(item) for item in index.items)  # type: ignore[arg-type]
+                    array = home[base.name]  # type: ignore[union-attr]
+                    found[array].append(_Access(op.name, places, node, tuple(inner.values())))
+                    if op.name in WRITES:
+                        home[var.name] = array
+                case For(index=index_var, phis=phis, body=body, exits=exits):
+                    self.enter(phis, home)
+                    if not self.collect(body, home, found, inner | {index_var.name: node}):
+                        return False
+                    if not all(self.stays(p.var, p.second, home) for p in phis):
+                        return False
+                    home.update({e.var.name: home[e.phi.name] for e in exits if e.phi.name in home})
+                case If(then=then, orelse=orelse, phis=phis):
+                    if not (
+                        self.collect(then, home, found, inner) and self.collect(orelse, home, found, inner)
+                    ):
+                        return False
+                    for p in phis:
+                        first = home.get(getattr(p.first, "name", ""))
+                        if first != home.get(getattr(p.second, "name", "")):
+                            return False
+                        if first is not None:
+                            home[p.var.name] = first
+                case _:
+                    return False
+        return True
+
+    def enter(self, phis: Iterable[Phi], home: dict[str, str]) -> None:
+        for p in phis:
+            if isinstance(p.first, Var) and p.first.name in home:
+                home[p.var.name] = home[p.first.name]
+
+    def stays(self, var: Var, value: Atom, home: Mapping[str, str]) -> bool:
+        return home.get(var.name) == home.get(getattr(value, "name", ""))
+
+    def is_sum(self, phi: Phi, node: For, ours: bool) -> bool:
+        """Is a scalar that the loop carries a sum, whose order nobody chose?"""
+        name = phi.var.name
+        used = self.uses[name] - sum(e.phi == phi.var for e in node.exits)
+        if used != 1 or not phi.var.type.is_float or not isinstance(phi.second, Var):
+            return False
+        for inner in node.body:
+            if isinstance(inner, Let) and inner.var == phi.second:
+                ours = inner.op is radd or (inner.op is arith.add and ours and "_bar" in name)
+                return ours and phi.var in inner.args
+            if isinstance(inner, For):
+                end = next((e for e in inner.exits if e.var == phi.second), None)
+                start = next((p for p in inner.phis if end is not None and p.var == end.phi), None)
+                if start is not None:
+                    return start.first == phi.var and self.is_sum(start, inner, ours)
+        return False
+
+    def apart(self, a: _Access, b: _Access, node: For, facts: Facts) -> bool:
+        """Can no iteration disturb another through these two?"""
+        if a.kind == b.kind and a.kind in ("getitem", "at_add"):
+            return True
+        index = node.index.name
+        local = {v.name for v in walk.bound(node.body)} - {n.index.name for n in (*a.loops, *b.loops)}
+        both = self.bounded(self.bounded(facts, a.loops, ""), (node, *b.loops), "'")
+        renamed = {n.index.name for n in (node, *b.loops)}
+        for first, second in zip(a.places, b.places):
+            if local & {*first.names, *second.names}:
+                continue
+            fixed = not {n.index.name for n in a.loops} & set(first.names)
+            if first == second and index in first.names and fixed:
+                return True
+            difference = first - primed(second, renamed)
+            if both.proves(difference - 1) or both.proves(difference.scaled(-1) - 1):
+                return True
+        return False
+
+    def bounded(self, facts: Facts, loops: Iterable[For], mark: str) -> Facts:
+        """The facts with the ranges of loops, whose indices (and theirs in each other's ranges) are marked."""
+        result = deepcopy(facts)
+        loops = tuple(loops)
+        marked = {n.index.name for n in loops} if mark else set()
+        for n in loops:
+            lower, upper = (primed(self.form(end), marked) for end in (n.start, n.stop))
+            result.bound(n.index.name + mark, lower, upper - 1)
+        return result
+
+    def reassociated(self, node: For) -> For:
+        sums = {p.second.name for p in node.phis if isinstance(p.second, Var) and not p.var.type.rank}
+        body = tuple(
+            replace(let, op=radd) if isinstance(let, Let) and let.var.name in sums else let
+            for let in node.body
+        )
+        return replace(node, body=body)
+
+    # -- what the loop does not need to do itself --------------------------------------------------------
+
+    def plan(self, node: For, found: Mapping[str, Sequence[_Access]], facts: Facts) -> Plan:
+        """Reads that leave the loop, additions that become sums or get loops of their own."""
+        bound = {v.name for v in walk.bound(node.body)} | {node.index.name} | {p.var.name for p in node.phis}
+        lifted = []
+        for let in node.body:
+            assert isinstance(let, Let)
+            if let.op.name == "getitem" and not let.var.type.rank and self.fixed(let, bound, facts):
+                lifted.append(let)
+        summed: list[Let] = []
+        moved: list[Let] = []
+        local = bound - {node.index.name}
+        for accesses in found.values():
+            adds = [a for a in accesses if a.kind == "at_add"]
+            summed += [a.let for a in adds if self.fixed(a.let, bound, facts)]
+            rest = [a for a in adds if a.let not in summed]
+            plain = all(not local & set(p.names) for a in rest for p in a.places)
+            if len(adds) == len(accesses) and len(rest) > 1 and plain:
+                moved += [a.let for a in rest[1:]]
+        length = self.form(node.stop) - self.form(node.start)
+        if not length.terms and length.constant <= SHORT or len({let.args[2] for let in moved}) > VALUES:
+            moved = []
+        return Plan(tuple(lifted), tuple(summed), tuple(moved))
+
+    def fixed(self, let: Let, bound: set[str], facts: Facts) -> bool:
+        """Is it the same element in every iteration, one that is there even if there is no iteration?"""
+        base, index = let.args[0], let.args[1]
+        assert isinstance(base, Var) and isinstance(index, Index)
+        for item, dim in zip(index.items, base.type.dims):
+            if not isinstance(item, (Var, Lit)):
+                return False
+            form = self.form(item)
+            size = self.form(dim_atom(dim))
+            if bound & {*form.names, *size.names}:
+                return False
+            if not (facts.proves(form) and facts.proves(size - form - 1)):
+                return False
+        return True
