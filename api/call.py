@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .codegen import generate, shorten_chains
-from .ir.errors import PullbackError, TracedValueError, TypeMismatch
+from .ir.errors import IRError, PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
 from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
@@ -101,6 +101,17 @@ def unchecked(program: Program) -> Program:
 
     body = strip(program.body)
     return optimise(Program(program.name, program.params, body, program.results, program.origins))
+
+
+def for_user(error: Exception) -> Exception:
+    """An error of compiled code: the user's own (an index, an assert) without our frames; numba's, explained."""
+    if type(error).__module__.partition(".")[0] in ("numba", "llvmlite"):
+        why = str(error).strip().partition("\n")[0]
+        return IRError(
+            "numba does not compile what pullback generated. This is a defect of pullback: please report it with the "
+            f"function. pb.options(jit=False) runs it uncompiled. ({type(error).__name__}: {why})"
+        )
+    return error.with_traceback(None)
 
 
 def source_of(program: Program, derived: Program) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .call import Specialisation
+from .call import Specialisation, for_user
 from .ir.errors import PullbackError, TypeMismatch
 from .ir.passes.adjoint import adjoint
 from .ir.program import Program
@@ -149,8 +149,8 @@ class Gradient(Transform):
             raise error.with_traceback(None) from None
         try:
             values = entry.compiled()(*params)
-        except Exception as error:  # the user's own (an index, an assert): without our frames
-            raise error.with_traceback(None) from None
+        except Exception as error:
+            raise for_user(error) from None
         return entry.finish(values)
 
     _entry: _Entry | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .call import Specialisation, Traceable, results_to_user, source_of
+from .call import Specialisation, Traceable, for_user, results_to_user, source_of
 from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
@@ -132,8 +132,8 @@ class Jit(Transform):
         self._last = form
         try:
             values = form.compiled("jit", _same)(*params)
-        except Exception as error:  # the user's own (an index, an assert): without our frames
-            raise error.with_traceback(None) from None
+        except Exception as error:
+            raise for_user(error) from None
         return results_to_user(form, values)
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .call import Specialisation, Traceable, results_to_user
+from .call import Specialisation, Traceable, for_user, results_to_user
 from .gradient import finisher
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
@@ -49,8 +49,8 @@ def vjp(
     forward, backward = form.pair(wrt, split_adjoint)
     try:
         values = forward(*params)
-    except Exception as error:  # the user's own (an index, an assert): without our frames
-        raise error.with_traceback(None) from None
+    except Exception as error:
+        raise for_user(error) from None
     count = len(form.program.results)
     y = results_to_user(form, values[:count])
     residuals = values[count:]

@@ -442,3 +442,10 @@ def test_a_file_that_changed_since_it_was_imported(tmp_path, monkeypatch):
     path.write_text("# one line more\ndef f(x):\n    return x * 3.0\n\ng = lambda x: x * 3.0\n")
     refused(TypeError, "the source of 'f' has changed since it was imported", pb.grad(changing_model.f), 1.0)
     assert pb.grad(changing_model.g)(1.0) == 2.0  # found no source, traced as it runs
+
+
+def test_numbas_errors_are_explained(monkeypatch):
+    monkeypatch.setattr("pullback.call.source_of", lambda *_: "def f_grad(x):\n    return (undefined_name(x),)\n")
+    with pb.options(jit=True):
+        text = "numba does not compile what pullback generated.*please report"
+        refused(pb.PullbackError, text, pb.grad(lambda x: x * x), 2.0)
