@@ -243,7 +243,28 @@ def test_syntax():
                 return x
         return x
 
+    def with_del(x):
+        y = x * 2.0
+        del y
+        return x
+
+    def with_is(x):
+        y = x * 2.0
+        return x if x is y else y
+
+    def with_in(x):
+        return x if x in [1.0, 2.0] else x * 2.0
+
+    def with_sort(x):
+        y = np.array([x, 1.0])
+        y.sort()
+        return y[0]
+
+    refused(TypeError, "sort", pb.grad(with_sort), 2.0, line="y.sort()")
     for function, text, line in (
+        (with_del, "del of a variable", "del y"),
+        (with_is, "`is` between traced values.*==", "x is y"),
+        (with_in, "`in` with a traced value.*==", "x in [1.0"),
         (with_try, "try/except.*an `if`", "try:"),
         (with_global, "may not change globals", "global COUNTER"),
         (with_with, "a with statement", "with np.errstate"),

@@ -32,6 +32,8 @@ def refuse(file: str, line: int, what: str, instead: str) -> NoReturn:
 
 def check_syntax(node: ast.AST, file: str) -> None:
     for inner in ast.walk(node):
+        if isinstance(inner, ast.Delete) and any(isinstance(t, ast.Name) for t in inner.targets):
+            refuse(file, inner.lineno, "del of a variable", "nothing: it ends with the function, or bind another name")
         found = REFUSED.get(type(inner))
         if found is not None:
             refuse(file, getattr(inner, "lineno", 0), *found)
