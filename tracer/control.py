@@ -23,7 +23,8 @@ from .iterate import Sequence, sequence_of
 from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
 from .regions import trace_if
 from .session import NeedConcrete
-from .stage import RESULT, span_of
+from .source import span_of
+from .stage import RESULT
 from .state import Frame, State
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 

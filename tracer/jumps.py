@@ -16,7 +16,7 @@ RETURNED = "_returned_"
 def lower_jumps(body: list[ast.stmt]) -> list[ast.stmt]:
     """The body without break and continue, with return only as the last thing of a path."""
     lowering = _Lowering()
-    if any(isinstance(n, ast.Return) for n in _own(body)) and not definite(body):
+    if any(isinstance(n, ast.Return) for n in own_nodes(body)) and not definite(body):
         end = body[-1]
         body = [*body, ast.copy_location(ast.Return(ast.Constant(None)), end)]
     result = lowering.block(body, None)
@@ -39,7 +39,8 @@ def definite(body: list[ast.stmt]) -> bool:
     return False
 
 
-def _own(body: list[ast.stmt]) -> list[ast.AST]:
+def own_nodes(body: list[ast.stmt]) -> list[ast.AST]:
+    """All nodes of a body, those of nested functions left out."""
     found: list[ast.AST] = []
     todo: list[ast.AST] = list(body)
     while todo:
@@ -121,7 +122,7 @@ class _Lowering:
     @staticmethod
     def _raises(node: ast.If) -> bool:
         """An if that ends in raise and is more than the plain `if c: raise E`, which stays as it is."""
-        return any(isinstance(n, ast.Raise) for n in _own([node])) and not is_plain_raise(node)
+        return any(isinstance(n, ast.Raise) for n in own_nodes([node])) and not is_plain_raise(node)
 
     def _jump(self, node: ast.Break | ast.Continue, loop: _Loop) -> list[ast.stmt]:
         if isinstance(node, ast.Break):
@@ -154,7 +155,7 @@ class _Lowering:
             loop.uses_continue_flag = True
             flags = [loop.broken, loop.continued]
             loop.uses_break = True
-        elif any(isinstance(n, ast.Return) for n in _own([node])):
+        elif any(isinstance(n, ast.Return) for n in own_nodes([node])):
             # Arms that return on some paths only, outside of loops: give each arm its own copy of the rest.
             new.body = self.block(copy.deepcopy(node.body) + copy.deepcopy(rest), loop)
             new.orelse = self.block(copy.deepcopy(node.orelse) + rest, loop)

@@ -6,25 +6,17 @@ statements are refused is in `tracer.fence`.
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
-import dis
-import functools
-import inspect
-import linecache
-import operator
-import re
-import textwrap
 import types
 from collections.abc import Callable
 from typing import Any
 
 from ..ir.errors import TracedValueError
-from ..ir.program import Span
 from .fence import check_syntax, refuse
-from .jumps import is_plain_raise, lower_jumps
+from .jumps import is_plain_raise, lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
+from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, span_of
 
 CONTROL = "_pb_"
 RESULT = "_result_"
@@ -60,7 +52,7 @@ def staged_source(function: types.FunctionType) -> StagedSource | None:
     code = function.__code__
     if code not in _STAGED:
         node = function_node(function)
-        if isinstance(node, ast.FunctionDef) and not is_source_of(node, code) and not _has_assert(node):
+        if isinstance(node, ast.FunctionDef) and not is_source_of(node, code) and not has_assert(node):
             raise TracedValueError(
                 f"the source of {function.__name__!r} has changed since it was imported (or what runs was not made "
                 "from it): what would be traced is not what runs. Import it again",
@@ -70,107 +62,12 @@ def staged_source(function: types.FunctionType) -> StagedSource | None:
     return _STAGED[code]
 
 
-def is_source_of(node: ast.FunctionDef | ast.Lambda, code: types.CodeType) -> bool:
-    """Does this syntax tree compile to this code?"""
-    body: list[ast.stmt]
-    if isinstance(node, ast.Lambda):
-        body = [ast.Return(node)]
-    else:
-        # Under another name: its own stays that of the global that a recursive call reads.
-        plain = ast.FunctionDef("_checked_", node.args, node.body, [], None, None, **_TYPE_PARAMS)
-        body = [ast.copy_location(plain, node)]
-    arguments = _arguments(list(code.co_freevars))
-    factory = ast.FunctionDef("_factory_", arguments, body, [], None, None, **_TYPE_PARAMS)
-    module = ast.fix_missing_locations(ast.Module([factory], []))
-    features = functools.reduce(
-        operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names)
-    )
-    compiled = compile(module, code.co_filename, "exec", flags=code.co_flags & features, dont_inherit=True)
-    (outer,) = (c for c in compiled.co_consts if isinstance(c, types.CodeType))
-    found = [c for c in outer.co_consts if isinstance(c, types.CodeType)]
-    return any(_same_code(c, code) for c in found)
-
-
-def _same_code(a: types.CodeType, b: types.CodeType) -> bool:
-    """Equal instructions on equal names and constants; where they stand in the file does not matter."""
-    return _instructions(a) == _instructions(b)
-
-
-def _instructions(code: types.CodeType) -> list[Any]:
-    """What the code does. How a method is called depends on the imports around the function: left out."""
-    result: list[Any] = [code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]]
-    for step in dis.get_instructions(code):
-        name, value = step.opname.replace("LOAD_METHOD", "LOAD_ATTR"), step.argval
-        if name in ("PUSH_NULL", "PRECALL", "NOP", "EXTENDED_ARG", "CACHE"):
-            continue
-        if step.opcode in dis.hasjrel or step.opcode in dis.hasjabs:
-            value = None
-        elif isinstance(value, types.CodeType):
-            value = _instructions(value)
-        elif isinstance(value, str):
-            value = _plain_name(value.rpartition(".")[2])
-        result.append((name, type(value).__name__, repr(value)))
-    return result
-
-
-def _plain_name(name: str) -> str:
-    """Without the class that Python puts before a private name."""
-    return re.sub(r"^_[A-Za-z]\w*?(?=__\w)", "", name)
-
-
-def _has_assert(node: ast.AST) -> bool:
-    """Test runners rewrite assert statements when they import a module."""
-    return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
-
-
-def span_of(file: str, line: int) -> Span:
-    return Span(file, line, linecache.getline(file, line).strip())
-
-
-def function_node(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda | None:
-    """The syntax tree of a function, with line numbers of its file."""
-    try:
-        lines, first = inspect.getsourcelines(function)
-    except (OSError, TypeError):
-        return None
-    if function.__name__ == "<lambda>":
-        return _lambda_node(function)
-    source = textwrap.dedent("".join(lines))
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return None
-    node = tree.body[0]
-    if not isinstance(node, ast.FunctionDef):
-        if isinstance(node, ast.AsyncFunctionDef):
-            refuse(function.__code__.co_filename, first, "async functions", "a plain function")
-        return None
-    ast.increment_lineno(node, first - 1)
-    return node
-
-
-def _lambda_node(function: types.FunctionType) -> ast.Lambda | None:
-    """The lambda among those of the file whose code is this function's code (several may share a line)."""
-    code = function.__code__
-    source = "".join(linecache.getlines(code.co_filename))
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return None
-    candidates = [
-        n for n in ast.walk(tree)
-        if isinstance(n, ast.Lambda) and n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)
-    ]  # fmt: skip
-    # Lambdas that share a line are told apart by what they compile to; equal ones are one and the same here.
-    return next((n for n in candidates if is_source_of(n, code)), None)
-
-
 def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> StagedSource:
     file = function.__code__.co_filename
     if isinstance(node, ast.Lambda):
         body: list[ast.stmt] = [ast.copy_location(ast.Return(node.body), node.body)]
         node = ast.copy_location(
-            ast.FunctionDef("_lambda_", node.args, body, [], None, None, **_TYPE_PARAMS), node
+            ast.FunctionDef("_lambda_", node.args, body, [], None, None, **TYPE_PARAMS), node
         )
         ast.fix_missing_locations(node)
     check_syntax(node, file)
@@ -178,8 +75,8 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
     staged.name = "_staged_"  # its own name stays that of the user's global: recursion is a call of that
     free = [*function.__code__.co_freevars, CONTROL]
     factory = ast.FunctionDef(
-        "_factory_", _arguments(free), [staged, ast.Return(ast.Name(staged.name, ast.Load()))], [], None, None,
-        **_TYPE_PARAMS,
+        "_factory_", arguments_of(free), [staged, ast.Return(ast.Name(staged.name, ast.Load()))], [], None, None,
+        **TYPE_PARAMS,
     )  # fmt: skip
     module = ast.Module([factory], [])
     ast.fix_missing_locations(module)
@@ -187,13 +84,6 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
     outer = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     code = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == staged.name)
     return StagedSource(code, file, node.lineno)
-
-
-_TYPE_PARAMS: dict[str, Any] = {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
-
-
-def _arguments(names: list[str]) -> ast.arguments:
-    return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
 
 
 def _load(name: str) -> ast.Name:
@@ -227,7 +117,7 @@ class Rewriter(ast.NodeTransformer):
         params += [a.arg for a in (node.args.vararg, node.args.kwarg) if a is not None]
         declared = {
             name
-            for n in _own_statements(node.body)
+            for n in own_nodes(node.body)
             if isinstance(n, (ast.Nonlocal, ast.Global))
             for name in n.names
         }
@@ -257,7 +147,7 @@ class Rewriter(ast.NodeTransformer):
             args.defaults = [ast.Constant(None) for _ in args.defaults]
             args.kw_defaults = [None if d is None else ast.Constant(None) for d in args.kw_defaults]
         return ast.copy_location(
-            ast.FunctionDef(node.name, args, [start, *statements, end], [], None, None, **_TYPE_PARAMS), node
+            ast.FunctionDef(node.name, args, [start, *statements, end], [], None, None, **TYPE_PARAMS), node
         )
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -275,10 +165,10 @@ class Rewriter(ast.NodeTransformer):
     def thunk(self, prefix: str, body: list[ast.stmt], args: list[str] | None = None) -> ast.FunctionDef:
         self.count += 1
         name = f"_{prefix}{len(self.scopes)}_{self.count}_"
-        return ast.FunctionDef(name, _arguments(args or []), body, [], None, None, **_TYPE_PARAMS)
+        return ast.FunctionDef(name, arguments_of(args or []), body, [], None, None, **TYPE_PARAMS)
 
     def delayed(self, node: ast.expr) -> ast.Lambda:
-        return ast.Lambda(_arguments([]), self.visit(node))
+        return ast.Lambda(arguments_of([]), self.visit(node))
 
     # -- names ---------------------------------------------------------------------------------------
 
@@ -458,7 +348,7 @@ class Rewriter(ast.NodeTransformer):
         )
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
-        message = self.delayed(node.msg) if node.msg else ast.Lambda(_arguments([]), ast.Constant(""))
+        message = self.delayed(node.msg) if node.msg else ast.Lambda(arguments_of([]), ast.Constant(""))
         return ast.Expr(_call("assert_", self.visit(node.test), message))
 
     def visit_Delete(self, node: ast.Delete) -> ast.stmt:
@@ -471,7 +361,7 @@ class Rewriter(ast.NodeTransformer):
             error = node.body[0]
             assert isinstance(error, ast.Raise)
             exception = (
-                self.delayed(error.exc) if error.exc else ast.Lambda(_arguments([]), ast.Constant(None))
+                self.delayed(error.exc) if error.exc else ast.Lambda(arguments_of([]), ast.Constant(None))
             )
             return [ast.Expr(_call("raise_if", test, exception))]
         then = self.thunk("then", self.block(node.body))
@@ -508,7 +398,7 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_While(self, node: ast.While) -> list[ast.stmt]:
         assert self.liveness is not None
-        test = ast.Lambda(_arguments([]), self.visit(node.test))
+        test = ast.Lambda(arguments_of([]), self.visit(node.test))
         body = self.thunk("body", self.block(node.body))
         call = _call(
             "while_", test, _load(body.name), _load(self.frame), _strings(self.liveness.head[node] | {RESULT}),
@@ -526,18 +416,6 @@ def _slices(key: ast.expr) -> ast.expr:
     if isinstance(key, ast.Tuple):
         return ast.Tuple([_slices(e) for e in key.elts], ast.Load())
     return key
-
-
-def _own_statements(body: list[ast.stmt]) -> list[ast.AST]:
-    """All nodes of a body, nested functions left out."""
-    found: list[ast.AST] = []
-    todo: list[ast.AST] = list(body)
-    while todo:
-        node = todo.pop()
-        found.append(node)
-        if not isinstance(node, (ast.FunctionDef, ast.Lambda)):
-            todo.extend(ast.iter_child_nodes(node))
-    return found
 
 
 def _is_docstring(node: ast.stmt) -> bool:

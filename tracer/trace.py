@@ -27,7 +27,7 @@ from .calls import call
 from .control import Control
 from .hidden import Found, Getter, Hidden
 from .session import NeedConcrete, NeedStatic, Session, tracing
-from .stage import span_of
+from .source import span_of
 from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_of, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")

@@ -9,6 +9,7 @@ import numpy as np
 from ...ir.build import dim_atom, literal
 from ...ir.errors import UnsupportedFunction
 from ...ir.program import Atom, Index, Var
+from ..convert import common
 from ..symbol import as_value, implements, wrap
 from .arguments import (
     axis_argument,
@@ -55,7 +56,10 @@ def _end(value: Any, x: Any, axis: int) -> Any:
 @implements(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     x = diff(flat(operand(ary, "np.ediff1d")))
-    parts = [None if v is None else np.atleast_1d(operand(v, "np.ediff1d")) for v in (to_begin, to_end)]
+    dtype = x.type.numpy
+    parts = [
+        None if v is None else np.atleast_1d(operand(v, "np.ediff1d", dtype)) for v in (to_begin, to_end)
+    ]
     found = [p for p in (parts[0], x, parts[1]) if p is not None]
     return joined(found, 0, "np.ediff1d") if len(found) > 1 else x
 
@@ -77,7 +81,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
 
 
 def _slope(x: Any, spacing: Any, axis: int, edge_order: int) -> Any:
-    h = operand(spacing, "np.gradient")
+    h = operand(spacing, "np.gradient", x.type.numpy)
     if h.type.rank:
         raise x.session.error(
             UnsupportedFunction,
@@ -181,11 +185,14 @@ def _sliding(x: Any, kernel: Any, windows: Atom, turned: bool) -> Any:
 
 @implements(np.polyval)
 def polyval(p: Any, x: Any) -> Any:
-    """Horner's scheme, as a loop over the coefficients."""
+    """Horner's scheme, as a loop over the coefficients; a list of them is written out."""
     if isinstance(p, (list, tuple)):
-        result: Any = 0
-        for coefficient in p:
-            result = result * x + coefficient
+        values = [operand(v, "np.polyval") for v in (*p, x)]
+        atoms, _ = common(values[0].session, values, "np.polyval")
+        *factors, at = (wrap(values[0].session, a) for a in atoms)
+        result: Any = np.zeros_like(at)
+        for k, coefficient in enumerate(factors):
+            result = result * at + coefficient if k else result + coefficient
         return result
     coefficients, point = pair(p, x, "np.polyval")
     session = coefficients.session
@@ -231,11 +238,12 @@ def cov(
 
 
 def _observations(m: Any, y: Any, rowvar: Any, dtype: Any) -> Any:
-    x: Any = np.atleast_2d(operand(m, "np.cov", dtype, at_least="float"))
+    dtype = float if dtype is None else dtype
+    x: Any = np.atleast_2d(operand(m, "np.cov", dtype))
     x = x.T if not rowvar and dims_of(x)[0] != 1 else x
     if y is None:
         return operand(x, "np.cov")
-    other: Any = np.atleast_2d(operand(y, "np.cov", dtype, at_least="float"))
+    other: Any = np.atleast_2d(operand(y, "np.cov", dtype))
     other = other.T if not rowvar and dims_of(other)[0] != 1 else other
     return np.concatenate([x, other], axis=0)
 

@@ -33,9 +33,9 @@ from .shape import expand_dims, moveaxis
 
 
 def pair(a: Any, b: Any, what: str) -> tuple[Any, Any]:
-    """Two operands in their common dtype."""
+    """Two operands in their common dtype; a Python number counts as an array of float64 here."""
     session = require_session()
-    (one, two), _ = common(session, [a, b], what)
+    (one, two), _ = common(session, [operand(a, what), operand(b, what)], what)
     return wrap(session, one), wrap(session, two)
 
 

@@ -248,6 +248,7 @@ def _placed(x: Any, axis: int, rank: int) -> Any:
 @creates(np.vander)
 def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:  # noqa: N803
     v = operand(x, "np.vander", at_least="i64")
+    v = v.astype(np.float64) if v.type.dtype == "f32" else v
     session = v.session
     (dim,) = dims_of(v)
     size = dim_atom(dim) if N is None else shape_argument(session, N)[0]

@@ -329,7 +329,7 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
 @implements(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     refuse_options("np.interp", {"period": period})
-    values, grid, heights = (operand(a, "np.interp", at_least="float") for a in (x, xp, fp))
+    values, grid, heights = (operand(a, "np.interp", float) for a in (x, xp, fp))
     session = values.session
     if grid.type.rank != 1 or heights.type.rank != 1:
         raise ValueError("object too deep for desired array")

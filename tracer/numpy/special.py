@@ -14,7 +14,8 @@ import numpy as np
 
 from ...ir.errors import UnsupportedFunction
 from ..calls import SPECIAL
-from ..symbol import FUNCTIONS, implements, wrap
+from ..convert import common
+from ..symbol import FUNCTIONS, implements, require_session, wrap
 from .arguments import axes_argument, integer_argument, operand, refuse_options, require_elements
 from .elementwise import apply, store_out
 from .reduce import reduced
@@ -35,8 +36,9 @@ def special(*names: str) -> Callable[[Function], Function]:
                 *args, out = args  # type: ignore[assignment]
             if len(args) != arity:
                 raise TypeError(f"{names[0]}() takes {arity} arguments, not {len(args)}")
-            values = [operand(a, f"scipy.special.{names[0]}", at_least="float") for a in args]
-            return store_out(implementation(*values), out)
+            atoms, _ = common(require_session(), list(args), f"scipy.special.{names[0]}", at_least="float")
+            result = operand(implementation(*(wrap(require_session(), a) for a in atoms)), names[0])
+            return store_out(result.astype(atoms[0].type.numpy), out)
 
         for name in names:
             SPECIAL[name] = function
@@ -79,7 +81,7 @@ def polygamma(n: Any, x: Any) -> Any:
     order = integer_argument(n, "scipy.special.polygamma: the order")
     if order < 0:
         raise ValueError("polygamma is defined for orders n >= 0")
-    return _polygamma(order, operand(x, "scipy.special.polygamma", at_least="float"))
+    return _polygamma(order, operand(x, "scipy.special.polygamma", float))
 
 
 SPECIAL["polygamma"] = polygamma
@@ -114,7 +116,7 @@ def beta(a: Any, b: Any) -> Any:
 
 
 def multigammaln(a: Any, d: Any) -> Any:
-    x = operand(a, "scipy.special.multigammaln", at_least="float")
+    x = operand(a, "scipy.special.multigammaln", float)
     size = integer_argument(d, "scipy.special.multigammaln: d")
     result = 0.25 * size * (size - 1) * math.log(math.pi)
     for j in range(size):
