@@ -70,7 +70,7 @@ def test_linear_operands_are_linear(op, program, ranges, rng):
 
 # Not proved symbolically, but compared with 50 digits at random points: a constant is a double (log 2), SymPy
 # writes a step as Heaviside, or does not simplify sign(a * |b|).
-NUMERIC = {"maximum", "minimum", "copysign", "exp2", "log2", "log10", "erf", "erfc"}
+NUMERIC = {"rmax", "rmin", "maximum", "minimum", "copysign", "exp2", "log2", "log10", "erf", "erfc"}
 
 
 def partials():
