@@ -26,7 +26,7 @@ bool = bool_
 _CREATION = (
     "arange as_tensor empty empty_like eye from_numpy full full_like linspace logspace normal ones ones_like rand "
     "rand_like randint randn randn_like randperm zeros zeros_like"
-).split()
+).split()  # noqa: SIM905
 globals().update({name: getattr(creation, name) for name in _CREATION})
 globals().update({name: f for name, f in FUNCTIONS.items() if name not in ("float", "bool")})
 

@@ -119,9 +119,7 @@ def result_dtype(operands: list[Any]) -> dtype:
         for d in group:
             if d.category == 2 and group is groups[2] and best is not None and best.category == 2:
                 continue
-            if best is None:
-                best = d
-            elif d.category > best.category:
+            if best is None or d.category > best.category:
                 best = d
             elif d.category == best.category == 2 and d is float64 and _same_group(group, best):
                 best = float64

@@ -18,7 +18,7 @@ from ..ir.types import Dim
 
 QUIET = frozenset(
     "add sub mul neg matmul getitem at_set at_add reshape transpose broadcast_to sum dim zeros iota where copy "
-    "eq ne lt le gt ge and or invert maximum minimum to_f64 to_f32 to_i64 to_bool concatenate max min abs sign".split()
+    "eq ne lt le gt ge and or invert maximum minimum to_f64 to_f32 to_i64 to_bool concatenate max min abs sign".split()  # noqa: SIM905
 )
 """Operations that do not warn of division by zero and the like, which tensors do not."""
 _VIEWS = ("reshape", "transpose", "broadcast_to", "getitem")

@@ -32,12 +32,12 @@ METHODS = (
     "mv narrow ne neg negative norm outer permute pow prod rad2deg ravel reciprocal relu remainder repeat "
     "repeat_interleave reshape roll round rsqrt select sigmoid sign sin sinh softmax sort split sqrt square squeeze std "
     "sub subtract sum swapaxes t tan tanh tile topk trace transpose tril triu true_divide trunc unbind unsqueeze var"
-).split()
+).split()  # noqa: SIM905
 IN_PLACE = (
     "abs add ceil clamp clip copysign cos div divide erf exp expm1 floor fmod frac log log10 log1p log2 masked_fill mul "
     "multiply neg pow reciprocal relu remainder round rsqrt sigmoid sign sin sqrt square sub subtract tan tanh tril triu "
     "trunc lerp"
-).split()
+).split()  # noqa: SIM905
 UFUNCS = {
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.true_divide: "div", np.power: "pow", np.matmul: "matmul",
     np.remainder: "remainder", np.floor_divide: "floor_divide", np.negative: "neg", np.absolute: "abs",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .engine import pull
-from .graph import Graph, GradFn, graph_of
+from .graph import GradFn, Graph, graph_of
 from .kinds import Kind, as_dtype, dtype, get_default_dtype, kind_of
 from .show import show
 from .tape import Node, Value
@@ -468,7 +468,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
         array = np.array([d._array if isinstance(d, Tensor) else d for d in data])
     else:
         array = np.asarray(data)
-        if not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
+        if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
             array = array.astype(get_default_dtype().numpy)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
     return Tensor(np.array(array, wanted.numpy, order="C"), requires_grad)
