@@ -341,7 +341,7 @@ class Builder:
             for key, atom in list(known.items()):
                 if isinstance(key, Affine) and name in key.names:
                     known.setdefault(key.substitute(name, form), atom)
-            if len(form.terms) > 1 or form.constant:
+            if len(form.terms) > 1 or (form.terms and form.constant):
                 known[form] = Var(name, I64)  # an input's size is the name that is bound first
 
     @property
