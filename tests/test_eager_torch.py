@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from eager_programs import DATA, programs, run
 
+import pullback
 import pullback.eager as eager
+from pullback.eager import compiled
 
 RECORDED = json.loads(DATA.read_text())
 PROGRAMS = programs()
@@ -38,3 +40,17 @@ def test_as_recorded_from_pytorch(name):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_as_pytorch_computes_now(name):
     compare(run(eager, PROGRAMS[name]), run(torch, PROGRAMS[name]))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_generated_code_agrees(name, monkeypatch):
+    """What the third backward compiles, here run as Python, gives the same gradients."""
+    monkeypatch.setattr(compiled, "COMPILE_AT", 1)
+    with pullback.options(jit=False, cache=False):
+        compiled._exact.clear()
+        compiled._structures.clear()
+        compare(run(eager, PROGRAMS[name]), RECORDED[name])
+        broken = [s.broken for s in compiled._structures.values() if s.broken]
+        compiled._exact.clear()
+        compiled._structures.clear()
+    assert not broken or name == "a[a > 0]"  # the size depends on data: interpreted, where the verifier runs

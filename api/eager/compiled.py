@@ -86,7 +86,7 @@ class Structure:
         self.roots = roots
         self.targets = targets
         self.runs = 0
-        self.broken = False
+        self.broken: str | None = None
         self.traceable = Traceable(_Backward(self, [None] * len(rows), {}))
 
 
@@ -231,8 +231,8 @@ class Prepared:
                 with tracing(None):  # type: ignore[arg-type]
                     form = structure.traceable.find(tuple(map(_plain, inputs)), {})[0]
                 function, self.kept = _compiled(form)
-            except PullbackError:  # rather slow than not at all: what was recorded can always be interpreted
-                structure.broken = True
+            except PullbackError as error:  # rather slow than not at all: it can always be interpreted
+                structure.broken = str(error)
                 return None
             self.function = function
         return function(*[_plain(inputs[k]) for k in self.kept])
