@@ -8,6 +8,11 @@ import pytest
 os.environ.setdefault("PULLBACK_CHECK", "1")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz", type=int, default=300, help="how many random programs test_fuzz.py tries")
+    parser.addoption("--compiled", action="store_true", help="compile every tenth of them")
+
+
 @pytest.fixture
 def rng(request):
     """Random numbers, the same ones for a test whenever it runs."""

@@ -1,0 +1,66 @@
+"""Random programs: value and gradient are those of plain Python and of finite differences.
+
+More of them: `pytest tests/test_fuzz.py --fuzz 3000`; every tenth compiled too with `--compiled`.
+`python tests/fuzz.py` makes failures small.
+"""
+
+import collections
+
+import fuzz
+import fuzz_programs
+from fuzz_scope import HEADER
+from fuzz_shrink import shrink
+
+GROUP = 25
+
+
+def pytest_generate_tests(metafunc):
+    if "first" in metafunc.fixturenames:
+        metafunc.parametrize("first", range(0, metafunc.config.getoption("--fuzz"), GROUP))
+
+
+def described(program, outcome):
+    source = program.source.replace(HEADER, "")
+    return f"program {program.seed}: {outcome.kind} at {outcome.sizes}\n{source}\n{outcome.detail}"
+
+
+def run(seeds, folder, *, compiled=False):
+    counts = collections.Counter()
+    failures = []
+    for seed in seeds:
+        program = fuzz_programs.program(seed)
+        outcome = fuzz.check(program, folder, compiled=compiled)
+        counts[outcome.kind] += 1
+        if outcome.failed:
+            failures.append(described(program, outcome))
+    assert not failures, "\n\n".join(failures)
+    return counts
+
+
+def test_random_programs(first, tmp_path):
+    counts = run(range(first, first + GROUP), tmp_path)
+    assert counts["invalid"] + counts["not smooth"] + counts["refused"] <= GROUP // 4, counts
+
+
+def test_random_programs_compiled(tmp_path, request):
+    wanted = request.config.getoption("--fuzz") if request.config.getoption("--compiled") else 30
+    run(range(0, wanted, 10), tmp_path, compiled=True)
+
+
+def test_programs_are_functions_of_their_seeds():
+    first, again = fuzz_programs.program(7), fuzz_programs.program(7)
+    assert first.source == again.source != fuzz_programs.program(8).source
+
+
+def test_shrinking_leaves_what_fails():
+    source = """\
+def f(x):
+    a = 1
+    for i in range(3):
+        if x[i] > 0:
+            a = a + np.sin(x[i] * 2)
+    b = a * 3
+    return b
+"""
+    small = shrink(source, lambda s: "np.sin(" in s, 10.0)
+    assert len(small.splitlines()) <= 3, small
