@@ -1,7 +1,7 @@
 """From the text of a generated function to something to call, compiled by numba or as it is.
 
 The text becomes a real file, so that a debugger, `inspect` and tracebacks show its lines; what is run comes
-from the text itself, never from the file.
+from the text itself, never from the file. For numba, functions like exp are swapped for those of `vectormath`.
 """
 
 from __future__ import annotations
@@ -45,31 +45,32 @@ def compile_source(
     >>> f(3.0)
     (6.0,)
     """
-    kept = options.current().cache
+    settings = options.current()
     folder = cache.directory(cache_dir)
-    key = (source, name, jit, folder, kept)
+    vector = jit and settings.vector_math
+    key = (source, name, jit, folder, settings.cache, vector)
     with _lock:
         function = _functions.get(key)
         if function is None:
-            function = _functions[key] = _compile(source, name, jit, folder, kept)
+            function = _functions[key] = _compile(source, name, jit, folder, settings.cache, vector)
     return function
 
 
-def _compile(
-    source: str, name: str, jit: bool, folder: Path, kept: bool
-) -> Callable[..., Any]:
-    digest = hashlib.sha256(f"{cache.fingerprint()}\n{source}".encode()).hexdigest()[:32]
+def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector: bool) -> Callable[..., Any]:
+    # By name, because `import pullback` must not load numba.
+    vectormath = importlib.import_module(f"{__package__}.vectormath") if vector else None
+    library = vectormath.library(source) if vectormath else None
+    digest = hashlib.sha256(f"{cache.fingerprint()}\n{library}\n{source}".encode()).hexdigest()[:32]
     stem = f"{name}_{digest}"
-    function = getattr(_module(source, stem, folder, kept), name)
+    function = getattr(_module(source, stem, folder, kept, vectormath if library else None), name)
     if not jit:
         return _plain(function)
-    # By name, because `import pullback` must not load numba.
     machine = importlib.import_module(f"{__package__}.machine")
     compiled = machine.njit(function, folder if kept else None, stem, counts)
     return _plain(function) if compiled is function else compiled
 
 
-def _module(source: str, stem: str, folder: Path, kept: bool) -> ModuleType:
+def _module(source: str, stem: str, folder: Path, kept: bool, vectormath: ModuleType | None) -> ModuleType:
     path = folder / (stem + cache.SOURCE)
     if not (kept and _on_disk(path, source)):
         # Nowhere to write: the lines for tracebacks and debuggers come from memory.
@@ -77,7 +78,9 @@ def _module(source: str, stem: str, folder: Path, kept: bool) -> ModuleType:
         linecache.cache[str(path)] = (len(source), None, source.splitlines(keepends=True), str(path))
     module = ModuleType(f"pullback_generated_{stem}")
     module.__file__ = str(path)
-    exec(compile(source, str(path), "exec"), module.__dict__)
+    module.__dict__["vectormath"] = vectormath
+    text = vectormath.vectorised(source) if vectormath else source
+    exec(compile(text, str(path), "exec"), module.__dict__)
     sys.modules[module.__name__] = module  # inspect and numba look functions' modules up by name
     counts["sources"] += 1
     return module

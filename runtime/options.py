@@ -25,12 +25,14 @@ class Options:
     cache_dir     where; None is the user's cache directory, or $PULLBACK_CACHE_DIR
     bounds_check  check subscripts that are not known to be in range; without, one that is out of range
                   reads or overwrites foreign memory
+    vector_math   compute exp, sin, ... of several elements at once, with the vector library of the platform
     """
 
     jit: bool = True
     cache: bool = True
     cache_dir: Path | None = None
     bounds_check: bool = True
+    vector_math: bool = True
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -49,6 +51,7 @@ def _directory(name: str, value: Any) -> Path | None:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
+    "vector_math": _flag,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 
@@ -89,7 +92,7 @@ class options:  # noqa: N801  (used like a function)
     >>> options(jit_=False)
     Traceback (most recent call last):
     ...
-    TypeError: no option 'jit_', did you mean 'jit'? There are jit, cache, cache_dir, bounds_check
+    TypeError: no option 'jit_', did you mean 'jit'? There are jit, cache, cache_dir, bounds_check, vector_math
     """
 
     def __init__(self, **values: Any):

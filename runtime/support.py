@@ -15,7 +15,6 @@ from numba.extending import intrinsic, overload, register_jitable
 jitable = register_jitable(error_model="numpy")
 
 
-
 # -- steps of reductions, which the compiler may reorder -----------------------------------------------
 
 
@@ -103,26 +102,29 @@ def cbrt(x):
     return np.cbrt(x)
 
 
-@jitable
-def expit(x):
-    """1 / (1 + exp(-x)), without overflow."""
-    if x >= 0.0:
-        return 1.0 / (1.0 + np.exp(-x))
-    e = np.exp(x)
-    return e / (1.0 + e)
+def expit_with(exp):
+    """1 / (1 + exp(-x)) in terms of this exp, without overflow; one path, so that loops are vectorised."""
+
+    def expit(x):
+        e = exp(-abs(x))
+        return (np.float32(1.0) if x >= 0.0 else e) / (np.float32(1.0) + e)
+
+    return expit
 
 
-@jitable
-def logaddexp(a, b):
-    """log(exp(a) + exp(b)), without overflow; right for infinities too."""
-    if a == b:
-        return a + math.log(2.0)
-    d = a - b
-    if d > 0.0:
-        return a + np.log1p(np.exp(-d))
-    if d <= 0.0:
-        return b + np.log1p(np.exp(d))
-    return d  # a nan
+def logaddexp_with(exp, log1p):
+    """log(exp(a) + exp(b)) without overflow, on one path; right for infinities and nan too."""
+
+    def logaddexp(a, b):
+        distance = np.float32(0.0) if a == b else abs(a - b)  # also of infinities
+        return (a if a > b else b) + log1p(exp(-distance))
+
+    return logaddexp
+
+
+# float32 constants are exact here and change the type of neither float32 nor float64.
+expit = jitable(expit_with(np.exp))
+logaddexp = jitable(logaddexp_with(np.exp, np.log1p))
 
 
 @jitable

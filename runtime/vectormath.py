@@ -1,0 +1,138 @@
+"""Functions like exp as LLVM's vectoriser can use them: for a whole vector at once, from libmvec.
+
+Generated source says `np.exp(x)`. Before it is compiled, `vectorised` puts `vectormath.exp(x)` in its place:
+the same call of libm's scalar function, with an attribute that names the vector variants of it. A loop that
+is vectorised calls those, other code the scalar function. Without libmvec the source stays as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.ir as ll
+from numba import types
+from numba.extending import intrinsic
+
+from . import libmvec, support
+
+FUNCTIONS = {
+    "np.exp": "exp", "np.exp2": "exp2", "np.expm1": "expm1",
+    "np.log": "log", "np.log2": "log2", "np.log10": "log10", "np.log1p": "log1p",
+    "np.sin": "sin", "np.cos": "cos", "np.tan": "tan",
+    "np.arcsin": "asin", "np.arccos": "acos", "np.arctan": "atan", "np.arctan2": "atan2",
+    "np.sinh": "sinh", "np.cosh": "cosh", "np.tanh": "tanh",
+    "np.arcsinh": "asinh", "np.arccosh": "acosh", "np.arctanh": "atanh",
+    "np.hypot": "hypot", "support.cbrt": "cbrt", "math.erf": "erf", "math.erfc": "erfc",
+    "support.expit": "expit", "support.logaddexp": "logaddexp",
+}  # fmt: skip
+"""What stands in generated source: what is put there."""
+
+_MENTIONED = re.compile(r" \*\* |\b(?:" + "|".join(map(re.escape, FUNCTIONS)) + r")\(")
+
+
+def library(source: str) -> str | None:
+    """What identifies the vector library, if there is one and the source can use it."""
+    return libmvec.library() if _MENTIONED.search(source) else None
+
+
+# -- sources -------------------------------------------------------------------------------------------
+
+
+def vectorised(source: str) -> ast.Module:
+    """The source with the functions of this module, on the same lines.
+
+    >>> print(ast.unparse(vectorised("y = np.exp(x) ** w + x ** 2 + np.floor(x)")))
+    y = vectormath.pow(vectormath.exp(x), w) + x ** 2 + np.floor(x)
+    """
+    return ast.fix_missing_locations(_Swap().visit(ast.parse(source)))
+
+
+class _Swap(ast.NodeTransformer):
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        match node.func:
+            case ast.Attribute(ast.Name(module), function) if f"{module}.{function}" in FUNCTIONS:
+                node.func = ast.copy_location(_ours(FUNCTIONS[f"{module}.{function}"]), node.func)
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        match node:
+            case ast.BinOp(_, ast.Pow(), ast.Constant(int())):
+                return node  # an integer exponent: numba multiplies
+            case ast.BinOp(base, ast.Pow(), exponent):
+                return ast.copy_location(ast.Call(_ours("pow"), [base, exponent], []), node)
+        return node
+
+
+def _ours(name: str) -> ast.Attribute:
+    return ast.Attribute(ast.Name("vectormath", ast.Load()), name, ast.Load())
+
+
+# -- functions -----------------------------------------------------------------------------------------
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """A function of libm for compiled code: a scalar call that says what its vector variants are."""
+
+    def result(operands: tuple[Any, ...]) -> Any:
+        single = all(isinstance(a, types.Float) and a.bitwidth == 32 for a in operands)
+        return types.float32 if single else types.float64
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(signature.return_type)
+        function_type = ll.FunctionType(kind, [kind] * len(args))
+        scalar = libmvec.symbol(name, str(kind))
+        function = builder.module.globals.get(scalar) or ll.Function(builder.module, function_type, scalar)
+        call = builder.call(function, args, attrs=("readnone", "nounwind"))
+        found = libmvec.variants(name, str(kind))
+        if found:
+            prefix = f"_ZGV_LLVM_N{{}}{'v' * len(args)}_{scalar}({{}})"
+            mappings = ",".join(prefix.format(lanes, variant) for variant, lanes in found)
+            # llvmlite has a list of the attributes that it knows; this one is not in it.
+            set.add(call.attributes, f'"vector-function-abi-variant"="{mappings}"')
+            for variant, lanes in found:
+                _declare(builder.module, variant, ll.VectorType(kind, lanes), len(args))
+        return call
+
+    if libmvec.arity(name) == 1:
+
+        def one(context: Any, x: Any) -> Any:
+            return result((x,))(result((x,))), generate
+
+        return intrinsic(one)
+
+    def two(context: Any, x: Any, y: Any) -> Any:
+        return result((x, y))(*[result((x, y))] * 2), generate
+
+    return intrinsic(two)
+
+
+def _declare(module: Any, variant: str, vector: Any, operands: int) -> None:
+    """Declare a variant that only the vectoriser will call, so that nothing drops it before."""
+    if variant in module.globals:
+        return
+    function = ll.Function(module, ll.FunctionType(vector, [vector] * operands), variant)
+    kept = module.globals.get("llvm.compiler.used")
+    pointers = [*(kept.initializer.constant if kept else ()), function.bitcast(ll.PointerType())]
+    array = ll.ArrayType(ll.PointerType(), len(pointers))
+    if kept is None:
+        kept = ll.GlobalVariable(module, array, "llvm.compiler.used")
+        kept.linkage, kept.section = "appending", "llvm.metadata"
+    kept.value_type, kept.initializer = array, ll.Constant(array, pointers)
+
+
+exp, exp2, expm1 = _function("exp"), _function("exp2"), _function("expm1")
+log, log2, log10, log1p = _function("log"), _function("log2"), _function("log10"), _function("log1p")
+sin, cos, tan = _function("sin"), _function("cos"), _function("tan")
+asin, acos, atan, atan2 = _function("asin"), _function("acos"), _function("atan"), _function("atan2")
+sinh, cosh, tanh = _function("sinh"), _function("cosh"), _function("tanh")
+asinh, acosh, atanh = _function("asinh"), _function("acosh"), _function("atanh")
+erf, erfc = _function("erf"), _function("erfc")
+pow, hypot, cbrt = _function("pow"), _function("hypot"), _function("cbrt")  # noqa: A001
+
+expit = support.jitable(support.expit_with(exp))
+logaddexp = support.jitable(support.logaddexp_with(exp, log1p))
