@@ -4,6 +4,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import copy
 import dis
 import functools
 import inspect
@@ -106,14 +107,19 @@ def function_node(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda 
 def _lambda_node(function: types.FunctionType) -> ast.Lambda | None:
     """The lambda among those of the file whose code is this function's code (several may share a line)."""
     code = function.__code__
-    source = "".join(linecache.getlines(code.co_filename))
+    candidates = [
+        n for n in _lambdas_of("".join(linecache.getlines(code.co_filename)))
+        if n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)
+    ]  # fmt: skip
+    # Lambdas that share a line are told apart by what they compile to; equal ones are one and the same here.
+    return copy.deepcopy(next((n for n in candidates if is_source_of(n, code)), None))
+
+
+@functools.lru_cache(maxsize=8)
+def _lambdas_of(source: str) -> tuple[ast.Lambda, ...]:
+    """All lambdas of a file. Staging changes the trees, so it gets copies."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return None
-    candidates = [
-        n for n in ast.walk(tree)
-        if isinstance(n, ast.Lambda) and n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)
-    ]  # fmt: skip
-    # Lambdas that share a line are told apart by what they compile to; equal ones are one and the same here.
-    return next((n for n in candidates if is_source_of(n, code)), None)
+        return ()
+    return tuple(n for n in ast.walk(tree) if isinstance(n, ast.Lambda))
