@@ -34,6 +34,8 @@ from .spell import ATOM, Text
 
 WIDTH = 88
 """A line that would be longer than this keeps its temporaries."""
+ALLOCATIONS = ("empty", "zeros", "dim")
+"""What stands at the head of a loop or a function, for lines below: without a comment of its own."""
 ERRORS = (
     "ArithmeticError", "AssertionError", "IndexError", "KeyError", "OverflowError", "RuntimeError",
     "TypeError", "UnboundLocalError", "ValueError", "ZeroDivisionError",
@@ -114,7 +116,8 @@ class _Emitter:
 
     def line(self, text: str, span: Span | None = None) -> None:
         if self.comments and span is not None and span.text and span.text != self.shown:
-            self.lines.append("    " * self.depth + "# " + span.text.strip())
+            if span.text.strip() != text:  # the user's line itself needs no comment
+                self.lines.append("    " * self.depth + "# " + span.text.strip())
             self.shown = span.text
         self.lines.append("    " * self.depth + text)
 
@@ -255,7 +258,7 @@ class _Emitter:
             return
         variable = self.variable[name]
         if text.text != variable:
-            self.write(f"{variable} = {text.text}", variable, let.span)
+            self.write(f"{variable} = {text.text}", variable, None if op in ALLOCATIONS else let.span)
 
     def may_wait(self, let: Let, text: Text) -> bool:
         """May a temporary become part of the one expression that uses it?"""
@@ -397,7 +400,7 @@ def is_temporary(name: str) -> bool:
 
 def _element(let: Let) -> bool:
     """Is this a read with a name of the form x_i?"""
-    return let.op.name == "getitem" and let.var.name.startswith(f"{let.args[0].name}_")  # type: ignore[union-attr]
+    return let.op.name == "getitem" and let.var.name.startswith(f"{stem(let.args[0].name)}_")  # type: ignore[union-attr]
 
 
 def _uses(program: Program) -> dict[str, _Use]:

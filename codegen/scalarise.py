@@ -36,6 +36,7 @@ from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import schedule
 from .liveness import Live, live_before
 from .loops import Item, Loops, Op, Plain
+from .names import stem
 from .nest import Nest
 from .recompute import recomputed
 from .views import pinned_views
@@ -277,8 +278,10 @@ class Scalarise:
 
     def element_name(self, base: Var, index: Index) -> str:
         """`x_i` for x[i]; emission knows by it that the name is not the user's."""
-        names = [a.name if isinstance(a, Var) else a.text for a in index.items if isinstance(a, (Var, Lit))]
-        name = "_".join([base.name, *names])
+        names = [
+            stem(a.name) if isinstance(a, Var) else a.text for a in index.items if isinstance(a, (Var, Lit))
+        ]
+        name = "_".join([stem(base.name), *names])
         return name if len(name) <= 12 else "t"
 
     def position(self, place: Place) -> Atom:
