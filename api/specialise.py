@@ -91,7 +91,7 @@ def refuse_overlap(a: np.ndarray, b: np.ndarray, first: str, second: str) -> Non
 def _differs(value: str, expected_name: str, expected: Any) -> str:
     if expected is None or isinstance(expected, (bool, type)) or callable(expected):
         return f"{value} is not {expected_name}"
-    if isinstance(expected, (str, bytes, int, float, tuple)):
+    if isinstance(expected, (str, bytes, int, float, tuple, np.generic)):
         return f"type({value}) is not type({expected_name}) or {value} != {expected_name}"
     return f"{value} is not {expected_name}"
 
