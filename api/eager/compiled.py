@@ -25,7 +25,8 @@ from ..tracer.convert import renamed
 from ..tracer.nested import capture
 from ..tracer.session import tracing
 from ..tracer.symbol import as_value, require_session, wrap
-from .kernels import Entry, Plan
+from .kernels import Plan
+from .kinds import Kind
 from .tape import Node, Value, freed
 
 COMPILE_AT = 3
@@ -283,7 +284,7 @@ def prepare(layout: Layout, roots: tuple[int, ...], targets: tuple[int, ...]) ->
 
 def forward_program(layout: Layout, roots: tuple[int, ...], names: dict[int, str]) -> Program:
     """What was recorded, as a function of the leaves."""
-    replay = _Replay(layout.rows, roots, [n.span for n in layout.order], names)
+    replay = _Replay(layout.rows, roots, _spans(layout), names)
     return _traced(replay, _examples(layout), _leaf_names(layout, names))
 
 
@@ -292,7 +293,7 @@ def backward_program(
 ) -> Program:
     """What backward runs: of the leaves and saved results that it reads, and the seeds."""
     structure = Structure(layout.rows, roots, targets)
-    replay = _Backward(structure, [n.span for n in layout.order], names)
+    replay = _Backward(structure, _spans(layout), names)
     examples = _examples(layout)
     given = _leaf_names(layout, names)
     for k in replay.between:
@@ -304,8 +305,15 @@ def backward_program(
     return pruned(_traced(replay, examples, given))[0]
 
 
+def _spans(layout: Layout) -> list[Span | None]:
+    """The user's lines, where there is a text of them."""
+    spans = [node.span for node in layout.order]
+    return [span if span is not None and span.text else None for span in spans]
+
+
 def _examples(layout: Layout) -> list[Any]:
-    return [v.example()[()] if hasattr(v, "example") else v[()] if isinstance(v, np.ndarray) else v for v in layout.leaves]
+    arrays = (v.example() if isinstance(v, Kind) else v for v in layout.leaves)
+    return [v[()] if isinstance(v, np.ndarray) else v for v in arrays]
 
 
 def _leaf_names(layout: Layout, names: dict[int, str]) -> list[str]:
@@ -318,5 +326,3 @@ def _traced(replay: _Replay, examples: list[Any], names: list[str]) -> Program:
     with tracing(None):  # type: ignore[arg-type]
         return optimise(traceable.find(tuple(examples), {})[0].program)
 
-
-__all__ = ["Atom", "Entry", "Layout", "Prepared", "Structure", "backward_program", "forward_program", "prepare"]

@@ -7,12 +7,14 @@ the program come the value (lowered to NumPy calls) and the derivative (`adjoint
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..call import Specialisation, Traceable
+from ..ir.errors import UnsupportedFunction
 from ..ir.passes import optimise
 from ..ir.passes.adjoint import adjoint
 from ..ir.program import Let, Program, Var, atoms, dim_names
@@ -122,6 +124,8 @@ class Entry:
         self.applied = Applied(function.name, function.definition, static, to)
         self.form: Specialisation = function.form(self.applied, self.kinds)
         self.key = (function, static, self.form)
+        if guards_values(self.form):
+            raise UnsupportedFunction(f"{function.name}: what it does depends on the value of an integer operand")
         result = self.form.program.results[0].type
         self.dtype, self.floating = result.numpy, result.is_float
         self.run = lower(self.form.program)
@@ -132,6 +136,18 @@ class Entry:
         if plan is None:
             plan = self.plans[wrt] = Plan(self, wrt)
         return plan
+
+
+def guards_values(form: Specialisation) -> bool:
+    """Does the form hold only for some values of an integer operand, places in subscripts aside?
+
+    Those are in range and nonnegative when they get here.
+    """
+    return any(
+        axis < 0 and not form.traced.inputs[k].name.startswith("at")
+        for name, (k, axis) in form.traced.size_slots.items()
+        if re.search(rf"\b{name}\b", form.traced.guards)
+    )
 
 
 _scalars: dict[str, Kind] = {}
@@ -173,7 +189,7 @@ class Function:
 
     def form(self, applied: Applied, kinds: tuple[Kind, ...]) -> Specialisation:
         """The traced form for these kinds; one serves all shapes that do not differ in what was burned in."""
-        key = (applied.static, applied.to)
+        key = (applied.static, applied.to, tuple((k.dtype.name, k.ndim) for k in kinds))
         traceable = self._traceables.get(key)
         if traceable is None:
             traceable = self._traceables[key] = Traceable(applied)

@@ -200,8 +200,8 @@ def _rederive(base: Tensor, t: Tensor) -> None:
     t._node, t._requires = at._node, at._requires
 
 
-def _write_view(base: Any, value: Any, *rest: Any) -> Any:
-    *numbers, chain = rest
+def _write_view(base: Any, value: Any, *at: Any) -> Any:
+    *numbers, chain = at
     copy = np.copy(base)
     target = copy
     for k, (function, count, static) in enumerate(chain):

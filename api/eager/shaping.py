@@ -147,13 +147,37 @@ _NONE, _ALL, _INT, _ARRAY = "none", "all", "int", "array"
 """What stands in a subscript's pattern; a slice stands there as its three numbers."""
 
 
+def _place(t: Tensor, items: tuple[Any, ...], k: int, value: int) -> int:
+    """An integer of a subscript, nonnegative and in range, so that one program serves all of them."""
+    after = Ellipsis in [i for i in items[:k] if i is None or i is Ellipsis]
+    axis = sum(_width(i) for i in items[:k] if i is not Ellipsis)
+    if after:
+        axis = t.ndim - sum(_width(i) for i in items[k:] if i is not Ellipsis)
+    if not 0 <= axis < t.ndim:
+        raise IndexError(f"too many indices for tensor of dimension {t.ndim}")
+    size = t.shape[axis]
+    if not -size <= value < size:
+        raise IndexError(f"index {value} is out of bounds for dimension {axis} with size {size}")
+    return value % size
+
+
+def _width(item: Any) -> int:
+    """How many axes an item of a subscript takes."""
+    if item is None:
+        return 0
+    boolean = isinstance(item, (Tensor, np.ndarray)) and str(item.dtype).endswith("bool")
+    return item.ndim if boolean else 1
+
+
 def _pattern(t: Tensor, key: Any) -> tuple[tuple[Any, ...], list[int], list[Tensor]]:
     """A subscript as a pattern, its integers and its arrays, which are operands."""
     items = key if isinstance(key, tuple) else (key,)
     pattern: list[Any] = []
     numbers: list[int] = []
     arrays: list[Tensor] = []
-    for item in items:
+    for k, item in enumerate(items):
+        if isinstance(item, Tensor) and not item.ndim and item.dtype.category == 1:
+            item = item.item()
         if item is None:
             pattern.append(_NONE)
         elif item is Ellipsis:
@@ -165,7 +189,7 @@ def _pattern(t: Tensor, key: Any) -> tuple[tuple[Any, ...], list[int], list[Tens
             pattern.append(tuple(None if b is None else operator.index(b) for b in bounds))
         elif isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_)):
             pattern.append(_INT)
-            numbers.append(int(item))
+            numbers.append(_place(t, items, k, int(item)))
         elif isinstance(item, (Tensor, list, np.ndarray, bool, np.bool_)):
             array = item if isinstance(item, Tensor) else Tensor(np.array(item))
             if array.dtype.category == 2:
@@ -183,18 +207,21 @@ def _key(pattern: tuple[Any, ...], numbers: Sequence[Any], arrays: Sequence[Any]
     return tuple(slice(*p) if isinstance(p, tuple) else found[p]() for p in pattern)
 
 
-def _select(x: Any, *rest: Any) -> Any:
-    *numbers, pattern = rest
-    return x[_key(pattern, numbers, ())]
+def _select(x: Any, *at: Any) -> Any:
+    *numbers, pattern = at
+    key = _key(pattern, numbers, ())
+    if type(x) is np.ndarray and _ALL not in pattern:
+        key = (*key, ...)  # one element is a view too
+    return x[key]
 
 
-def _index(x: Any, *rest: Any) -> Any:
-    *given, pattern, count = rest
+def _index(x: Any, *at: Any) -> Any:
+    *given, pattern, count = at
     return x[_key(pattern, given[:count], given[count:])]
 
 
-def _index_put(x: Any, v: Any, *rest: Any) -> Any:
-    *given, pattern, count = rest
+def _index_put(x: Any, v: Any, *at: Any) -> Any:
+    *given, pattern, count = at
     result = np.copy(x)
     result[_key(pattern, given[:count], given[count:])] = v
     return result
