@@ -109,8 +109,7 @@ class _Factors:
                     return None
             if self.depth.get(carried.second.name, 0) <= SHORT:
                 return None
-            second = self._value(carried.second)
-        phis = tuple(Phi(p.var, p.first, second) if p is carried else p for p in loop.phis)
+            phis = tuple(Phi(p.var, p.first, self._second(p.second)) for p in loop.phis)
         return For(loop.index, loop.start, loop.stop, loop.reverse, phis, tuple(body), loop.exits, loop.span)
 
     def _accumulators(self) -> dict[str, str] | None:
@@ -178,6 +177,9 @@ class _Factors:
 
     def _one(self, let: Let) -> Lit:
         return Lit("1.0", let.var.type)
+
+    def _second(self, value: Atom) -> Atom:
+        return self._value(value) if isinstance(value, Var) and value.name in self.factor else value
 
     def _value(self, var: Var) -> Atom:
         """The value itself, where somebody needs it."""
