@@ -102,7 +102,9 @@ def test_dtypes_follow_torch():
     assert torch.tensor([1]).dtype is torch.int64 and (torch.tensor([1]) / 2).dtype is torch.float32
     half = torch.ones(2)
     assert (half * 2.5).dtype is torch.float32 and (half + torch.tensor([1])).dtype is torch.float32
-    assert (half + torch.tensor(1.0, dtype=torch.float64)).dtype is torch.float32  # without axes it does not count
+    assert (
+        half + torch.tensor(1.0, dtype=torch.float64)
+    ).dtype is torch.float32  # without axes it does not count
     assert (half + torch.ones(2, dtype=torch.float64)).dtype is torch.float64
     assert (torch.tensor([1]) + 1.5).dtype is torch.float32 and (half > 0).dtype is torch.bool
     with pytest.raises(RuntimeError, match="floating point dtype"):

@@ -15,25 +15,27 @@ from . import autograd, creation, nn, optim
 from .functions import FUNCTIONS, to
 from .kinds import bool_, dtype, float32, float64, get_default_dtype, int64, set_default_dtype
 from .methods import manual_seed
+from .show import Size
 from .tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .tensor import Size, Tensor, tensor
+from .tensor import Tensor, tensor
 
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 float = float32
 double = float64
 long = int64
 bool = bool_
-_CREATION = (
-    "arange as_tensor empty empty_like eye from_numpy full full_like linspace logspace normal ones ones_like rand "
-    "rand_like randint randn randn_like randperm zeros zeros_like"
-).split()  # noqa: SIM905
+_CREATION = [
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace",
+    "logspace", "normal", "ones", "ones_like", "rand", "rand_like", "randint", "randn", "randn_like",
+    "randperm", "zeros", "zeros_like",
+]  # fmt: skip
 globals().update({name: getattr(creation, name) for name in _CREATION})
 globals().update({name: f for name, f in FUNCTIONS.items() if name not in ("float", "bool")})
 
 __all__ = [
-    "Size", "Tensor", "allclose", "autograd", "dtype", "enable_grad", "equal", "float32", "float64", "get_default_dtype",
-    "int64", "is_grad_enabled", "is_tensor", "manual_seed", "nn", "no_grad", "numel", "optim", "set_default_dtype",
-    "set_grad_enabled", "tensor", "to", *_CREATION, *FUNCTIONS,
+    "Size", "Tensor", "allclose", "autograd", "dtype", "enable_grad", "equal", "float32", "float64",
+    "get_default_dtype", "int64", "is_grad_enabled", "is_tensor", "manual_seed", "nn", "no_grad", "numel",
+    "optim", "set_default_dtype", "set_grad_enabled", "tensor", "to", *_CREATION, *FUNCTIONS,
 ]  # fmt: skip
 
 
@@ -50,11 +52,14 @@ def equal(input: Tensor, other: Tensor) -> Any:
     return input.shape == other.shape and (input._array == other._array).all().item()
 
 
-def allclose(input: Tensor, other: Tensor, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Any:
+def allclose(
+    input: Tensor, other: Tensor, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False
+) -> Any:
     return np.allclose(input._array, other._array, rtol, atol, equal_nan)
 
 
 def __getattr__(name: str) -> Any:
     raise AttributeError(
-        f"pullback.eager has no {name!r}: docs/eager.md lists what there is. NumPy's functions work on tensors too (np.sin(t))"
+        f"pullback.eager has no {name!r}: docs/eager.md lists what there is. NumPy's functions work on tensors "
+        "too (np.sin(t))"
     )

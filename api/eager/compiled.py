@@ -63,7 +63,9 @@ class Layout:
                     if type(value) is Value:
                         self.between[at] = value.array
                 else:
-                    key = parent if parent is not None else value if type(value) is Value else (node, len(row))
+                    key = (
+                        parent if parent is not None else value if type(value) is Value else (node, len(row))
+                    )
                     found = place.get(key)
                     at = self._leaf(key, parent, value) if found is None else found
                 row.append(at)
@@ -96,7 +98,9 @@ class _Replay:
 
     __name__ = "graph"
 
-    def __init__(self, rows: Any, roots: tuple[int, ...], spans: Sequence[Span | None], names: dict[int, str]):
+    def __init__(
+        self, rows: Any, roots: tuple[int, ...], spans: Sequence[Span | None], names: dict[int, str]
+    ):
         self.rows = rows
         self.roots = roots
         self.spans = spans
@@ -272,9 +276,7 @@ def prepare(layout: Layout, roots: tuple[int, ...], targets: tuple[int, ...]) ->
             _exact.clear()
             _structures.clear()
         general = tuple((p.entry.key, p.wrt, *places) for p, *places in layout.rows)
-        structure = _structures.setdefault(
-            (general, roots, targets), Structure(layout.rows, roots, targets)
-        )
+        structure = _structures.setdefault((general, roots, targets), Structure(layout.rows, roots, targets))
         prepared = _exact[key] = Prepared(structure, layout)
     return prepared
 
@@ -325,4 +327,3 @@ def _traced(replay: _Replay, examples: list[Any], names: list[str]) -> Program:
     traceable.names = lambda tree: names  # type: ignore[method-assign, assignment]
     with tracing(None):  # type: ignore[arg-type]
         return optimise(traceable.find(tuple(examples), {})[0].program)
-

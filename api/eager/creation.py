@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from . import kinds
+from .memory import expose
 from .methods import random
 from .shaping import _ints
-from .tensor import Tensor, expose, tensor
+from .tensor import Tensor, tensor
 
 
 def _sized(make: Callable[[tuple[int, ...]], np.ndarray], name: str) -> Callable[..., Tensor]:
-    def create(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None, **named: Any) -> Tensor:
+    def create(
+        *size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None, **named: Any
+    ) -> Tensor:
         shape = _ints(size if size else (named.pop("size"),) if "size" in named else ())
         if named.keys() - {"generator"}:
             raise TypeError(f"{name}() got an unexpected argument {next(iter(named))!r}")
@@ -47,7 +50,9 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
     return _new(np.full(_ints((size,)), fill_value), dtype, requires_grad)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     if end is None:
         start, end = 0, start
     if dtype is None and all(isinstance(v, int) for v in (start, end, step)):
@@ -55,7 +60,9 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, req
     return _new(np.arange(start, end, step), dtype, requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     return _new(np.linspace(start, end, steps), dtype, requires_grad)
 
 
@@ -74,8 +81,9 @@ def randperm(n: int) -> Tensor:
 
 
 def normal(mean: Any, std: Any, size: Any = None) -> Tensor:
-    given = [v._array if isinstance(v, Tensor) else v for v in (mean, std)]
-    return _new(random().normal(*given, size=None if size is None else _ints((size,))), None, False)
+    sizes: Any = None if size is None else _ints((size,))
+    given: Any = [v._array if isinstance(v, Tensor) else v for v in (mean, std)]
+    return _new(random().normal(*given, size=sizes), None, False)  # type: ignore[call-overload]
 
 
 def _like(make: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -33,7 +33,7 @@ def _elementwise(
     name: str, definition: Callable[..., Any], promote: str, *aliases: str, grad_name: str | None = None
 ) -> None:
     function = Function(name, definition, promote, grad_name)
-    arity = definition.__code__.co_argcount if hasattr(definition, "__code__") else definition.nin
+    arity = definition.nin if isinstance(definition, np.ufunc) else definition.__code__.co_argcount
 
     if arity == 1:
 
@@ -54,7 +54,7 @@ def _elementwise(
         FUNCTIONS[alias] = run
 
 
-for _name, _ufunc, _aliases in (
+_FLOAT: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("exp", np.exp, ()), ("exp2", np.exp2, ()), ("expm1", np.expm1, ()), ("log", np.log, ()), ("log2", np.log2, ()),
     ("log10", np.log10, ()), ("log1p", np.log1p, ()), ("sqrt", np.sqrt, ()), ("sin", np.sin, ()), ("cos", np.cos, ()),
     ("tan", np.tan, ()), ("asin", np.arcsin, ("arcsin",)), ("acos", np.arccos, ("arccos",)),
@@ -62,22 +62,25 @@ for _name, _ufunc, _aliases in (
     ("asinh", np.arcsinh, ("arcsinh",)), ("acosh", np.arccosh, ("arccosh",)), ("atanh", np.arctanh, ("arctanh",)),
     ("div", np.true_divide, ("true_divide", "divide")), ("atan2", np.arctan2, ("arctan2",)),
     ("hypot", np.hypot, ()), ("logaddexp", np.logaddexp, ()), ("copysign", np.copysign, ()),
-    ("rad2deg", np.rad2deg, ("degrees",)), ("deg2rad", np.deg2rad, ("radians",)), ("sinc", np.sinc, ()),
+    ("rad2deg", np.rad2deg, ("degrees",)), ("deg2rad", np.deg2rad, ("radians",)), ("sinc", lambda x: np.sinc(x), ()),
     ("reciprocal", np.reciprocal, ()),
-):  # fmt: skip
-    _elementwise(_name, _ufunc if _name != "sinc" else lambda x: np.sinc(x), "float", *_aliases)
-for _name, _ufunc, _aliases in (
+)  # fmt: skip
+for _name, _ufunc, _aliases in _FLOAT:
+    _elementwise(_name, _ufunc, "float", *_aliases)
+_COMMON: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("add", np.add, ()), ("sub", np.subtract, ("subtract",)), ("mul", np.multiply, ("multiply",)),
     ("neg", np.negative, ("negative",)), ("maximum", np.maximum, ()), ("minimum", np.minimum, ()),
     ("fmax", np.fmax, ()), ("fmin", np.fmin, ()), ("floor_divide", np.floor_divide, ()),
-    ("remainder", np.remainder, ("fmod_python",)), ("abs", np.absolute, ("absolute",)), ("sign", np.sign, ("sgn",)),
+    ("remainder", np.remainder, ()), ("abs", np.absolute, ("absolute",)), ("sign", np.sign, ("sgn",)),
     ("floor", np.floor, ()), ("ceil", np.ceil, ()), ("trunc", np.trunc, ("fix",)), ("square", np.square, ()),
-    ("eq", np.equal, ("equal_elements",)), ("ne", np.not_equal, ("not_equal",)), ("lt", np.less, ("less",)),
-    ("le", np.less_equal, ("less_equal",)), ("gt", np.greater, ("greater",)), ("ge", np.greater_equal, ("greater_equal",)),
+    ("eq", np.equal, ()), ("ne", np.not_equal, ("not_equal",)), ("lt", np.less, ("less",)),
+    ("le", np.less_equal, ("less_equal",)), ("gt", np.greater, ("greater",)),
+    ("ge", np.greater_equal, ("greater_equal",)),
     ("bitwise_and", np.bitwise_and, ()), ("bitwise_or", np.bitwise_or, ()), ("bitwise_xor", np.bitwise_xor, ()),
     ("isnan", np.isnan, ()), ("isinf", np.isinf, ()), ("isfinite", np.isfinite, ()),
     ("bitwise_not", np.invert, ()),
-):  # fmt: skip
+)  # fmt: skip
+for _name, _ufunc, _aliases in _COMMON:
     _elementwise(_name, _ufunc, "common", *_aliases)
 _elementwise("logical_not", lambda x: x == 0, "common")
 _elementwise("logical_and", lambda a, b: (a != 0) & (b != 0), "common")
@@ -181,6 +184,7 @@ def to(input: Tensor, *args: Any, dtype: Any = None, copy: bool = False, **_: An
 
 # -- products --------------------------------------------------------------------------------------------
 
+
 def _matmul(name: str, ranks: tuple[int, int] | None, grad_name: str, *aliases: str) -> None:
     function = Function(name, lambda a, b: np.matmul(a, b), None, grad_name)
 
@@ -226,4 +230,3 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     product = FUNCTIONS["mm"](mat1, mat2)
     scaled = input if beta == 1 else FUNCTIONS["mul"](input, beta)
     return FUNCTIONS["add"](scaled, product if alpha == 1 else FUNCTIONS["mul"](product, alpha))
-

@@ -116,7 +116,8 @@ class Graph:
     def _boxes(self) -> tuple[list[tuple[int, str]], list[tuple[int, int]]]:
         """(number, label) per box, leaves negative, and the arrows."""
         layout = self.layout
-        boxes, arrows = [], []
+        boxes: list[tuple[int, str]] = []
+        arrows: list[tuple[int, int]] = []
         leaves = {}
         for row, node in zip(layout.rows, layout.order):
             plan, *places = row
@@ -137,7 +138,9 @@ class Graph:
         boxes, arrows = self._boxes()
         name = lambda k: f"n{k}" if k >= 0 else f"leaf{-k}"
         lines = ["digraph {", "  rankdir=TB; node [shape=box];"]
-        lines += [f'  {name(k)} [label="{label}"{"" if k >= 0 else ", style=rounded"}];' for k, label in boxes]
+        lines += [
+            f'  {name(k)} [label="{label}"{"" if k >= 0 else ", style=rounded"}];' for k, label in boxes
+        ]
         lines += [f"  {name(a)} -> {name(b)};" for a, b in arrows]
         return "\n".join([*lines, "}"])
 
@@ -174,12 +177,16 @@ def graph_of(t: Any) -> Graph:
     if t.is_leaf:
         raise RuntimeError(
             "this tensor is a leaf: nothing was recorded for it"
-            + ("" if t.requires_grad else ", or it was computed without recording (no_grad, or from constants only)")
+            + (
+                ""
+                if t.requires_grad
+                else ", or it was computed without recording (no_grad, or from constants only)"
+            )
         )
     return Graph(t._node, _names(type(t)))
 
 
-def _names(kind: type) -> dict[Any, str]:
+def _names(kind: Any) -> dict[Any, str]:
     frame: Any = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_FOLDER):
         frame = frame.f_back

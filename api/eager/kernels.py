@@ -105,7 +105,18 @@ def _operands(value: Any) -> Any:
 class Entry:
     """A function for operands of these kinds (or Python numbers of these types) and static arguments."""
 
-    __slots__ = ("function", "key", "kinds", "converters", "applied", "form", "run", "plans", "dtype", "floating")
+    __slots__ = (
+        "function",
+        "key",
+        "kinds",
+        "converters",
+        "applied",
+        "form",
+        "run",
+        "plans",
+        "dtype",
+        "floating",
+    )
 
     def __init__(self, function: Function, operands: list[Any], static: tuple[Any, ...]):
         to = function.operand_dtype(operands)
@@ -125,7 +136,9 @@ class Entry:
         self.form: Specialisation = function.form(self.applied, self.kinds)
         self.key = (function, static, self.form)
         if guards_values(self.form):
-            raise UnsupportedFunction(f"{function.name}: what it does depends on the value of an integer operand")
+            raise UnsupportedFunction(
+                f"{function.name}: what it does depends on the value of an integer operand"
+            )
         result = self.form.program.results[0].type
         self.dtype, self.floating = result.numpy, result.is_float
         self.run = lower(self.form.program)
@@ -166,7 +179,11 @@ class Function:
     """
 
     def __init__(
-        self, name: str, definition: Callable[..., Any], promote: str | None = None, grad_name: str | None = None
+        self,
+        name: str,
+        definition: Callable[..., Any],
+        promote: str | None = None,
+        grad_name: str | None = None,
     ):
         self.name = name
         self.definition = definition

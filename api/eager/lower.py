@@ -16,10 +16,12 @@ from ..ir.evaluate import evaluate, failure, function
 from ..ir.program import Atom, Check, Index, Let, Lit, Program, Slice, Var
 from ..ir.types import Dim
 
-QUIET = frozenset(
-    "add sub mul neg matmul getitem at_set at_add reshape transpose broadcast_to sum dim zeros iota where copy "
-    "eq ne lt le gt ge and or invert maximum minimum to_f64 to_f32 to_i64 to_bool concatenate max min abs sign".split()  # noqa: SIM905
-)
+QUIET = frozenset((
+    "add", "sub", "mul", "neg", "matmul", "getitem", "at_set", "at_add", "reshape", "transpose",
+    "broadcast_to", "sum", "dim", "zeros", "iota", "where", "copy", "eq", "ne", "lt", "le", "gt", "ge",
+    "and", "or", "invert", "maximum", "minimum", "to_f64", "to_f32", "to_i64", "to_bool", "concatenate",
+    "max", "min", "abs", "sign",
+))  # fmt: skip
 """Operations that do not warn of division by zero and the like, which tensors do not."""
 _VIEWS = ("reshape", "transpose", "broadcast_to", "getitem")
 
@@ -31,7 +33,9 @@ def straight(program: Program) -> bool:
 def lower(program: Program) -> Callable[..., tuple[Any, ...]]:
     """The program as a function of NumPy values; its results share no memory with its arguments."""
     if not straight(program):
-        return lambda *args: evaluate(program, *(a if isinstance(a, np.ndarray) else _stand_in(a) for a in args))
+        return lambda *args: evaluate(
+            program, *(a if isinstance(a, np.ndarray) else _stand_in(a) for a in args)
+        )
     return _Lowering(program).function()
 
 
@@ -59,7 +63,9 @@ class _Lowering:
         self.lines.append(f"return ({results},)")
         quiet = all(n.op.name in QUIET for n in program.body if isinstance(n, Let))
         params = ", ".join(f"v_{v.name}" for v in program.params)
-        body = self.lines if quiet else ["with errstate(all='ignore'):", *("    " + line for line in self.lines)]
+        body = (
+            self.lines if quiet else ["with errstate(all='ignore'):", *("    " + line for line in self.lines)]
+        )
         self.scope["errstate"] = np.errstate
         exec(f"def run({params}):\n" + "\n".join("    " + line for line in body), self.scope)
         return self.scope["run"]

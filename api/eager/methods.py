@@ -15,7 +15,7 @@ from .kernels import Function
 from .record import NUMBERS, apply, operand, refuse_leaf, store, write
 from .tensor import Tensor
 
-assert nn_functional.__all__ and reductions.Extremum  # imported for what they add to FUNCTIONS
+assert nn_functional.__all__ and reductions.__name__  # imported for what they add to FUNCTIONS
 
 OPERATORS = {
     "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow", "matmul": "matmul", "mod": "remainder",
@@ -23,21 +23,28 @@ OPERATORS = {
 }  # fmt: skip
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 OPERAND = (Tensor, bool, int, float, np.generic, np.ndarray)
-METHODS = (
-    "abs absolute acos acosh add all amax amin any arccos arcsin arctan argmax argmin argsort asin asinh atan atan2 "
-    "atanh bmm ceil chunk clamp clip clone copysign cos cosh cumprod cumsum deg2rad diag diagonal diff div divide dot "
-    "eq erf erfc exp exp2 expm1 flatten flip floor floor_divide fmax fmin frac gather ge greater gt hypot index_select "
-    "isfinite isinf isnan le lerp less lgamma log log10 log1p log2 log_softmax logaddexp logical_and logical_not "
-    "logical_or logical_xor logsumexp lt masked_fill masked_select matmul max maximum mean min minimum mm mul multiply "
-    "mv narrow ne neg negative norm outer permute pow prod rad2deg ravel reciprocal relu remainder repeat "
-    "repeat_interleave reshape roll round rsqrt select sigmoid sign sin sinh softmax sort split sqrt square squeeze std "
-    "sub subtract sum swapaxes t tan tanh tile topk trace transpose tril triu true_divide trunc unbind unsqueeze var"
-).split()  # noqa: SIM905
-IN_PLACE = (
-    "abs add ceil clamp clip copysign cos div divide erf exp expm1 floor fmod frac log log10 log1p log2 masked_fill mul "
-    "multiply neg pow reciprocal relu remainder round rsqrt sigmoid sign sin sqrt square sub subtract tan tanh tril triu "
-    "trunc lerp"
-).split()  # noqa: SIM905
+METHODS = [
+    "abs", "absolute", "acos", "acosh", "add", "all", "amax", "amin", "any", "arccos", "arcsin", "arctan",
+    "argmax", "argmin", "argsort", "asin", "asinh", "atan", "atan2", "atanh", "bmm", "ceil", "chunk",
+    "clamp", "clip", "clone", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "diag",
+    "diagonal", "diff", "div", "divide", "dot", "eq", "erf", "erfc", "exp", "exp2", "expm1", "flatten",
+    "flip", "floor", "floor_divide", "fmax", "fmin", "frac", "gather", "ge", "greater", "gt", "hypot",
+    "index_select", "isfinite", "isinf", "isnan", "le", "lerp", "less", "lgamma", "log", "log10", "log1p",
+    "log2", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min",
+    "minimum", "mm", "mul", "multiply", "mv", "narrow", "ne", "neg", "negative", "norm", "outer",
+    "permute", "pow", "prod", "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat",
+    "repeat_interleave", "reshape", "roll", "round", "rsqrt", "select", "sigmoid", "sign", "sin", "sinh",
+    "softmax", "sort", "split", "sqrt", "square", "squeeze", "std", "sub", "subtract", "sum", "swapaxes",
+    "t", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
+    "unbind", "unsqueeze", "var",
+]  # fmt: skip
+IN_PLACE = [
+    "abs", "add", "ceil", "clamp", "clip", "copysign", "cos", "div", "divide", "erf", "exp", "expm1",
+    "floor", "fmod", "frac", "log", "log10", "log1p", "log2", "masked_fill", "mul", "multiply", "neg",
+    "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sqrt", "square",
+    "sub", "subtract", "tan", "tanh", "tril", "triu", "trunc", "lerp",
+]  # fmt: skip
 UFUNCS = {
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.true_divide: "div", np.power: "pow", np.matmul: "matmul",
     np.remainder: "remainder", np.floor_divide: "floor_divide", np.negative: "neg", np.absolute: "abs",
@@ -94,7 +101,9 @@ def _divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tens
     if rounding_mode is None:
         return quotient
     if rounding_mode != "trunc":
-        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
+        )
     return FUNCTIONS["trunc"](quotient)
 
 
@@ -149,7 +158,8 @@ _methods(
     view=shaping.view_, expand=shaping.expand, contiguous=shaping.contiguous, to=to, type=to,
     T=property(_transposed), mT=property(lambda self: shaping.transpose(self, -1, -2)),
     float=lambda self: to(self, kinds.float32), double=lambda self: to(self, kinds.float64),
-    long=lambda self: to(self, kinds.int64), int=lambda self: to(self, kinds.int64), bool=lambda self: to(self, kinds.bool_),
+    long=lambda self: to(self, kinds.int64), int=lambda self: to(self, kinds.int64),
+    bool=lambda self: to(self, kinds.bool_),
     astype=lambda self, dtype: to(self, dtype), copy=FUNCTIONS["clone"], cpu=lambda self: self, is_cuda=False,
     view_as=lambda self, other: shaping.view_(self, other.shape),
     reshape_as=lambda self, other: shaping.reshape(self, other.shape),
@@ -243,10 +253,15 @@ def _of_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
 
 def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     if method != "__call__" or kwargs.get("out") is not None:
-        raise TypeError(f"np.{ufunc.__name__}.{method} of tensors, and out=, are not supported: use the torch function")
-    name = UFUNCS.get(ufunc) or {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2"}.get(
-        ufunc.__name__, ufunc.__name__
-    )
+        raise TypeError(
+            f"np.{ufunc.__name__}.{method} of tensors, and out=, are not supported: use the torch function"
+        )
+    name = UFUNCS.get(ufunc) or {
+        "arcsin": "asin",
+        "arccos": "acos",
+        "arctan": "atan",
+        "arctan2": "atan2",
+    }.get(ufunc.__name__, ufunc.__name__)
     if name in FUNCTIONS and not kwargs:
         return FUNCTIONS[name](*(x if type(x) in NUMBERS else operand(x) for x in inputs))
     return _of_numpy(ufunc, inputs, kwargs)

@@ -32,7 +32,9 @@ def _activation(name: str, definition: Callable[..., Any], **defaults: Any) -> C
     def run(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         given = {**defaults, **dict(zip(defaults, args)), **kwargs}
         if set(given) != set(defaults):
-            raise TypeError(f"{name}() takes {', '.join(defaults) or 'the input only'}, not {', '.join(kwargs)}")
+            raise TypeError(
+                f"{name}() takes {', '.join(defaults) or 'the input only'}, not {', '.join(kwargs)}"
+            )
         return apply(function, input, static=tuple(given.values()))
 
     run.__name__ = name
@@ -40,9 +42,7 @@ def _activation(name: str, definition: Callable[..., Any], **defaults: Any) -> C
 
 
 leaky_relu = _activation("leaky_relu", lambda x, s: np.where(x > 0, x, s * x), negative_slope=0.01)
-elu = _activation(
-    "elu", lambda x, a: np.where(x > 0, x, a * np.expm1(np.where(x > 0, 0.0, x))), alpha=1.0
-)
+elu = _activation("elu", lambda x, a: np.where(x > 0, x, a * np.expm1(np.where(x > 0, 0.0, x))), alpha=1.0)
 silu = _activation("silu", lambda x: x * SPECIAL["expit"](x))
 logsigmoid = _activation("logsigmoid", lambda x: -np.logaddexp(0.0, -x))
 softplus = _activation(
@@ -150,7 +150,8 @@ _BCE_POSITIVE = Function(
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
+    pos_weight: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     if input._kind.shape != target._kind.shape:
         raise ValueError(
@@ -158,7 +159,9 @@ def binary_cross_entropy_with_logits(
         )
     static = (_check(reduction),)
     if pos_weight is not None and weight is not None:
-        raise NotImplementedError("weight together with pos_weight: multiply the elements (reduction='none') by weight")
+        raise NotImplementedError(
+            "weight together with pos_weight: multiply the elements (reduction='none') by weight"
+        )
     if pos_weight is not None:
         return apply(_BCE_POSITIVE, input, target, pos_weight, static=static)
     if weight is not None:
@@ -207,7 +210,9 @@ _NLL = Function("nll_loss", _nll)
 _NLL_WEIGHTED = Function("nll_loss", _nll_weighted)
 _CROSS = Function("cross_entropy", _smoothed, grad_name="NllLossBackward")
 _CROSS_WEIGHTED = Function(
-    "cross_entropy", lambda x, y, w, r: _nll_weighted(_log_probabilities(x), y, w, r), grad_name="NllLossBackward"
+    "cross_entropy",
+    lambda x, y, w, r: _nll_weighted(_log_probabilities(x), y, w, r),
+    grad_name="NllLossBackward",
 )
 _CROSS_SOFT = Function("cross_entropy", _probabilities, "float", "DivBackward")
 
@@ -220,7 +225,9 @@ def _check_classes(input: Tensor, target: Tensor) -> None:
         raise IndexError(f"Target out of bounds: classes must be from 0 to {count - 1}")
 
 
-def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
     _check_classes(input, target)
     if weight is not None:
         return apply(_NLL_WEIGHTED, input, target, weight, static=(_check(reduction),))
@@ -228,7 +235,8 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, red
 
 
 def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean", label_smoothing: float = 0.0
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """Of logits and classes (int64), or probabilities of the shape of the logits."""
     static = (_check(reduction), float(label_smoothing))

@@ -11,7 +11,9 @@ from .tensor import Tensor
 class SGD:
     """p -= lr * p.grad for each parameter, with momentum if asked for."""
 
-    def __init__(self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0):
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0
+    ):
         self.params = list(params)
         if not self.params:
             raise ValueError("optimizer got an empty parameter list")

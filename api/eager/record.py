@@ -8,13 +8,15 @@ import numpy as np
 
 from . import kinds
 from .kernels import Entry, Function
+from .memory import protect, share, value_of
 from .tape import MODE, Node, here
-from .tensor import Tensor, protect, share, value_of
+from .tensor import Tensor
 
 NUMBERS = frozenset((bool, int, float))
 _IN_PLACE_LEAF = (
     "a {}leaf Variable that requires grad is being used in an in-place operation. Write it inside of "
-    "`with torch.no_grad():` (as an update of parameters), or compute a new tensor, t = t + 1, or change a copy, t.clone()"
+    "`with torch.no_grad():` (as an update of parameters), or compute a new tensor, t = t + 1, or change a "
+    "copy, t.clone()"
 )
 
 
@@ -47,9 +49,7 @@ def apply(function: Function, *operands: Any, static: tuple[Any, ...] = ()) -> T
         entry = function.entries[tuple(key)]
     except KeyError:
         entry = function.entry(tuple(key), key[2:], static)
-    arrays = [
-        x._array if convert is None else convert(x) for x, convert in zip(operands, entry.converters)
-    ]
+    arrays = [x._array if convert is None else convert(x) for x, convert in zip(operands, entry.converters)]
     out = entry.run(*arrays)[0]
     if type(out) is not np.ndarray or out.dtype is not entry.dtype:
         out = np.asarray(out, entry.dtype)
@@ -65,8 +65,8 @@ def record(entry: Entry, operands: tuple[Any, ...], arrays: list[Any], result: T
     plan = entry.plans.get(wrt)
     if plan is None:
         plan = entry.plan(wrt)
-    parents = []
-    saved = []
+    parents: list[Any] = []
+    saved: list[Any] = []
     for x, array, needed in zip(operands, arrays, plan.needs):
         if type(x) is not Tensor:
             parents.append(None)
@@ -81,7 +81,9 @@ def record(entry: Entry, operands: tuple[Any, ...], arrays: list[Any], result: T
     return Node(plan, parents, saved, result._kind, here())
 
 
-def view(function: Function, t: Tensor, numbers: tuple[int, ...] = (), static: tuple[Any, ...] = ()) -> Tensor:
+def view(
+    function: Function, t: Tensor, numbers: tuple[int, ...] = (), static: tuple[Any, ...] = ()
+) -> Tensor:
     """A tensor in the same memory, where NumPy gives one; else a new one."""
     array = function.definition(t._array, *numbers, *static)
     if type(array) is not np.ndarray:

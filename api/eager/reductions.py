@@ -26,7 +26,8 @@ def _reduction(name: str, definition: Callable[..., Any], promote: str, integers
     function = Function(name, definition, promote)
 
     def run(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False, dtype: Any = None
+        input: Tensor, dim: Any = None, keepdim: bool = False, *,
+        axis: Any = None, keepdims: bool = False, dtype: Any = None,
     ) -> Tensor:  # fmt: skip
         if dtype is not None:
             input = to(input, dtype)
@@ -80,7 +81,12 @@ def _spread(name: str, root: bool) -> None:
     function = Function(name, definition, "float")
 
     def run(
-        input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int | None = None
+        input: Tensor,
+        dim: Any = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: int | None = None,
     ) -> Tensor:
         static = (axes(dim, None), int(unbiased) if correction is None else correction, bool(keepdim))
         return apply(function, input, static=static)

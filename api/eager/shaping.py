@@ -63,7 +63,9 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 @public()
 def t(input: Tensor) -> Tensor:
     if input.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D: use .transpose(a, b)")
+        raise RuntimeError(
+            f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D: use .transpose(a, b)"
+        )
     return view(_T, input)
 
 
@@ -92,7 +94,9 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def expand(input: Tensor, *sizes: Any) -> Tensor:
     wanted = _ints(sizes)
     lead = len(wanted) - input.ndim
-    return view(_EXPAND, input, static=(tuple(input.shape[k - lead] if s == -1 else s for k, s in enumerate(wanted)),))
+    return view(
+        _EXPAND, input, static=(tuple(input.shape[k - lead] if s == -1 else s for k, s in enumerate(wanted)),)
+    )
 
 
 FUNCTIONS["broadcast_to"] = lambda input, size: expand(input, size)
@@ -203,7 +207,12 @@ def _pattern(t: Tensor, key: Any) -> tuple[tuple[Any, ...], list[int], list[Tens
 
 def _key(pattern: tuple[Any, ...], numbers: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, ...]:
     number, array = iter(numbers), iter(arrays)
-    found = {_NONE: lambda: None, _ALL: lambda: Ellipsis, _INT: lambda: next(number), _ARRAY: lambda: next(array)}
+    found = {
+        _NONE: lambda: None,
+        _ALL: lambda: Ellipsis,
+        _INT: lambda: next(number),
+        _ARRAY: lambda: next(array),
+    }
     return tuple(slice(*p) if isinstance(p, tuple) else found[p]() for p in pattern)
 
 
@@ -246,7 +255,11 @@ def setitem(t: Tensor, key: Any, value: Any) -> None:
     recorded = MODE.recording and (t._requires or (isinstance(new, Tensor) and new._requires))
     pattern, numbers, arrays = _pattern(t, key)
     if not recorded:
-        store(t, _key(pattern, numbers, [a._array for a in arrays]), new._array if isinstance(new, Tensor) else new)
+        store(
+            t,
+            _key(pattern, numbers, [a._array for a in arrays]),
+            new._array if isinstance(new, Tensor) else new,
+        )
         return
     if not isinstance(new, Tensor):
         new = Tensor(np.asarray(new, t.dtype.numpy))

@@ -12,6 +12,16 @@ THRESHOLD = 1000
 EDGE = 3
 
 
+class Size(tuple):
+    """The shape of a tensor."""
+
+    def numel(self) -> int:
+        return int(np.prod(self, dtype=np.int64))
+
+    def __repr__(self) -> str:
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+
 def _formatter(values: np.ndarray) -> Callable[[Any], str]:
     """How one element prints, all to one width."""
     if values.dtype == np.bool_ or values.dtype.kind == "i":

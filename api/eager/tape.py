@@ -48,7 +48,18 @@ class Node:
     saved    per operand its Value, a number, or its Kind if only the shape is needed; None once freed
     """
 
-    __slots__ = ("serial", "plan", "parents", "saved", "kind", "line", "tensor", "keep", "hooks", "__weakref__")
+    __slots__ = (
+        "serial",
+        "plan",
+        "parents",
+        "saved",
+        "kind",
+        "line",
+        "tensor",
+        "keep",
+        "hooks",
+        "__weakref__",
+    )
 
     def __init__(self, plan: Plan | None, parents: Any, saved: Any, kind: Kind, line: Any):
         self.serial = next(_serial)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .engine import pull
+from .gradients import backward
 from .graph import GradFn, Graph, graph_of
 from .kinds import Kind, as_dtype, dtype, get_default_dtype, kind_of
-from .show import show
+from .memory import Shared, expose, protect, share
+from .show import Size, show
 from .tape import Node, Value
 
 NOT_A_LEAF = (
@@ -20,40 +20,23 @@ NOT_A_LEAF = (
     "grad. If you want it for this tensor too, call .retain_grad() on it before backward()."
 )
 NUMPY = "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-NO_GRAPH = (
-    "element {} of tensors does not require grad and does not have a grad_fn: it was not computed from a tensor "
-    "with requires_grad=True, or it was computed inside of no_grad()"
-)
-
-
-class Size(tuple):
-    """The shape of a tensor."""
-
-    def numel(self) -> int:
-        return int(np.prod(self, dtype=np.int64))
-
-    def __repr__(self) -> str:
-        return f"torch.Size([{', '.join(map(str, self))}])"
-
-
-class Shared:
-    """Tensors that show one memory: views, detached aliases, and NumPy's own if `exposed`."""
-
-    __slots__ = ("tensors", "values", "exposed")
-
-    def __init__(self) -> None:
-        self.tensors: list[weakref.ref[Tensor]] = []
-        self.values: list[weakref.ref[Value]] = []
-        self.exposed = False
-
-    def alive(self) -> list[Tensor]:
-        return [t for t in (ref() for ref in self.tensors) if t is not None]
 
 
 class Tensor:
     """An array whose computation is recorded, in the manner of torch.Tensor."""
 
-    __slots__ = ("_array", "_kind", "_node", "_value", "_requires", "_grad", "_shared", "_base", "_chain", "__weakref__")
+    __slots__ = (
+        "_array",
+        "_kind",
+        "_node",
+        "_value",
+        "_requires",
+        "_grad",
+        "_shared",
+        "_base",
+        "_chain",
+        "__weakref__",
+    )
     __array_priority__ = 2000.0
 
     _node: Node | None
@@ -266,7 +249,9 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous: use .any() or .all()")
+            raise RuntimeError(
+                "Boolean value of Tensor with more than one value is ambiguous: use .any() or .all()"
+            )
         return bool(self.item())
 
     def detach(self) -> Tensor:
@@ -290,174 +275,6 @@ class Tensor:
 
 def _rebuilt(array: np.ndarray, requires_grad: bool) -> Tensor:
     return Tensor(array, requires_grad)
-
-
-# -- memory --------------------------------------------------------------------------------------------
-
-
-def value_of(t: Tensor) -> Value:
-    """The tensor's numbers as they are now, for a node to keep."""
-    value = t._value
-    if value is None:
-        shared = t._shared
-        exposed = shared is not None and shared.exposed
-        value = t._value = Value(t._array.copy() if exposed else t._array)
-        if exposed:
-            t._value = None  # NumPy may change the memory unseen
-        elif shared is not None:
-            shared.values.append(weakref.ref(value))
-    return value
-
-
-def share(t: Tensor, other: Tensor) -> None:
-    """The two show one memory from here on."""
-    shared = t._shared
-    if shared is None:
-        shared = t._shared = Shared()
-        shared.tensors.append(weakref.ref(t))
-        if t._value is not None:
-            shared.values.append(weakref.ref(t._value))
-    if len(shared.tensors) > 64:
-        shared.tensors = [r for r in shared.tensors if r() is not None]
-        shared.values = [r for r in shared.values if r() is not None]
-    shared.tensors.append(weakref.ref(other))
-    other._shared = shared
-
-
-def protect(t: Tensor) -> None:
-    """Before the memory is written: what derivatives have kept of it becomes a copy."""
-    if t._shared is None:
-        if t._value is not None:
-            kept = weakref.ref(t._value)
-            t._value = None
-            _own(kept())
-        return
-    for u in t._shared.alive():
-        u._value = None
-    for ref in t._shared.values:
-        _own(ref())
-    t._shared.values.clear()
-
-
-def _own(value: Value | None) -> None:
-    if value is not None:
-        value.array = value.array.copy()
-
-
-def expose(t: Tensor) -> None:
-    if t._shared is None:
-        t._shared = Shared()
-        t._shared.tensors.append(weakref.ref(t))
-        if t._value is not None:
-            t._shared.values.append(weakref.ref(t._value))
-    protect(t)
-    t._shared.exposed = True
-
-
-# -- backward ------------------------------------------------------------------------------------------
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _roots(tensors: Sequence[Tensor], seeds: Sequence[Any]) -> tuple[list[Node], list[np.ndarray]]:
-    roots, arrays = [], []
-    for k, (t, seed) in enumerate(zip(tensors, seeds)):
-        if not t._requires:
-            raise RuntimeError(NO_GRAPH.format(k))
-        if seed is None:
-            if t._array.size != 1:
-                raise RuntimeError(
-                    "grad can be implicitly created only for scalar outputs: this one has the shape "
-                    f"{list(t.shape)}. Pass the cotangent, t.backward(torch.ones_like(t)), or make it a scalar first, "
-                    "t.sum().backward()"
-                )
-            array = t._kind.ones()
-        else:
-            array = seed._array if isinstance(seed, Tensor) else np.asarray(seed)
-            if array.shape != t._kind.shape:
-                raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{k}] has a shape of {Size(array.shape)} and output[{k}] has a "
-                    f"shape of {t.shape}."
-                )
-            array = np.array(array, t._kind.dtype.numpy)
-        assert t._node is not None
-        roots.append(t._node)
-        arrays.append(array)
-    return roots, arrays
-
-
-def _refuse_create_graph(create_graph: bool) -> None:
-    if create_graph:
-        raise NotImplementedError(
-            "create_graph=True is not supported: gradients of gradients are computed by pullback.grad(pullback.grad(f)) "
-            "of a plain NumPy function"
-        )
-
-
-def backward(
-    tensors: Any,
-    grad_tensors: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    inputs: Any = None,
-) -> None:
-    """Accumulate the gradients of tensors in the leaves behind them (or in `inputs` only)."""
-    _refuse_create_graph(create_graph)
-    outputs = _listed(tensors)
-    seeds = _listed(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
-    roots, arrays = _roots(outputs, seeds)
-    only = None if inputs is None else {id(t._node) for t in _listed(inputs)}
-
-    def select(layout: Any) -> list[Node]:
-        if only is not None:
-            return [n for n in (*layout.order, *layout.nodes) if n is not None and id(n) in only]
-        return [*(n for n in layout.nodes if n is not None), *(n for n in layout.order if n.keep)]
-
-    for node, array in pull(roots, arrays, select, bool(retain_graph)):
-        t = node.tensor() if node.tensor is not None else None
-        if t is None and only is not None:
-            t = next(u for u in _listed(inputs) if u._node is node)
-        if t is not None:
-            accumulate(t, array)
-
-
-def accumulate(t: Tensor, array: np.ndarray) -> None:
-    before = t._grad
-    if before is None:
-        t._grad = Tensor(array)
-    elif before._value is None and before._shared is None:
-        before._array += array
-    else:
-        protect(before)
-        np.add(before._array, array, out=before._array)
-
-
-def grad(
-    outputs: Any,
-    inputs: Any,
-    grad_outputs: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
-    """The gradients of outputs by inputs, leaving every `.grad` as it is."""
-    _refuse_create_graph(create_graph)
-    tensors, wanted = _listed(outputs), _listed(inputs)
-    seeds = _listed(grad_outputs) if grad_outputs is not None else [None] * len(tensors)
-    for t in wanted:
-        if not t._requires:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-    roots, arrays = _roots(tensors, seeds)
-    nodes = [t._node for t in wanted]
-    found = dict(pull(roots, arrays, lambda _: list(dict.fromkeys(nodes)), bool(retain_graph)))
-    if not allow_unused and any(n not in found for n in nodes):
-        raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
-            "this is the desired behavior."
-        )
-    return tuple(Tensor(np.array(found[n])) if n in found else None for n in nodes)
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:

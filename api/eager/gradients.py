@@ -1,0 +1,125 @@
+"""`backward` accumulates gradients in leaves, `grad` returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .engine import pull
+from .memory import protect
+from .show import Size
+from .tape import Node
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+NO_GRAPH = (
+    "element {} of tensors does not require grad and does not have a grad_fn: it was not computed from a tensor "
+    "with requires_grad=True, or it was computed inside of no_grad()"
+)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _roots(tensors: Sequence[Tensor], seeds: Sequence[Any]) -> tuple[list[Node], list[np.ndarray]]:
+    roots, arrays = [], []
+    for k, (t, seed) in enumerate(zip(tensors, seeds)):
+        if not t._requires:
+            raise RuntimeError(NO_GRAPH.format(k))
+        if seed is None:
+            if t._array.size != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs: this one has the shape "
+                    f"{list(t.shape)}. Pass the cotangent, t.backward(torch.ones_like(t)), or make it a scalar first, "
+                    "t.sum().backward()"
+                )
+            array = t._kind.ones()
+        else:
+            array = seed._array if hasattr(seed, "_array") else np.asarray(seed)
+            if array.shape != t._kind.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{k}] has a shape of {Size(array.shape)} and output[{k}] has a "
+                    f"shape of {t.shape}."
+                )
+            array = np.array(array, t._kind.dtype.numpy)
+        assert t._node is not None
+        roots.append(t._node)
+        arrays.append(array)
+    return roots, arrays
+
+
+def _refuse_create_graph(create_graph: bool) -> None:
+    if create_graph:
+        raise NotImplementedError(
+            "create_graph=True is not supported: gradients of gradients are computed by pullback.grad("
+            "pullback.grad(f)) of a plain NumPy function"
+        )
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Accumulate the gradients of tensors in the leaves behind them (or in `inputs` only)."""
+    _refuse_create_graph(create_graph)
+    outputs = _listed(tensors)
+    seeds = _listed(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
+    roots, arrays = _roots(outputs, seeds)
+    only = None if inputs is None else {id(t._node) for t in _listed(inputs)}
+
+    def select(layout: Any) -> list[Node]:
+        if only is not None:
+            return [n for n in (*layout.order, *layout.nodes) if n is not None and id(n) in only]
+        return [*(n for n in layout.nodes if n is not None), *(n for n in layout.order if n.keep)]
+
+    for node, array in pull(roots, arrays, select, bool(retain_graph)):
+        t = node.tensor() if node.tensor is not None else None
+        if t is None and only is not None:
+            t = next(u for u in _listed(inputs) if u._node is node)
+        if t is not None:
+            accumulate(t, array)
+
+
+def accumulate(t: Tensor, array: np.ndarray) -> None:
+    before = t._grad
+    if before is None:
+        t._grad = type(t)(array)
+    elif before._value is None and before._shared is None:
+        before._array += array
+    else:
+        protect(before)
+        np.add(before._array, array, out=before._array)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of outputs by inputs, leaving every `.grad` as it is."""
+    _refuse_create_graph(create_graph)
+    tensors, wanted = _listed(outputs), _listed(inputs)
+    seeds = _listed(grad_outputs) if grad_outputs is not None else [None] * len(tensors)
+    for t in wanted:
+        if not t._requires:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    roots, arrays = _roots(tensors, seeds)
+    nodes = [t._node for t in wanted]
+    found = dict(pull(roots, arrays, lambda _: list(dict.fromkeys(nodes)), bool(retain_graph)))
+    if not allow_unused and any(n not in found for n in nodes):
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+            "this is the desired behavior."
+        )
+    kind = type(wanted[0])
+    return tuple(kind(np.array(found[n])) if n in found else None for n in nodes)
