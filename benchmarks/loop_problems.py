@@ -188,7 +188,9 @@ def jax_cholesky(jax: Any) -> Callable[..., Any]:
 # -- the problems ----------------------------------------------------------------------------------------
 
 
-def ours(function: Callable[..., Any], data: Callable[[], tuple[Any, ...]], argnums: Any) -> Callable[[Any], Implementation]:
+def ours(
+    function: Callable[..., Any], data: Callable[[], tuple[Any, ...]], argnums: Any
+) -> Callable[[Any], Implementation]:
     def make(_: Any) -> Implementation:
         gradient = pb.grad(function, argnums)
         args = data()
@@ -214,7 +216,10 @@ def primal(function: Callable[..., Any], data: Callable[[], tuple[Any, ...]]) ->
 
 
 def theirs(
-    make_function: Callable[[Any], Callable[..., Any]], data: Callable[[], tuple[Any, ...]], argnums: Any, static: Any = ()
+    make_function: Callable[[Any], Callable[..., Any]],
+    data: Callable[[], tuple[Any, ...]],
+    argnums: Any,
+    static: Any = (),
 ) -> Callable[[Any], Implementation]:
     def make(jax: Any) -> Implementation:
         gradient = jax.jit(jax.grad(make_function(jax), argnums), static_argnums=static)

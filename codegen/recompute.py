@@ -86,7 +86,10 @@ class _Plan:
             if self.home[id(store)] != self.home[id(op)] or self.home[id(store)] >= group:
                 continue
             (value,) = store.args
-            loops = [p.loop for p in value.places if p != Fixed()] if isinstance(value, Read) else []
+            places = value.places if isinstance(value, Read) else ()
+            if any(not isinstance(p, Along) and p != Fixed() for p in places):
+                continue
+            loops = [p.loop for p in places if isinstance(p, Along)]
             if value.base != op.var or sorted(loops) != list(range(len(store.space))):
                 continue
             later = self.written_at.get(store.var.name, position + 1)

@@ -27,9 +27,8 @@ LINES = 60
 
 
 def is_small(type: Type) -> bool:
-    return (
-        type.rank > 0 and all(isinstance(d, int) for d in type.dims) and 0 < math.prod(type.dims) <= ELEMENTS
-    )  # type: ignore[arg-type]
+    sizes = [d for d in type.dims if isinstance(d, int)]
+    return type.rank > 0 and len(sizes) == type.rank and 0 < math.prod(sizes) <= ELEMENTS
 
 
 # -- loops -----------------------------------------------------------------------------------------------
@@ -74,7 +73,7 @@ def _within(node: Node, builder: Builder, params: set[str]) -> Node:
         region = walk.substitute(getattr(node, part), exits)
         written, values = _unrolled(region, builder, params)
         exits |= values
-        node = replace(node, **{part: written})
+        node = replace(node, **{part: written})  # type: ignore[arg-type]
     return walk.substitute([node], exits)[0]
 
 

@@ -50,7 +50,7 @@ def library() -> str | None:
     Afterwards its symbols are known to compiled code, also to what is loaded from disk.
     """
     with _lock:
-        return None if config.DISABLE_JIT else _load(LIBRARY)
+        return None if config.DISABLE_JIT else _load(LIBRARY)  # type: ignore[attr-defined]
 
 
 @functools.cache

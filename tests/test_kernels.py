@@ -10,6 +10,7 @@ import pullback as pb
 from pullback.testing import check_grad
 from pullback.vector_jacobian import traceable_of
 
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel(name):
     function, make, sizes, options = KERNELS[name]

@@ -34,10 +34,10 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
         own = scopes.var[name]
         if own.type.dims != left.type.dims:
             # In the arm that it left it has its own sizes, not those of the phi.
-            values[name] = builder.var(name, own.type)
+            values[name] = smaller = builder.var(name, own.type)
             part = Index(tuple(map(full_slice, own.type.dims)))
-            again = Let(values[name], getitem, (left, part), scopes.span(name))
-            heads.setdefault(scopes.region[name], {})[name] = [again]
+            cut = Let(smaller, getitem, (left, part), scopes.span(name))
+            heads.setdefault(scopes.region[name], {})[name] = [cut]
     for name, save in plan.loaded.items():
         builder.span = scopes.span(name)
         assert save.array is not None
