@@ -78,8 +78,10 @@ def _module(source: str, stem: str, folder: Path, kept: bool, vectormath: Module
         linecache.cache[str(path)] = (len(source), None, source.splitlines(keepends=True), str(path))
     module = ModuleType(f"pullback_generated_{stem}")
     module.__file__ = str(path)
-    module.__dict__["vectormath"] = vectormath
-    text = vectormath.vectorised(source) if vectormath else source
+    text: Any = source
+    if vectormath:
+        module.__dict__[vectormath.NAME] = vectormath
+        text = vectormath.vectorised(source)
     exec(compile(text, str(path), "exec"), module.__dict__)
     sys.modules[module.__name__] = module  # inspect and numba look functions' modules up by name
     counts["sources"] += 1

@@ -1,7 +1,7 @@
 """glibc's vector library libmvec: which functions it has here, and whether they can be relied on.
 
 A variant of a function computes two, four or eight results at once. It is used only if, in this process and
-on this processor, it gave what the scalar function gives (`_reliable`): the same nan, infinities and signed
+on this processor, it gave what the scalar function gives (`reliable`): the same nan, infinities and signed
 zeros, and numbers at most TOLERANCE floats apart.
 """
 
@@ -76,18 +76,19 @@ def _build(name: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-@functools.cache
 def variants(name: str, kind: str) -> tuple[tuple[str, int], ...]:
     """The vector variants of a function of libm that can be relied on, as symbols and lanes."""
     with _lock:
-        if library() is None:
-            return ()
-        _, cpu, features = cpu_target.target_context.codegen().magic_tuple()
-        # What numba compiles for: the processor's extensions, unless its settings say otherwise. LLVM
-        # chooses among the widths; one that is not native would be called the wrong way.
-        native = (isa for isa in ISAS if f"+{isa.feature}" in features.split(","))
-        found = [_variant(name, kind, isa) for isa in native]
-        return _reliable(name, kind, [v for v in found if llvm.address_of_symbol(v[0])], cpu, features)
+        return _variants(name, kind) if library() else ()
+
+
+@functools.cache
+def _variants(name: str, kind: str) -> tuple[tuple[str, int], ...]:
+    # What numba compiles for: the processor's extensions, unless its settings say otherwise. LLVM chooses
+    # among the widths; one that is not native would be called the wrong way.
+    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    found = [_variant(name, kind, isa) for isa in ISAS if f"+{isa.feature}" in features]
+    return reliable(name, kind, [v for v in found if llvm.address_of_symbol(v[0])])
 
 
 def _variant(name: str, kind: str, isa: Isa) -> tuple[str, int]:
@@ -107,14 +108,12 @@ def arity(name: str) -> int:
 # -- the self-test -------------------------------------------------------------------------------------
 
 
-def _reliable(
-    name: str, kind: str, found: list[tuple[str, int]], cpu: str, features: str
-) -> tuple[tuple[str, int], ...]:
+def reliable(name: str, kind: str, found: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     """Those that give what the scalar function gives, at special values and at some others."""
     operands = samples(name, DTYPES[kind])
-    texts = [
-        _sweep(function, kind, lanes, arity(name)) for function, lanes in [(symbol(name, kind), 1), *found]
-    ]
+    calls = [(symbol(name, kind), 1), *found]
+    texts = [_sweep(function, kind, lanes, arity(name)) for function, lanes in calls]
+    _, cpu, features = cpu_target.target_context.codegen().magic_tuple()
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=0)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly("\n".join(texts)), machine)
     engine.finalize_object()
@@ -156,7 +155,8 @@ def samples(name: str, dtype: Any) -> np.ndarray:
     special = [np.nan, np.inf, 0.0, 1.0, 0.5, 2.0, 3.0, least, tiny, huge, edge, 1.001 * edge]
     rng = np.random.default_rng(0)
     far = rng.choice([-1.0, 1.0], 64) * np.exp(rng.uniform(np.log(tiny), edge, 64))
-    random = np.concatenate([rng.uniform(-3.0, 3.0, 64), far, rng.uniform(-edge, edge, 32)])
+    middle = [rng.uniform(-size, size, 64) for size in (1.0, 5.0, 30.0, edge)]
+    random = np.concatenate([*middle, far])
     special += [-v for v in special]
     if arity(name) == 1:
         columns = np.array([[*special, *random]])

@@ -1,8 +1,8 @@
 """Functions like exp as LLVM's vectoriser can use them: for a whole vector at once, from libmvec.
 
-Generated source says `np.exp(x)`. Before it is compiled, `vectorised` puts `vectormath.exp(x)` in its place:
-the same call of libm's scalar function, with an attribute that names the vector variants of it. A loop that
-is vectorised calls those, other code the scalar function. Without libmvec the source stays as it is.
+Generated source says `np.exp(x)`. Before it is compiled, `vectorised` puts our `exp(x)` in its place:
+the same call of the scalar function, with an attribute that names the vector variants of it. A loop that is
+vectorised calls those, other code the scalar function. Without libmvec the source stays as it is.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ FUNCTIONS = {
 }  # fmt: skip
 """What stands in generated source: what is put there."""
 
+INTRINSICS = ("exp", "exp2", "log", "log2", "log10", "sin", "cos", "pow")
+"""LLVM knows these by another name, as numba calls them; loops with them are also unrolled."""
+
+NAME = "pullback.vectormath"
+"""What sources call this module: one name with a dot, so that no variable has it."""
+
 _MENTIONED = re.compile(r" \*\* |\b(?:" + "|".join(map(re.escape, FUNCTIONS)) + r")\(")
 
 
@@ -45,7 +51,7 @@ def vectorised(source: str) -> ast.Module:
     """The source with the functions of this module, on the same lines.
 
     >>> print(ast.unparse(vectorised("y = np.exp(x) ** w + x ** 2 + np.floor(x)")))
-    y = vectormath.pow(vectormath.exp(x), w) + x ** 2 + np.floor(x)
+    y = pullback.vectormath.pow(pullback.vectormath.exp(x), w) + x ** 2 + np.floor(x)
     """
     return ast.fix_missing_locations(_Swap().visit(ast.parse(source)))
 
@@ -69,7 +75,7 @@ class _Swap(ast.NodeTransformer):
 
 
 def _ours(name: str) -> ast.Attribute:
-    return ast.Attribute(ast.Name("vectormath", ast.Load()), name, ast.Load())
+    return ast.Attribute(ast.Name(NAME, ast.Load()), name, ast.Load())
 
 
 # -- functions -----------------------------------------------------------------------------------------
@@ -84,16 +90,13 @@ def _function(name: str) -> Callable[..., Any]:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = context.get_value_type(signature.return_type)
-        function_type = ll.FunctionType(kind, [kind] * len(args))
-        scalar = libmvec.symbol(name, str(kind))
-        function = builder.module.globals.get(scalar) or ll.Function(builder.module, function_type, scalar)
-        call = builder.call(function, args, attrs=("readnone", "nounwind"))
+        function = _scalar(builder.module, name, kind, len(args))
+        call = builder.call(function, args)
         found = libmvec.variants(name, str(kind))
         if found:
-            prefix = f"_ZGV_LLVM_N{{}}{'v' * len(args)}_{scalar}({{}})"
+            prefix = f"_ZGV_LLVM_N{{}}{'v' * len(args)}_{function.name}({{}})"
             mappings = ",".join(prefix.format(lanes, variant) for variant, lanes in found)
-            # llvmlite has a list of the attributes that it knows; this one is not in it.
-            set.add(call.attributes, f'"vector-function-abi-variant"="{mappings}"')
+            _add(call, f'"vector-function-abi-variant"="{mappings}"')
             for variant, lanes in found:
                 _declare(builder.module, variant, ll.VectorType(kind, lanes), len(args))
         return call
@@ -109,6 +112,24 @@ def _function(name: str) -> Callable[..., Any]:
         return result((x, y))(*[result((x, y))] * 2), generate
 
     return intrinsic(two)
+
+
+def _scalar(module: Any, name: str, kind: Any, operands: int) -> Any:
+    """The scalar function, declared as one that may be computed where its result is not needed."""
+    function_type = ll.FunctionType(kind, [kind] * operands)
+    if name in INTRINSICS:
+        return module.declare_intrinsic(f"llvm.{name}", [kind], function_type)
+    symbol = libmvec.symbol(name, str(kind))
+    function = module.globals.get(symbol)
+    if function is None:
+        function = ll.Function(module, function_type, symbol)
+        _add(function, "speculatable", "readnone", "nounwind")
+    return function
+
+
+def _add(to: Any, *attributes: str) -> None:
+    """Add attributes, also those that llvmlite does not know."""
+    set.update(to.attributes, attributes)
 
 
 def _declare(module: Any, variant: str, vector: Any, operands: int) -> None:
