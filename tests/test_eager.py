@@ -455,3 +455,45 @@ def test_subscripts_of_one_pattern_share_compiled_code():
     assert a[torch.tensor(1)].shape == (3, 4)
     with pytest.raises(IndexError):
         _ = a[0, 0, 0, 0]
+
+
+def test_integers():
+    assert (torch.tensor([7, -7]) // 2).tolist() == [3, -4] and (torch.tensor([7, -7]) % 3).tolist() == [1, 2]
+    assert (torch.tensor(7) // torch.tensor(2)).item() == 3 and (7 // torch.tensor(2)).item() == 3
+    assert (torch.tensor([2, 3]) ** 2).tolist() == [4, 9]
+    for divisor in (0, torch.tensor(0), torch.tensor([0])):
+        with pytest.raises(ZeroDivisionError):
+            torch.tensor([1]) // divisor
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("t.abs() + t.relu() + t.clamp(0, 1)", [1.0, 3.0, -1.0]),
+        ("t ** 0", [0.0, 0.0, 0.0]),
+        ("(t * 0).norm()", [0.0, 0.0, 0.0]),
+        ("(t * 0).std()", [0.0, 0.0, 0.0]),
+        ("torch.maximum(t, t.detach())", [0.5, 0.5, 0.5]),
+        ("t.prod()", [-1.0, 0.0, 0.0]),
+        ("(t * 1000).log_softmax(0)[0]", [1000.0, -1000.0, 0.0]),
+    ],
+)
+def test_kinks_are_pytorchs(text, expected):
+    t = torch.tensor([0.0, 1.0, -1.0], requires_grad=True)
+    out = eval(text, {"torch": torch, "t": t})
+    out.backward(torch.ones_like(out))
+    assert t.grad.tolist() == expected
+
+
+def test_large_structures_stay_interpreted():
+    w = torch.ones(2, requires_grad=True)
+    compiled._exact.clear()
+    compiled._structures.clear()
+    for _ in range(4):
+        w.grad = None
+        c = w
+        for _ in range(compiled.LARGEST + 1):
+            c = c * 1.0
+        c.sum().backward()
+        assert w.grad.tolist() == [1.0, 1.0]
+    assert [p.function for p in compiled._exact.values()] == [None]

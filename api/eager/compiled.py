@@ -32,6 +32,9 @@ from .tape import Node, Value, freed
 COMPILE_AT = 3
 """A structure is compiled at its third backward; until then it is interpreted."""
 
+LARGEST = 100
+"""Structures of more operations stay interpreted: to compile them takes many seconds and gains little."""
+
 
 class Layout:
     """Recorded operations by number, and what they are computed from.
@@ -89,7 +92,7 @@ class Structure:
         self.roots = roots
         self.targets = targets
         self.runs = 0
-        self.broken: str | None = None
+        self.broken = "too many operations" if len(rows) > LARGEST else None
         self.traceable = Traceable(_Backward(self, [None] * len(rows), {}))
 
 

@@ -96,7 +96,8 @@ _elementwise("relu", lambda x: np.where(x > 0, x, 0), "common")
 _elementwise("lerp", lambda a, b, w: a + w * (b - a), "float")
 
 _POW = Function("pow", np.power, "common")
-_POW_NUMBER = Function("pow", lambda x, exponent: x**exponent, "common")
+# At exponent 0 the derivative is 0, also where x is 0: so has torch.
+_POW_NUMBER = Function("pow", lambda x, k: x**k if k else np.ones_like(x), "common")
 _ROUND = Function("round", lambda x, decimals: np.round(x, decimals))
 
 

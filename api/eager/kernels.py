@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..call import Specialisation, Traceable
-from ..ir.errors import UnsupportedFunction
 from ..ir.passes import optimise
 from ..ir.passes.adjoint import adjoint
 from ..ir.program import Let, Program, Var, atoms, dim_names
@@ -102,6 +101,10 @@ def _operands(value: Any) -> Any:
     return value
 
 
+class DependsOnValue(Exception):  # noqa: N818  (control flow, never seen by a user)
+    """The program holds for some values of an integer operand only: it must be made for that number."""
+
+
 class Entry:
     """A function for operands of these kinds (or Python numbers of these types) and static arguments."""
 
@@ -136,9 +139,7 @@ class Entry:
         self.form: Specialisation = function.form(self.applied, self.kinds)
         self.key = (function, static, self.form)
         if guards_values(self.form):
-            raise UnsupportedFunction(
-                f"{function.name}: what it does depends on the value of an integer operand"
-            )
+            raise DependsOnValue
         result = self.form.program.results[0].type
         self.dtype, self.floating = result.numpy, result.is_float
         self.run = lower(self.form.program)
@@ -192,6 +193,7 @@ class Function:
         self.subscript: Callable[..., Any] | None = None  # of views by x[...]: (integers, *static) -> key
         self.entries: dict[Any, Entry] = {}
         self._traceables: dict[Any, Traceable] = {}
+        self._pinned: Function | None = None
 
     def __repr__(self) -> str:
         return f"<eager function {self.name}>"
@@ -213,6 +215,19 @@ class Function:
         examples = tuple(k.example()[()] for k in kinds)
         with tracing(None):  # type: ignore[arg-type]
             return traceable.find(examples, {})[0]
+
+    @property
+    def pinned(self) -> Function:
+        """The function whose integer operands are static: their values, None for the other operands."""
+        if self._pinned is None:
+
+            def definition(*given: Any) -> Any:
+                *operands, values, static = given
+                rest = iter(operands)
+                return self.definition(*(next(rest) if v is None else v for v in values), *static)
+
+            self._pinned = Function(self.name, definition, self.promote, self.grad_name)
+        return self._pinned
 
     def entry(self, key: Any, operands: list[Any], static: tuple[Any, ...]) -> Entry:
         if len(self.entries) > 4096:  # a program whose shapes never repeat

@@ -128,8 +128,12 @@ huber_loss = _loss("huber_loss", _huber, delta=1.0)
 
 
 def _bce(x: Any, y: Any) -> Any:
-    # torch keeps logarithms above -100.
-    return -(y * np.maximum(np.log(x), -100.0) + (1 - y) * np.maximum(np.log1p(-x), -100.0))
+    return -(y * _bounded_log(x) + (1 - y) * _bounded_log(1 - x))
+
+
+def _bounded_log(x: Any) -> Any:
+    """The logarithm, at least -100 as in torch, and there constant."""
+    return np.where(x > 0, np.maximum(np.log(np.where(x > 0, x, 1.0)), -100.0), -100.0)
 
 
 binary_cross_entropy = _loss("binary_cross_entropy", _bce)

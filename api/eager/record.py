@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import kinds
-from .kernels import Entry, Function
+from .kernels import DependsOnValue, Entry, Function
 from .memory import protect, share, value_of
 from .tape import MODE, Node, here
 from .tensor import Tensor
@@ -48,7 +48,14 @@ def apply(function: Function, *operands: Any, static: tuple[Any, ...] = ()) -> T
     try:
         entry = function.entries[tuple(key)]
     except KeyError:
-        entry = function.entry(tuple(key), key[2:], static)
+        try:
+            entry = function.entry(tuple(key), key[2:], static)
+        except DependsOnValue:
+            values = tuple(_integer(x) for x in operands)
+            rest = [x for x, v in zip(operands, values) if v is None]
+            if not rest:
+                return _of_integers(function, values, static)
+            return apply(function.pinned, *rest, static=(values, static))
     arrays = [x._array if convert is None else convert(x) for x, convert in zip(operands, entry.converters)]
     out = entry.run(*arrays)[0]
     if type(out) is not np.ndarray or out.dtype is not entry.dtype:
@@ -58,6 +65,22 @@ def apply(function: Function, *operands: Any, static: tuple[Any, ...] = ()) -> T
         result._node = record(entry, operands, arrays, result)
         result._requires = True
     return result
+
+
+def _of_integers(function: Function, values: tuple[Any, ...], static: tuple[Any, ...]) -> Tensor:
+    try:
+        with np.errstate(divide="raise"):
+            result = function.definition(*map(np.int64, values), *static)
+    except FloatingPointError:
+        raise ZeroDivisionError("integer division or modulo by zero") from None
+    return Tensor(np.asarray(result))
+
+
+def _integer(x: Any) -> int | None:
+    """The value of an integer operand without axes."""
+    if type(x) is Tensor:
+        return x.item() if not x.ndim and x.dtype.category == 1 else None
+    return x if type(x) is int else None
 
 
 def record(entry: Entry, operands: tuple[Any, ...], arrays: list[Any], result: Tensor) -> Node:

@@ -76,7 +76,7 @@ def _spread(name: str, root: bool) -> None:
         for axis in range(x.ndim) if d is None else d if isinstance(d, tuple) else (d,):
             count = count * x.shape[axis]
         variance = squares / (count - correction)
-        return np.sqrt(variance) if root else variance
+        return _root(variance) if root else variance
 
     function = Function(name, definition, "float")
 

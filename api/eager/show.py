@@ -43,7 +43,7 @@ def _formatter(values: np.ndarray) -> Callable[[Any], str]:
     def text(v: Any) -> str:
         return spec.format(v) if np.isfinite(v) else str(float(v))
 
-    width = max((len(text(v)) for v in values), default=0)
+    width = max((len(text(v)) for v in values if v != 0 and np.isfinite(v)), default=0)
     return lambda v: text(v).rjust(width)
 
 
@@ -52,7 +52,7 @@ def _rows(array: np.ndarray, text: Callable[[Any], str], indent: int, short: boo
     cut = short and n > 2 * EDGE
     places: list[int | None] = [*range(EDGE), None, *range(n - EDGE, n)] if cut else list(range(n))
     if array.ndim == 1:
-        parts = ["..." if k is None else text(array[k]) for k in places]
+        parts = [" ..." if k is None else text(array[k]) for k in places]
         width = max((len(p) for p in parts), default=1) + 2
         line = max(1, (WIDTH - indent) // width)
         lines = [", ".join(parts[k : k + line]) for k in range(0, len(parts), line)]
@@ -89,7 +89,12 @@ def show(array: np.ndarray, default: np.dtype, suffixes: list[str]) -> str:
     if not known or (array.size == 0 and array.dtype != default):
         suffixes = [f"dtype=torch.{array.dtype.name}", *suffixes]
     text = f"tensor({body}"
+    last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        last = len(text) - text.rfind("\n") - 1
-        text += (",\n       " if last + len(suffix) + 3 > WIDTH else ",") + " " + suffix
+        if last + len(suffix) + 2 > WIDTH:
+            text += ",\n" + " " * len("tensor(") + suffix
+            last = len("tensor(") + len(suffix)
+        else:
+            text += ", " + suffix
+            last += len(suffix) + 2
     return text + ")"
