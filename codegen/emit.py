@@ -178,10 +178,7 @@ class _Emitter:
             case "getitem":
                 base, index = args
                 array = self.text(base).within(ATOM)  # type: ignore[arg-type]
-                assert isinstance(index, Index)
-                while isinstance(index.items[-1], Slice):  # whole axes at the end
-                    index = Index(index.items[:-1])
-                return Text(f"{array}[{self.subscript(index)}]")
+                return Text(f"{array}[{self.subscript(index)}]")  # type: ignore[arg-type]
             case "empty" | "zeros":
                 shape, kind = args
                 sizes = [self.text(s).text for s in shape]  # type: ignore[union-attr, arg-type]
@@ -195,6 +192,8 @@ class _Emitter:
                 sizes = [self.text(s).text for s in args[1]]  # type: ignore[union-attr, arg-type]
                 shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
                 return Text(f"{self.text(args[0]).within(ATOM)}.reshape({shape})")  # type: ignore[arg-type]
+            case "matmul":
+                return Text(f"np.dot({self.text(args[0]).text}, {self.text(args[1]).text})")  # type: ignore[arg-type]
             case "nonzero":
                 return Text(f"np.nonzero({self.text(args[0]).text})[0]")  # type: ignore[arg-type]
         if op.source is None or (let.var.type.rank and op.elementwise):
@@ -244,12 +243,8 @@ class _Emitter:
                     sign, stored = "+=", term
             self.write(f"{element} {sign} {stored}", variable, let.span, store=True)
             return
-        if op in ("set_matmul", "add_matmul"):
-            call = spell.operation(let.op, tuple(self.text(a) for a in let.args), "").text  # type: ignore[arg-type]
-            self.write(call, self.variable[name], let.span, store=True)
-            return
         reads, memory = self.reads(let.args)
-        memory |= op == "getitem" and not let.var.type.rank
+        memory |= op == "getitem"
         if self.uses[name].count == 0 and not let.var.type.rank:
             return
         text = self.expression(let)
@@ -271,7 +266,7 @@ class _Emitter:
         use = self.uses[name]
         ours = is_temporary(name) or _element(let) or stem(name) == use.stored
         once = use.count == 1 and use.region == use.home
-        array = let.var.type.rank and let.op.name not in ("transpose", "getitem")
+        array = let.var.type.rank and let.op.name != "transpose"
         return bool(ours and once and not array and len(text.text) <= WIDTH // 2)
 
     def is_position(self, let: Let, text: Text) -> bool:

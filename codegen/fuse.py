@@ -47,10 +47,10 @@ class _Schedule:
         self.made: dict[str, tuple[int, Item]] = {}
         self.readers: dict[str, list[tuple[int, Item]]] = {}
         self.floor = 0
-        self.late: dict[str, Item] = {}  # what waits for its only reader
+        self.late: dict[str, Op] = {}  # what waits for its only reader
 
     def add(self, item: Item) -> None:
-        if item.late and item.var is not None:
+        if isinstance(item, Op) and item.late:
             self.late[item.var.name] = item
             return
         together = [*self.taken_along(item), item]
@@ -62,13 +62,13 @@ class _Schedule:
         for placed in together:
             self.place(placed, k)
 
-    def taken_along(self, item: Item) -> list[Item]:
+    def taken_along(self, item: Item) -> list[Op]:
         """What waited for this item, first things first."""
-        found: list[Item] = []
+        found: list[Op] = []
         for name in item.names():
             if name in self.late:
-                waited = self.late.pop(name)
-                found += [*self.taken_along(waited), waited]
+                op = self.late.pop(name)
+                found += [*self.taken_along(op), op]
         return found
 
     def place(self, item: Item, k: int) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from ..ir.affine import Affine
 from ..ir.build import Builder, dim_atom, literal
 from ..ir.errors import IRError
-from ..ir.ops.array import full_slice
 from ..ir.ops.declare import broadcast_dims
 from ..ir.ops.index import index_dims
 from ..ir.primitive import REGISTRY, Primitive
@@ -21,7 +20,6 @@ from ..ir.program import Atom, Check, Index, Let, Lit, Slice, Span, Var, atoms, 
 from ..ir.types import I64, Dim, Type
 from . import access
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
-from .primitives import WRITES, set_matmul
 
 SMALL = 8
 """Matrix products whose two inner sizes are known and at most this big are loops, not calls."""
@@ -91,7 +89,6 @@ class Plain:
     """A node that is not a loop over elements; it needs its arrays in memory."""
 
     node: Let | Check
-    late: bool = False  # belongs beside its only reader
 
     @property
     def size(self) -> None:
@@ -103,7 +100,7 @@ class Plain:
 
     @property
     def target(self) -> Var | None:
-        if isinstance(self.node, Let) and self.node.op.name in WRITES:
+        if isinstance(self.node, Let) and self.node.op.name in ("at_set", "at_add"):
             return self.node.args[0]  # type: ignore[return-value]
         return None
 
@@ -402,11 +399,7 @@ class Loops:
         if a.type.rank == b.type.rank == 2 and self.worth_a_call(a, b):
             left, before = self.factor(a)
             right, also = self.factor(b)
-            out = self.fresh(let.var.name, let.var.type)
-            shape = tuple(map(dim_atom, let.var.type.dims))
-            empty = Let(out, REGISTRY["empty"], (shape, let.var.type.dtype), let.span)
-            product = Let(let.var, set_matmul, (out, left, right), let.span)
-            return [*before, *also, Plain(empty, late=True), Plain(product)]
+            return [*before, *also, Plain(Let(let.var, let.op, (left, right), let.span))]
         rows = a.type.dims[-2:-1] if a.type.rank > 1 else ()
         columns = b.type.dims[-1:] if b.type.rank > 1 else ()
         batch = broadcast_dims(a.type.dims[:-2], b.type.dims[:-2])
@@ -440,51 +433,13 @@ class Loops:
         return a.type.is_float and not tiny and 0 not in (n, k, m) and 1 not in (n, k, m)
 
     def factor(self, x: Var) -> tuple[Var, list[Item]]:
-        """A matrix that BLAS takes as it is: rows in memory one behind the other, or the transpose of such."""
+        """A matrix that np.dot takes as it is: in memory, or a transpose of one."""
         source = self.read(x, access.whole(2))
-        if isinstance(source, Read) and isinstance(source.base, Var):
-            for dims, turned in ((x.type.dims, False), (x.type.dims[::-1], True)):
-                items = rows_of(source, dims, turned)
-                if items is None:
-                    continue
-                matrix = source.base
-                before: list[Item] = []
-                if items:
-                    matrix = self.fresh("t", x.type.with_dims(dims))
-                    view = Let(matrix, REGISTRY["getitem"], (source.base, Index(items)), self.span)
-                    before.append(Plain(view, late=True))
-                if turned:
-                    var = self.fresh("t", x.type)
-                    before.append(
-                        Plain(Let(var, REGISTRY["transpose"], (matrix, (1, 0)), self.span), late=True)
-                    )
-                    matrix = var
-                return matrix, before
+        swapped = Read(source.base, (Along(1), Along(0))) if isinstance(source, Read) else None
+        if source == swapped and source.base.type.dims == x.type.dims[::-1]:  # x[:3].T starts at 0 too
+            var = self.fresh("t", x.type)
+            return var, [Plain(Let(var, REGISTRY["transpose"], (source.base, (1, 0)), self.span))]
         return self.memory(x)
-
-
-def rows_of(source: Read, dims: tuple[Dim, ...], turned: bool) -> tuple[Any, ...] | None:
-    """The subscript of a matrix of whole rows in a larger array; () if it is the whole array, None if it is neither.
-
-    `dims` are its sizes as it lies in memory, `turned` if it is read as the transpose of that.
-    """
-    base = source.base.type.dims
-    lead = len(base) - 2
-    rows, columns = (1, 0) if turned else (0, 1)
-    if lead < 0 or source.places[-1] != Along(columns) or base[-1] != dims[1]:
-        return None
-    items: list[Any] = []
-    for place in source.places[:lead]:
-        if (
-            not isinstance(place, Fixed)
-            or len(place.at.terms) > 1
-            or (place.at.terms and place.at != Affine.name(place.at.names[0]))
-        ):
-            return None
-        items.append(Var(place.at.names[0], I64) if place.at.terms else Lit(str(place.at.constant), I64))
-    if source.places[lead] != Along(rows) or base[lead] != dims[0]:
-        return None
-    return (*items, *map(full_slice, dims)) if items else ()
 
 
 def covers(index: Index, dims: Sequence[Dim]) -> bool:

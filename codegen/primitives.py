@@ -1,6 +1,6 @@
-"""Operations that only generated code uses: steps of reductions, and products into arrays that are there.
+"""Operations that only generated loops use: the steps of reductions that scalarise makes.
 
-The steps mean what `+`, `maximum` and `minimum` mean, but their order may be changed by the compiler, which
+They mean what `+`, `maximum` and `minimum` mean, but their order may be changed by the compiler, which
 vectorises the loop. The user's own loops keep the operations they were written with.
 """
 
@@ -10,10 +10,6 @@ import numpy as np
 
 from ..ir.ops import arith
 from ..ir.ops.declare import elementwise, same_dtype
-from ..ir.primitive import Primitive, nondifferentiable
-
-WRITES = ("at_set", "at_add", "set_matmul", "add_matmul")
-"""Operations whose result takes the place of their first operand."""
 
 radd = elementwise(
     "radd", "radd({0}, {1})", np.add, arith.add.partials or (), source="support.radd({0}, {1})",
@@ -26,12 +22,4 @@ rmax = elementwise(
 rmin = elementwise(
     "rmin", "rmin({0}, {1})", np.minimum, arith.minimum.partials or (), source="support.rmin({0}, {1})",
     result=same_dtype, sympy="Min({0}, {1})",
-)  # fmt: skip
-set_matmul = Primitive(
-    "set_matmul", "set_matmul({0}, {1}, {2})", lambda out, a, b: out, lambda out, a, b: np.matmul(a, b),
-    source="support.matmul({1}, {2}, {0})", vjp=nondifferentiable, cost=100,
-)  # fmt: skip
-add_matmul = Primitive(
-    "add_matmul", "add_matmul({0}, {1}, {2})", lambda out, a, b: out, lambda out, a, b: out + np.matmul(a, b),
-    source="support.add_matmul({1}, {2}, {0})", vjp=nondifferentiable, cost=100,
 )  # fmt: skip

@@ -38,7 +38,6 @@ from .liveness import Live, live_before
 from .loops import Item, Loops, Op, Plain
 from .names import stem
 from .nest import Nest
-from .primitives import add_matmul, set_matmul
 from .recompute import recomputed
 from .views import pinned_views
 
@@ -132,27 +131,7 @@ class Scalarise:
             self.kept = after.union(
                 *(access.names(self.loops.views[n]) for n in after if n in self.loops.views)
             )
-        self.lower(self.accumulated(live(items, needed)), needed)
-
-    def accumulated(self, items: Sequence[Item]) -> list[Item]:
-        """Products that are only added to an array nobody else needs are added by BLAS."""
-        products = {i.node.var.name: i.node for i in items if isinstance(i, Plain) and is_product(i.node)}
-        result = list(items)
-        gone: set[str] = set()
-        for k, item in enumerate(items):
-            pair = sum_of_two(item)
-            if pair is None:
-                continue
-            for x, product in (pair, pair[::-1]):
-                alone = product.name in products and self.uses[product.name] == 1
-                readers = [i for i in items if x.name in i.names() and i is not item]
-                if alone and self.spent(x) and not any(i in items[k:] for i in readers):
-                    _, left, right = products[product.name].args
-                    let = Let(item.var, add_matmul, (x, left, right), item.span)  # type: ignore[arg-type, union-attr]
-                    result[k] = Plain(let)
-                    gone.add(product.name)
-                    break
-        return [i for i in result if not (isinstance(i, Plain) and i.var is not None and i.var.name in gone)]
+        self.lower(live(items, needed), needed)
 
     def spent(self, x: Var) -> bool:
         """Is this an array of ours that nobody needs after this line of operations?"""
@@ -316,21 +295,6 @@ class Scalarise:
         for name in form.names:
             form = form.substitute(name, access.form_of(self.renamed(Var(name, I64))))
         return self.builder.integer(form)
-
-
-def is_product(node: Let | Check) -> bool:
-    return isinstance(node, Let) and node.op is set_matmul
-
-
-def sum_of_two(item: Item) -> tuple[Var, Var] | None:
-    """The arrays whose sum the item is, element by element."""
-    if not isinstance(item, Op) or item.prim is not REGISTRY["add"] or item.fold or item.target is not None:
-        return None
-    here = tuple(Fixed() if o is None else Along(o) for o in item.out)
-    bases = [a.base for a in item.args if isinstance(a, Read) and a.places == here]
-    if len(bases) != 2 or not all(isinstance(b, Var) and b.type == item.var.type for b in bases):
-        return None
-    return bases[0], bases[1]  # type: ignore[return-value]
 
 
 def live(items: Sequence[Item], needed: set[str]) -> list[Item]:
