@@ -228,6 +228,8 @@ class _Orders:
         used = self.uses[name] - sum(e.phi == phi.var for e in node.exits)
         if used != 1 or not phi.var.type.is_float or not isinstance(phi.second, Var):
             return False
+        if self.uses[phi.second.name] != 1:
+            return False  # what has come together so far is read: that depends on the order
         for inner in node.body:
             if isinstance(inner, Let) and inner.var == phi.second:
                 ours = inner.op is radd or (inner.op is arith.add and ours and "_bar" in name)

@@ -65,7 +65,9 @@ class Generator(Statements):
             terms.append(form.format(array.name))
         if self.returns_arrays:
             arrays = [a.name for a in self.scope.arrays.values()]
-            self.emit(f"return {', '.join(terms[:1] + self.random.sample(arrays, min(2, len(arrays))))}")
+            self.emit(
+                f"return {', '.join([terms[0] + ' + 0.0'] + self.random.sample(arrays, min(2, len(arrays))))}"
+            )
             return
         self.emit(f"return {' + '.join(terms)}")
 

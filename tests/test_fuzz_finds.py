@@ -252,3 +252,35 @@ def test_values_of_an_arm_whose_size_only_the_arm_knows(s):
 
     for f in (masked, sliced):
         check_grad(f, X.copy(), s)
+
+
+def test_a_sum_that_the_body_reads_keeps_its_order():
+    def f(b, s):
+        k = 0
+        u = 0.3
+        while k < 4 and s < 100.0:
+            k += 1
+            u += b
+            s += np.tanh(u)
+        return s
+
+    check_grad(f, 0.4, 0.3)
+
+
+def test_a_factor_of_one_name_that_becomes_another():
+    def f(t, s, x):
+        for i in range(len(x)):
+            t, s = np.tanh(s * t * x[i]), 0.5
+        return t
+
+    check_grad(f, 0.3, 0.4, X)
+
+
+def test_sizes_that_only_a_run_finds_equal():
+    def f(x, y):
+        for i in range(len(x) - 2):
+            x[i] = np.tanh(x[i])
+        v = x[::-1]
+        return np.sum(x[i + 1 :] * v[i:-1]) + np.sum(np.sin(x[i + 1 :]) * y[i:-1])
+
+    check_grad(f, X.copy(), Y)

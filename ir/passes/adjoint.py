@@ -8,7 +8,7 @@ sweep gets the values (restore.py). This file joins them.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..affine import Affine
@@ -141,6 +141,10 @@ def _heads(
         builder.add(let)
         builder.know(let)
     known = residuals | set(sizes)
+    here = known | {let.var.name for let in integers}
+    for values, check in _equalities(sweeps.forward):
+        if here.issuperset(v.name for v in values if isinstance(v, Var)):
+            builder.check(builder.emit(eq, *values), check.message)
     first: dict[Affine, str] = {}
     for d in sizes:
         form = sweeps.sizes.get(d, Affine.name(d))
@@ -154,6 +158,16 @@ def _heads(
         holds = builder.emit(eq, Var(d, I64), same)
         builder.check(holds, "ValueError: the residuals and the cotangents are not of one call")
     return tuple(builder.region)
+
+
+def _equalities(nodes: Sequence[Node]) -> Iterator[tuple[list[Atom], Check]]:
+    """Integers that are checked to be equal outside of loops and arms: those may not run."""
+    comparisons = {n.var.name: n for n in nodes if isinstance(n, Let) and n.op is eq}
+    for node in nodes:
+        if isinstance(node, Check) and isinstance(node.cond, Var) and node.cond.name in comparisons:
+            values = list(atoms(comparisons[node.cond.name].args))
+            if all(value.type == I64 for value in values):
+                yield values, node
 
 
 @dataclass(frozen=True)
@@ -268,11 +282,8 @@ def _builder(p: Program, scopes: Scopes, names: set[str]) -> Builder:
     for node in walk(p.body):
         if isinstance(node, Let):
             builder.know(node, in_scope=scopes.region[node.var.name] is scopes.top)
-    # Only what is checked outside loops and arms is known: those may not run.
-    comparisons = {n.var.name: n for n in p.body if isinstance(n, Let) and n.op is eq}
-    for node in p.body:
-        if isinstance(node, Check) and isinstance(node.cond, Var) and node.cond.name in comparisons:
-            _equate(builder, list(atoms(comparisons[node.cond.name].args)))
+    for values, _ in _equalities(p.body):
+        _equate(builder, values)
     return builder
 
 
