@@ -6,7 +6,7 @@ import typing
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pullback.tree import LEAF, flatten, map_leaves, mismatch
@@ -58,6 +58,7 @@ objects = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(objects)
 def test_round_trip(obj):
     leaves, tree = flatten(obj)
