@@ -22,10 +22,12 @@ ONE = {
     "support.cbrt": np.cbrt, "math.erf": np.vectorize(math.erf), "math.erfc": np.vectorize(math.erfc),
     "support.expit": lambda x: 1.0 / (1.0 + np.exp(-x.astype(np.longdouble))),
 }  # fmt: skip
+ONE |= {f"half {c}": (lambda x, c=c: np.power(x, x.dtype.type(c))) for c in ("0.5", "1.5", "2.5", "-0.5")}
 TWO = {
     "np.arctan2": np.arctan2, "np.hypot": np.hypot, "support.logaddexp": np.logaddexp, "**": np.power
 }  # fmt: skip
-CALLS = [f"{name}(x[i])" for name in ONE] + [f"{n}(x[i], w[i])" for n in TWO if n != "**"] + ["x[i] ** w[i]"]
+CALLS = [f"x[i] ** {name[5:]}" if name.startswith("half") else f"{name}(x[i])" for name in ONE]
+CALLS += [f"{n}(x[i], w[i])" for n in TWO if n != "**"] + ["x[i] ** w[i]"]
 SOURCE = "\n".join(
     ["import math", "import numpy as np", "from pullback.runtime import support", "def f(x, w, y):"]
     + [f"    for i in range(x.shape[0]):\n        y[{k}, i] = {call}" for k, call in enumerate(CALLS)]
