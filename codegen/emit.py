@@ -31,6 +31,7 @@ from ..ir.program import (
 from . import spell
 from .names import stem, variables
 from .spell import ATOM, Text
+from .uses import is_element, is_temporary, loose_names, uses_of
 
 WIDTH = 88
 """A line that would be longer than this keeps its temporaries."""
@@ -63,7 +64,28 @@ def emit(program: Program, *, comments: bool = True) -> str:
         return (x,)
     <BLANKLINE>
     """
+    return "\n".join(line.text for line in emit_lines(program, comments=comments)) + "\n"
+
+
+def emit_lines(program: Program, *, comments: bool = True) -> list[Written]:
+    """The lines of `emit`, each with what it comes from."""
     return _Emitter(program, comments).source()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A name of the program that a line computes, and the user's line behind it."""
+
+    name: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A line of generated text: what went into it, inlined temporaries too. A comment has the span it shows."""
+
+    text: str
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +96,7 @@ class _Waiting:
     variables: frozenset[str]  # Python variables it reads
     memory: bool  # does it read elements of arrays?
     span: Span | None
+    parts: tuple[Part, ...]
     fixed: bool = False  # index arithmetic that is written wherever it is used
 
 
@@ -82,25 +105,26 @@ class _Emitter:
         self.program = program
         self.comments = comments
         self.variable = variables(program)
-        self.lines: list[str] = []
+        self.lines: list[Written] = []
+        self.parts: list[Part] = []  # of the line that is being made
         self.depth = 1
         self.shown: str | None = None
         self.waiting: dict[str, _Waiting] = {}
         self.sums: set[str] = set()  # temporaries that are sums
-        self.uses, self.loose = _uses(program), _loose(program)
+        self.uses, self.loose = uses_of(program), loose_names(program)
         counts: dict[str, int] = {}
         for spelled in self.variable.values():
             counts[spelled] = counts.get(spelled, 0) + 1
         self.constant = {n for n, spelled in self.variable.items() if counts[spelled] == 1}
         self.constant |= {n.index.name for n in walk.walk(program.body) if isinstance(n, For)}
 
-    def source(self) -> str:
+    def source(self) -> list[Written]:
         program = self.program
         self.region(program.body)
         results = [self.text(r).text for r in program.results]
         self.line(f"return ({', '.join(results)}{',' if len(results) == 1 else ''})")
         head = f"def {program.name}({', '.join(self.variable[p.name] for p in program.params)}):"
-        body = "\n".join([head, *self.lines])
+        body = "\n".join([head, *(line.text for line in self.lines)])
         imports = [
             line
             for word, line in (
@@ -110,28 +134,43 @@ class _Emitter:
             )
             if re.search(word, body)
         ]
-        return "".join(imports) + ("\n\n" if imports else "") + body + "\n"
+        above = [line for text in imports for line in text.splitlines()]
+        params = tuple(Part(p.name, None) for p in program.params)
+        return [*map(Written, [*above, *(["", ""] if above else [])]), Written(head, params), *self.lines]
 
     # -- lines -----------------------------------------------------------------------------------------
 
-    def line(self, text: str, span: Span | None = None) -> None:
+    def line(self, text: str, span: Span | None = None, parts: Iterable[Part] | None = None) -> None:
+        """Write a line; its parts are what went into it since the last one, or these."""
+        parts = tuple(self.taken() if parts is None else parts)
+        pad = "    " * self.depth
         if self.comments and span is not None and span.text and span.text != self.shown:
             if span.text.strip() != text:  # the user's line itself needs no comment
-                self.lines.append("    " * self.depth + "# " + span.text.strip())
+                self.lines.append(Written(f"{pad}# {span.text.strip()}", (Part("", span),)))
             self.shown = span.text
-        self.lines.append("    " * self.depth + text)
+        if span is not None and all(part.span is None for part in parts):
+            parts = (*parts, Part("", span))
+        self.lines.append(Written(pad + text, parts))
 
-    def write(self, text: str, variable: str, span: Span | None, store: bool = False) -> None:
+    def taken(self, *names: Var, span: Span | None = None) -> list[Part]:
+        """What went into the expressions made since the last line, and these names."""
+        parts = [*self.parts, *(Part(v.name, span) for v in names)]
+        self.parts = []
+        return parts
+
+    def write(self, text: str, let: Let, span: Span | None, store: bool = False) -> None:
         """A line that changes a variable or an array, after the temporaries that still read the old value."""
+        variable = self.variable[let.var.name]
+        parts = self.taken(let.var, span=let.span)
         self.settle(lambda w: variable in w.variables or (store and w.memory))
-        self.line(text, span)
+        self.line(text, span, parts)
 
     def settle(self, which: Callable[[_Waiting], bool] | None = None) -> None:
         """Write the temporaries that are waiting, all or those that `which` says."""
         for name, waiting in list(self.waiting.items()):
             if not waiting.fixed and (which is None or which(waiting)):
                 del self.waiting[name]
-                self.line(f"{self.variable[name]} = {waiting.text.text}", waiting.span)
+                self.line(f"{self.variable[name]} = {waiting.text.text}", waiting.span, waiting.parts)
 
     # -- expressions -----------------------------------------------------------------------------------
 
@@ -140,6 +179,7 @@ class _Emitter:
             return spell.literal(atom)
         if atom.name in self.waiting:
             waiting = self.waiting[atom.name]
+            self.parts += waiting.parts
             if not waiting.fixed:
                 del self.waiting[atom.name]
             return waiting.text
@@ -217,9 +257,10 @@ class _Emitter:
                 case Check(cond, message, span):
                     text = spell.call("not {0}", self.text(cond))
                     self.line(f"if {text.text}:", span)
+                    own = [Part("", span)]
                     kind, _, rest = message.partition(": ")
                     error = f"{kind}({rest!r})" if kind in ERRORS else f"ValueError({message!r})"
-                    self.line(f"    raise {error}")
+                    self.line(f"    raise {error}", parts=own)
                 case For():
                     self.loop(node)
                 case While():
@@ -241,7 +282,7 @@ class _Emitter:
                 term = stored.removeprefix(f"{element} + ")
                 if not re.search(r" [-+] | if ", term):
                     sign, stored = "+=", term
-            self.write(f"{element} {sign} {stored}", variable, let.span, store=True)
+            self.write(f"{element} {sign} {stored}", let, let.span, store=True)
             return
         reads, memory = self.reads(let.args)
         memory |= op == "getitem"
@@ -251,20 +292,24 @@ class _Emitter:
         if self.may_wait(let, text):
             if op == "add":
                 self.sums.add(name)
-            self.waiting[name] = _Waiting(text, reads, memory, let.span)
+            parts = tuple(self.taken(let.var, span=let.span))
+            self.waiting[name] = _Waiting(text, reads, memory, let.span, parts)
             return
         if self.is_position(let, text):
-            self.waiting[name] = _Waiting(text, reads, memory, let.span, fixed=True)
+            parts = tuple(self.taken(let.var, span=let.span))
+            self.waiting[name] = _Waiting(text, reads, memory, let.span, parts, fixed=True)
             return
         variable = self.variable[name]
         if text.text != variable:
-            self.write(f"{variable} = {text.text}", variable, None if op in ALLOCATIONS else let.span)
+            self.write(f"{variable} = {text.text}", let, None if op in ALLOCATIONS else let.span)
+        else:
+            self.parts = []
 
     def may_wait(self, let: Let, text: Text) -> bool:
         """May a temporary become part of the one expression that uses it?"""
         name = let.var.name
         use = self.uses[name]
-        ours = is_temporary(name) or _element(let) or stem(name) == use.stored
+        ours = is_temporary(name) or is_element(let) or stem(name) == use.stored
         once = use.count == 1 and use.region == use.home
         array = let.var.type.rank and let.op.name != "transpose"
         return bool(ours and once and not array and len(text.text) <= WIDTH // 2)
@@ -282,18 +327,20 @@ class _Emitter:
         moves = []
         for var, atom in pairs:
             text = self.text(atom).text
+            parts = self.taken(var, span=span)
             if text != self.variable[var.name]:
-                moves.append((self.variable[var.name], text))
+                moves.append((self.variable[var.name], text, parts))
         if not moves:
             return
         targets = {m[0] for m in moves}
         self.settle(lambda w: bool(w.variables & targets))
         entangled = any(a[0] in re.findall(r"\w+", b[1]) for k, a in enumerate(moves) for b in moves[k + 1 :])
         if entangled:
-            self.line(f"{', '.join(m[0] for m in moves)} = {', '.join(m[1] for m in moves)}", span)
+            every = [part for m in moves for part in m[2]]
+            self.line(f"{', '.join(m[0] for m in moves)} = {', '.join(m[1] for m in moves)}", span, every)
         else:
-            for variable, text in moves:
-                self.line(f"{variable} = {text}", span)
+            for variable, text, parts in moves:
+                self.line(f"{variable} = {text}", span, parts)
 
     def block(self, nodes: Sequence[Node], ends: Sequence[tuple[Var, Atom]], span: Span | None) -> None:
         self.depth += 1
@@ -306,6 +353,7 @@ class _Emitter:
 
     def loop(self, node: For) -> None:
         start, stop = self.text(node.start), self.text(node.stop)
+        parts = self.taken(node.index, span=node.span)
         self.settle()
         self.assign([(p.var, p.first) for p in node.phis], node.span)
         zero = start.text == "0"
@@ -319,7 +367,7 @@ class _Emitter:
             bounds = f"{first}, {last}, -1"
         else:
             bounds = stop.text if zero else f"{start.text}, {stop.text}"
-        self.line(f"for {self.variable[node.index.name]} in range({bounds}):", node.span)
+        self.line(f"for {self.variable[node.index.name]} in range({bounds}):", node.span, parts)
         self.block(node.body, _seconds(node.phis), node.span)
         self.assign([(e.var, e.phi) for e in node.exits], None)
 
@@ -338,13 +386,16 @@ class _Emitter:
         if pending or len(self.lines) > head:
             if isinstance(node.cond, Var) and node.cond.name in self.waiting:
                 cond = self.text(node.cond)
+                parts = self.taken()
                 self.settle()
             else:
                 self.settle()
                 cond = self.text(node.cond)
-            self.line(f"if not {cond.within(5)}:")
-            self.line("    break")
-            self.lines.insert(head, "    " * (self.depth - 1) + "while True:")
+                parts = self.taken()
+            own = [Part("", node.span)]
+            self.line(f"if not {cond.within(5)}:", parts=[*parts, *own])
+            self.line("    break", parts=own)
+            self.lines.insert(head, Written("    " * (self.depth - 1) + "while True:", tuple(own)))
             self.depth -= 1
         else:
             self.depth -= 1
@@ -354,16 +405,17 @@ class _Emitter:
 
     def branch(self, node: If) -> None:
         cond = self.text(node.cond)
+        parts = [*self.taken(), Part("", node.span)]
         self.settle()
         firsts = [(p.var, p.first) for p in node.phis]
         then_moves = self.moves(node.then, firsts)
         seconds = _seconds(node.phis)
         else_moves = self.moves(node.orelse, seconds)
         if not then_moves and else_moves:
-            self.line(f"if not {cond.within(5)}:", node.span)
+            self.line(f"if not {cond.within(5)}:", node.span, parts)
             self.block(node.orelse, seconds, node.span)
             return
-        self.line(f"if {cond.text}:", node.span)
+        self.line(f"if {cond.text}:", node.span, parts)
         self.block(node.then, firsts, node.span)
         if else_moves:
             self.line("else:")
@@ -378,106 +430,3 @@ class _Emitter:
 
 def _seconds(phis: Sequence[Phi]) -> list[tuple[Var, Atom]]:
     return [(p.var, p.second) for p in phis]
-
-
-# -- what is used where --------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Use:
-    """How often a name is used, in which region it is bound and (last) used."""
-
-    count: int = 0
-    home: int = -1
-    region: int = -2
-    subscripts_only: bool = True
-    stored: str = ""  # the array whose element it becomes, if it is stored
-
-
-def is_temporary(name: str) -> bool:
-    return re.fullmatch(r"t(_\d+)?", name) is not None
-
-
-def _element(let: Let) -> bool:
-    """Is this a read with a name of the form x_i?"""
-    return let.op.name == "getitem" and let.var.name.startswith(f"{stem(let.args[0].name)}_")  # type: ignore[union-attr]
-
-
-def _uses(program: Program) -> dict[str, _Use]:
-    uses = {p.name: _Use() for p in program.params}
-    uses |= {v.name: _Use() for v in walk.bound(program.body)}
-    regions = 0
-
-    def use(operand: object, region: int, joined: bool = False, subscript: bool = False) -> None:
-        for atom in atoms(operand):
-            if isinstance(atom, Var):
-                entry = uses[atom.name]
-                entry.count += 2 if joined else 1  # a value that is joined is not inlined
-                entry.region = region
-                entry.subscripts_only &= subscript
-
-    def visit(nodes: Iterable[Node], region: int) -> None:
-        nonlocal regions
-        for node in nodes:
-            match node:
-                case Let(var, _, args):
-                    uses[var.name].home = region
-                    if node.op.name in ("at_set", "at_add") and isinstance(args[2], Var):
-                        uses[args[2].name].stored = stem(var.name)
-                    for arg in args:
-                        use(arg, region, subscript=isinstance(arg, Index) or var.type.dtype == "i64")
-                case Check(cond):
-                    use(cond, region)
-                case For(start=start, stop=stop):
-                    use((start, stop), region)
-                case If(cond=cond):
-                    use(cond, region)
-            for phi in getattr(node, "phis", ()):
-                use((phi.first, phi.second), region, joined=True)
-            for end in getattr(node, "exits", ()):
-                use(end.phi, region, joined=True)
-            if isinstance(node, While):
-                regions += 1
-                here = regions
-                visit(node.test, here)
-                use(node.cond, here)
-                visit(node.body, here + 10**6)
-                continue
-            for inner in walk.regions(node):
-                regions += 1
-                visit(inner, regions)
-
-    visit(program.body, 0)
-    use(program.results, 0, joined=True)
-    return uses
-
-
-def _loose(program: Program) -> set[str]:
-    """Float names that hold a plain Python number in an uncompiled run."""
-    loose: set[str] = set()
-    before = -1
-    while len(loose) != before:
-        before = len(loose)
-        for node in walk.walk(program.body):
-            for phi in getattr(node, "phis", ()):
-                if _plain(phi.first, loose) or _plain(phi.second, loose):
-                    loose.add(phi.var.name)
-            for end in getattr(node, "exits", ()):
-                if end.phi.name in loose:
-                    loose.add(end.var.name)
-            if isinstance(node, Let) and node.op.elementwise and not node.var.type.rank:
-                values = [a for k, a in enumerate(node.args) if k not in node.op.static]
-                kept = [_plain(v, loose) for v in (values[1:] if node.op.name == "where" else values)]  # type: ignore[arg-type]
-                if (
-                    (node.op.source or "").startswith("math.")
-                    or node.op.name in ("add", "sub", "mul", "neg", "abs")
-                    and all(kept)
-                    or node.op.name == "where"
-                    and any(kept)
-                ):
-                    loose.add(node.var.name)
-    return loose
-
-
-def _plain(atom: Atom, loose: set[str]) -> bool:
-    return isinstance(atom, Lit) or atom.name in loose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -16,10 +17,16 @@ from .program import Atom, Check, For, If, Let, Lit, Node, Phi, Program, Var, Wh
 from .types import Dim, Type
 
 Env = dict[str, Any]
+Watch = Callable[[Node, str, Env, Env], None]
+"""Called after each operation of a run: the node, which part of it was run, the values it bound, all values.
+
+The part is "" for a Let or a Check; for loops "head" (an iteration begins: index and phis), "test" (of a while)
+and "exit"; for an if "head" (its condition is known) and "join" (its phis).
+"""
 
 
-def evaluate(program: Program, *args: Any) -> tuple[Any, ...]:
-    """The results for these arguments, as NumPy scalars and new arrays.
+def evaluate(program: Program, *args: Any, watch: Watch | None = None) -> tuple[Any, ...]:
+    """The results for these arguments, as NumPy scalars and new arrays; `watch` sees every operation.
 
     >>> from .text import parse
     >>> program = parse('''
@@ -41,7 +48,7 @@ def evaluate(program: Program, *args: Any) -> tuple[Any, ...]:
         _check_argument(param, value, sizes)
         env[param.name] = value[()]
     with np.errstate(all="ignore"):
-        _run(program.body, env)
+        _run(program.body, env, watch)
     return tuple(np.array(_value(r, env))[()] for r in program.results)
 
 
@@ -54,39 +61,45 @@ def _check_argument(param: Var, value: np.ndarray, sizes: dict[str, int]) -> Non
         raise ShapeMismatch(f"{param.name} has shape {value.shape}, its type is {param.type}")
 
 
-def _run(nodes: tuple[Node, ...], env: Env) -> None:
+def _run(nodes: tuple[Node, ...], env: Env, watch: Watch | None) -> None:
+    def bind(node: Node, part: str, values: Env) -> None:
+        env.update(values)
+        if watch is not None:
+            watch(node, part, values, env)
+
     for node in nodes:
         match node:
             case Let(var, op, args):
-                env[var.name] = _typed(
-                    function(op)(*(operand_value(a, env) for a in args)), var.type, env, node
-                )
+                value = _typed(function(op)(*(operand_value(a, env) for a in args)), var.type, env, node)
+                bind(node, "", {var.name: value})
             case Check(cond, message):
                 if not _value(cond, env):
                     raise failure(message)
+                bind(node, "", {})
             case For(index, start, stop, reverse, phis, body, exits):
                 trips = range(int(_value(start, env)), int(_value(stop, env)))
                 state = _firsts(phis, env)
                 for i in reversed(trips) if reverse else trips:
-                    env.update(state)
-                    env[index.name] = np.int64(i)
-                    _run(body, env)
+                    bind(node, "head", {index.name: np.int64(i), **state})
+                    _run(body, env, watch)
                     state = _seconds(phis, env)
-                env.update({exit.var.name: state[exit.phi.name] for exit in exits})
+                bind(node, "exit", {exit.var.name: state[exit.phi.name] for exit in exits})
             case While(phis, test, cond, body, exits):
                 state = _firsts(phis, env)
                 while True:
-                    env.update(state)
-                    _run(test, env)
+                    bind(node, "head", state)
+                    _run(test, env, watch)
+                    bind(node, "test", {})
                     if not _value(cond, env):
                         break
-                    _run(body, env)
+                    _run(body, env, watch)
                     state = _seconds(phis, env)
-                env.update({exit.var.name: state[exit.phi.name] for exit in exits})
+                bind(node, "exit", {exit.var.name: state[exit.phi.name] for exit in exits})
             case If(cond, then, orelse, phis):
                 taken = bool(_value(cond, env))
-                _run(then if taken else orelse, env)
-                env.update(_firsts(phis, env) if taken else _seconds(phis, env))
+                bind(node, "head", {})
+                _run(then if taken else orelse, env, watch)
+                bind(node, "join", _firsts(phis, env) if taken else _seconds(phis, env))
 
 
 def _value(atom: Atom, env: Env) -> Any:

@@ -189,3 +189,38 @@ def test_a_wrong_declared_size_is_found():
 
 def test_functions_named_by_strings_are_found():
     assert run("def f(x: f64) -> f64:\n    y: f64 = erf(x)\n    return y", 0.0) == (0.0,)
+
+
+def test_a_watch_sees_every_operation_in_order():
+    program = parse("""
+def f(x: f64, n: i64) -> f64:
+    for i in range(n):
+        s: f64 = phi(x, s1)
+        c: bool = s > 2.0
+        if c:
+            a: f64 = s * 0.5
+        else:
+            b: f64 = s + 1.0
+        s1: f64 = phi(a, b)
+    y: f64 = last(s)
+    return y""")
+    seen = []
+
+    def watch(node, part, values, env):
+        assert all(env[name] is value for name, value in values.items())
+        seen.append((type(node).__name__, part, {k: v.item() for k, v in values.items()}))
+
+    assert evaluate(program, 2.0, 2, watch=watch) == (1.5,)
+    assert seen == [
+        ("For", "head", {"i": 0, "s": 2.0}),
+        ("Let", "", {"c": False}),
+        ("If", "head", {}),
+        ("Let", "", {"b": 3.0}),
+        ("If", "join", {"s1": 3.0}),
+        ("For", "head", {"i": 1, "s": 3.0}),
+        ("Let", "", {"c": True}),
+        ("If", "head", {}),
+        ("Let", "", {"a": 1.5}),
+        ("If", "join", {"s1": 1.5}),
+        ("For", "exit", {"y": 1.5}),
+    ]
