@@ -218,7 +218,10 @@ class _Emitter:
             case "getitem":
                 base, index = args
                 array = self.text(base).within(ATOM)  # type: ignore[arg-type]
-                return Text(f"{array}[{self.subscript(index)}]")  # type: ignore[arg-type]
+                assert isinstance(index, Index)
+                while isinstance(index.items[-1], Slice):  # whole axes at the end
+                    index = Index(index.items[:-1])
+                return Text(f"{array}[{self.subscript(index)}]")
             case "empty" | "zeros":
                 shape, kind = args
                 sizes = [self.text(s).text for s in shape]  # type: ignore[union-attr, arg-type]
@@ -232,8 +235,6 @@ class _Emitter:
                 sizes = [self.text(s).text for s in args[1]]  # type: ignore[union-attr, arg-type]
                 shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
                 return Text(f"{self.text(args[0]).within(ATOM)}.reshape({shape})")  # type: ignore[arg-type]
-            case "matmul":
-                return Text(f"np.dot({self.text(args[0]).text}, {self.text(args[1]).text})")  # type: ignore[arg-type]
             case "nonzero":
                 return Text(f"np.nonzero({self.text(args[0]).text})[0]")  # type: ignore[arg-type]
         if op.source is None or (let.var.type.rank and op.elementwise):
@@ -284,8 +285,12 @@ class _Emitter:
                     sign, stored = "+=", term
             self.write(f"{element} {sign} {stored}", let, let.span, store=True)
             return
+        if op in ("set_matmul", "add_matmul"):
+            call = spell.operation(let.op, tuple(self.text(a) for a in let.args), "").text  # type: ignore[arg-type]
+            self.write(call, self.variable[name], let.span, store=True)
+            return
         reads, memory = self.reads(let.args)
-        memory |= op == "getitem"
+        memory |= op == "getitem" and not let.var.type.rank
         if self.uses[name].count == 0 and not let.var.type.rank:
             return
         text = self.expression(let)
@@ -311,7 +316,7 @@ class _Emitter:
         use = self.uses[name]
         ours = is_temporary(name) or is_element(let) or stem(name) == use.stored
         once = use.count == 1 and use.region == use.home
-        array = let.var.type.rank and let.op.name != "transpose"
+        array = let.var.type.rank and let.op.name not in ("transpose", "getitem")
         return bool(ours and once and not array and len(text.text) <= WIDTH // 2)
 
     def is_position(self, let: Let, text: Text) -> bool:

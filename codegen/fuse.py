@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..ir.program import Check
 from ..ir.types import Dim
 from .access import Along, Read
-from .loops import Item, Op, Plain, distinct
+from .items import Item, Op, Plain, distinct
 
 
 @dataclass
@@ -47,10 +47,10 @@ class _Schedule:
         self.made: dict[str, tuple[int, Item]] = {}
         self.readers: dict[str, list[tuple[int, Item]]] = {}
         self.floor = 0
-        self.late: dict[str, Op] = {}  # what waits for its only reader
+        self.late: dict[str, Item] = {}  # what waits for its only reader
 
     def add(self, item: Item) -> None:
-        if isinstance(item, Op) and item.late:
+        if item.late and item.var is not None:
             self.late[item.var.name] = item
             return
         together = [*self.taken_along(item), item]
@@ -62,13 +62,13 @@ class _Schedule:
         for placed in together:
             self.place(placed, k)
 
-    def taken_along(self, item: Item) -> list[Op]:
+    def taken_along(self, item: Item) -> list[Item]:
         """What waited for this item, first things first."""
-        found: list[Op] = []
+        found: list[Item] = []
         for name in item.names():
             if name in self.late:
-                op = self.late.pop(name)
-                found += [*self.taken_along(op), op]
+                waited = self.late.pop(name)
+                found += [*self.taken_along(waited), waited]
         return found
 
     def place(self, item: Item, k: int) -> None:

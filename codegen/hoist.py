@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from ..ir import walk
 from ..ir.program import Exit, For, If, Let, Node, Phi, Program, Var, While, atoms
+from .primitives import WRITES
 
-WRITES = ("at_set", "at_add")
 VIEWS = ("transpose", "reshape", "copy")
 
 

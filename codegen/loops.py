@@ -6,134 +6,21 @@ allocations, matrix products of some size (calls), checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..ir.affine import Affine
 from ..ir.build import Builder, dim_atom, literal
 from ..ir.errors import IRError
-from ..ir.ops.declare import broadcast_dims
 from ..ir.ops.index import index_dims
-from ..ir.primitive import REGISTRY, Primitive
-from ..ir.program import Atom, Check, Index, Let, Lit, Slice, Span, Var, atoms, dim_names
+from ..ir.primitive import REGISTRY
+from ..ir.program import Atom, Check, Index, Let, Lit, Span, Var, atoms
 from ..ir.types import I64, Dim, Type
 from . import access
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
-
-SMALL = 8
-"""Matrix products whose two inner sizes are known and at most this big are loops, not calls."""
-
-
-@dataclass(frozen=True)
-class Op:
-    """A nest of loops over `space`, outermost first, that computes one value per point.
-
-    prim over args gives the value (without prim: the value read). With `fold` the values are combined over the
-    loops that are not in `out` (`cumsum`: along loop `axis`). With `target` the value is stored there.
-    """
-
-    var: Var
-    space: tuple[Dim, ...]
-    out: tuple[int | None, ...]  # the loop of each axis of the result; None for an axis of size one
-    prim: Primitive | None
-    args: tuple[Any, ...]  # Sources and static values
-    fold: str = ""
-    axis: int = -1
-    target: Var | None = None
-    places: tuple[Place, ...] = ()
-    add: bool = False
-    own: bool = False  # a store that scalarise made: nothing else reads or writes its target
-    late: bool = False  # belongs in the loop of its only reader
-    span: Span | None = field(default=None, compare=False)
-
-    @property
-    def size(self) -> Dim | None:
-        """The size of the outermost loop, None for a scalar."""
-        return self.space[0] if self.space else None
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        return tuple(a for a in self.args if isinstance(a, (Read, Counted)))
-
-    def reads(self) -> Iterator[Read]:
-        for source in (*self.sources, *self.places):
-            yield from access.reads(source)
-
-    def names(self) -> Iterator[str]:
-        """Every name that must be there before."""
-        for source in (*self.sources, *self.places):
-            yield from access.names(source)
-        if self.target is not None:
-            yield self.target.name
-        yield from dim_names(self.var)
-        yield from (d for d in self.space if isinstance(d, str))
-
-    def placed(self, loops: Sequence[Place]) -> tuple[tuple[Any, ...], tuple[Place, ...]]:
-        """Arguments and places with the loops replaced."""
-        args = tuple(access.through(a, loops) if isinstance(a, (Read, Counted)) else a for a in self.args)
-        return args, tuple(access.replaced(p, loops) for p in self.places)
-
-    def reordered(self, order: Sequence[int]) -> Op:
-        """The same nest with its loops in another order: `order[k]` is the old loop at k."""
-        place = {old: new for new, old in enumerate(order)}
-        args, places = self.placed([Along(place[k]) for k in range(len(order))])
-        out = tuple(None if o is None else place[o] for o in self.out)
-        space = tuple(self.space[o] for o in order)
-        axis = place[self.axis] if self.axis >= 0 else -1
-        return replace(self, args=args, places=places, out=out, space=space, axis=axis)
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A node that is not a loop over elements; it needs its arrays in memory."""
-
-    node: Let | Check
-
-    @property
-    def size(self) -> None:
-        return None
-
-    @property
-    def var(self) -> Var | None:
-        return self.node.var if isinstance(self.node, Let) else None
-
-    @property
-    def target(self) -> Var | None:
-        if isinstance(self.node, Let) and self.node.op.name in ("at_set", "at_add"):
-            return self.node.args[0]  # type: ignore[return-value]
-        return None
-
-    def names(self) -> Iterator[str]:
-        operands = self.node.args if isinstance(self.node, Let) else (self.node.cond,)
-        for operand in operands:
-            yield from (a.name for a in atoms(operand) if isinstance(a, Var))
-            yield from dim_names(operand)
-        if self.var is not None:
-            yield from (d for d in dim_names(self.var) if d != self.var.name)
-
-    def arrays(self) -> Iterator[str]:
-        operands = self.node.args if isinstance(self.node, Let) else ()
-        for operand in operands:
-            yield from (a.name for a in atoms(operand) if isinstance(a, Var) and a.type.rank)
-
-
-Item = Op | Plain
-
-
-def frame(dims: Sequence[Dim]) -> tuple[tuple[Dim, ...], tuple[int | None, ...], tuple[Place, ...]]:
-    """The loops over an array of these sizes: their sizes, the loop of each axis, the place on each axis."""
-    space = tuple(d for d in dims if d != 1)
-    numbers = iter(range(len(space)))
-    out = tuple(None if d == 1 else next(numbers) for d in dims)
-    return space, out, tuple(Fixed() if o is None else Along(o) for o in out)
-
-
-def memory_order(source: Source, loops: int) -> list[int] | None:
-    """The loops in the order in which the array that is read lies in memory."""
-    places = source.places if isinstance(source, Read) else (source.place,)
-    order = [p.loop for p in places if isinstance(p, Along)]
-    return order if sorted(order) == list(range(loops)) else None
+from .items import Item, Op, Plain, covers, distinct, frame, is_all, memory_order
+from .products import SMALL, factor, product
 
 
 class Loops:
@@ -393,82 +280,14 @@ class Loops:
             return [self.op(let.var, space, out, source)]
         return [self.op(let.var, space, out, source, fold="cumsum", axis=along)]
 
-    # -- matrix products -----------------------------------------------------------------------------
-
     def _matmul(self, let: Let, a: Var, b: Var) -> list[Item]:
-        if a.type.rank == b.type.rank == 2 and self.worth_a_call(a, b):
-            left, before = self.factor(a)
-            right, also = self.factor(b)
-            return [*before, *also, Plain(Let(let.var, let.op, (left, right), let.span))]
-        rows = a.type.dims[-2:-1] if a.type.rank > 1 else ()
-        columns = b.type.dims[-1:] if b.type.rank > 1 else ()
-        batch = broadcast_dims(a.type.dims[:-2], b.type.dims[:-2])
-        # Loops: the stack, rows, the inner size, columns.
-        inner = a.type.dims[-1]
-        dims = (*batch, *rows, inner, *columns)
-        space, loops, places = frame(dims)
-        middle = len(batch) + len(rows)
-        a_places = [*places[: len(batch)], *places[len(batch) : middle], places[middle]]
-        b_places = [*places[: len(batch)], places[middle], *places[middle + 1 :]]
-        left_source = self.spread(a, a_places[len(a_places) - a.type.rank :])
-        right_source = self.spread(b, b_places[len(b_places) - b.type.rank :])
-        out = [o for k, o in enumerate(loops) if k != middle]
-        dtype = let.var.type.dtype
-        times, fold = ("and", "any") if dtype == "bool" else ("mul", "sum")
-        product = self.fresh("t", Type(dtype, space))
-        every = range(len(space))
-        factors = self.op(product, space, every, left_source, right_source, prim=REGISTRY[times])
-        total = self.op(let.var, space, out, Read(product, access.whole(len(space))), fold=fold)
-        larger = right_source if b.type.rank > a.type.rank else left_source
-        order = memory_order(larger, len(space)) if not (rows and columns) else None
-        if columns and isinstance(inner, int) and inner <= SMALL and loops[middle] is not None:
-            order = [k for k in every if k != loops[middle]] + [loops[middle]]  # type: ignore[list-item]
-        if order is None:
-            return [factors, total]
-        return [permuted(factors, order), permuted(total, order)]
+        return product(self, let, a, b)
 
-    def worth_a_call(self, a: Var, b: Var) -> bool:
-        (n, k), (_, m) = a.type.dims, b.type.dims
-        tiny = isinstance(k, int) and isinstance(m, int) and k <= SMALL and m <= SMALL
-        return a.type.is_float and not tiny and 0 not in (n, k, m) and 1 not in (n, k, m)
+    def _set_matmul(self, let: Let, out: Var, a: Var, b: Var) -> list[Item]:
+        (left, before), (right, also) = factor(self, a), factor(self, b)
+        return [*before, *also, Plain(Let(let.var, let.op, (out, left, right), let.span))]
 
-    def factor(self, x: Var) -> tuple[Var, list[Item]]:
-        """A matrix that np.dot takes as it is: in memory, or a transpose of one."""
-        source = self.read(x, access.whole(2))
-        swapped = Read(source.base, (Along(1), Along(0))) if isinstance(source, Read) else None
-        if source == swapped and source.base.type.dims == x.type.dims[::-1]:  # x[:3].T starts at 0 too
-            var = self.fresh("t", x.type)
-            return var, [Plain(Let(var, REGISTRY["transpose"], (source.base, (1, 0)), self.span))]
-        return self.memory(x)
-
-
-def covers(index: Index, dims: Sequence[Dim]) -> bool:
-    """Does a subscript select the whole array, in its order?"""
-    return len(index.items) == len(dims) and all(
-        isinstance(item, Slice)
-        and item.step == 1
-        and item.size == d
-        and access.form_of(item.start) == Affine()
-        for item, d in zip(index.items, dims)
-    )
-
-
-def is_all(source: Source, type: Type) -> bool:
-    """Is what is read just an array in memory?"""
-    return (
-        isinstance(source, Read)
-        and type.rank > 0
-        and source.base.type.dims == type.dims  # x[0:3] starts at 0 too
-        and all(
-            p == Along(k) or (p == Fixed() and d == 1)
-            for k, (p, d) in enumerate(zip(source.places, type.dims))
-        )
-    )
-
-
-def distinct(places: Sequence[Place]) -> bool:
-    """Does a store go to another element at each position?"""
-    return not any(isinstance(p, Taken) for p in places)
+    _add_matmul = _set_matmul
 
 
 def ordered(op: Op, source: Source) -> Op:
@@ -481,8 +300,3 @@ def ordered(op: Op, source: Source) -> Op:
     ]
     order = [k for k in order if k not in short] + short
     return op.reordered(order) if order != sorted(order) else op
-
-
-def permuted(op: Op, order: Sequence[int]) -> Op:
-    """`reordered`, and the result's axes with it where they are the loops (a product that is only summed)."""
-    return op.reordered(order)

@@ -15,6 +15,7 @@ from ..ir import walk
 from ..ir.errors import IRError
 from ..ir.program import Atom, For, If, Let, Node, Program, Var, While
 from .liveness import Live, live_before, loop_points
+from .primitives import WRITES
 
 RESERVED = {"np", "math", "support", "nan", "inf", *keyword.kwlist, *dir(builtins)}
 
@@ -73,7 +74,7 @@ def variables(program: Program) -> dict[str, str]:
     joins: list[tuple[str, str]] = []
     for node in nodes:
         match node:
-            case Let(var, op, args) if op.name in ("at_set", "at_add"):
+            case Let(var, op, args) if op.name in WRITES:
                 updates.append((args[0].name, var.name))  # type: ignore[union-attr]
             case For(phis=phis, exits=exits) | While(phis=phis, exits=exits):
                 rounds += [(p.var.name, p.second.name) for p in phis if isinstance(p.second, Var)]

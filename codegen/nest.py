@@ -13,7 +13,7 @@ from ..ir.program import Atom, Exit, For, Lit, Phi, Var
 from ..ir.types import BOOL, I64, Type
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import Group, reads_where_written, row_axis
-from .loops import Item, Op
+from .items import Item, Op
 from .primitives import radd, rmax, rmin
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ..ir.program import Var
 from . import access
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import Group
-from .loops import Item, Op, Plain, distinct
+from .items import Item, Op, Plain, distinct
 
 Change = Callable[[Read], Source]
 

@@ -34,10 +34,12 @@ from ..ir.types import I64
 from . import access
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import schedule
+from .items import Item, Op, Plain
 from .liveness import Live, live_before
-from .loops import Item, Loops, Op, Plain
+from .loops import Loops
 from .names import stem
 from .nest import Nest
+from .products import accumulated
 from .recompute import recomputed
 from .views import pinned_views
 
@@ -131,7 +133,7 @@ class Scalarise:
             self.kept = after.union(
                 *(access.names(self.loops.views[n]) for n in after if n in self.loops.views)
             )
-        self.lower(live(items, needed), needed)
+        self.lower(accumulated(live(items, needed), self.uses, self.spent), needed)
 
     def spent(self, x: Var) -> bool:
         """Is this an array of ours that nobody needs after this line of operations?"""

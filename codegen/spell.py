@@ -98,8 +98,14 @@ def call(template: str, *operands: Text) -> Text:
     return Text(form.template.format(*texts), form.precedence)
 
 
+LOGICAL = {"add": "{0} | {1}", "maximum": "{0} | {1}", "mul": "{0} & {1}", "minimum": "{0} & {1}"}
+"""What NumPy's arithmetic of booleans is; compiled code would make integers of them."""
+
+
 def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
     """A scalar operation."""
+    if dtype == "bool" and op.name in LOGICAL:
+        return call(LOGICAL[op.name], *operands)
     if op.name == "power" and operands[1].text == "2.0" and operands[0].text.isidentifier():
         return call("{0} * {1}", operands[0], operands[0])
     if op.name == "power":
@@ -110,6 +116,8 @@ def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
                 return product
             # numba's 0.0 ** -2 raises, whatever the error model.
             return call("{0} / {1}", Text("1.0" if dtype == "f64" else "np.float32(1.0)"), product)
+    if op.name == "floordiv" and dtype in ("f64", "f32"):
+        return call("support.floor_divide({0}, {1})", *operands)
     if op.name == "where":
         # Binds less than anything, so it is in parentheses wherever it is an operand.
         cond, then, orelse = (o.within(TERNARY + 1) for o in operands)

@@ -14,9 +14,9 @@ from dataclasses import replace
 from ..ir import walk
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, For, If, Let, Node, Phi, Program, Var, While
-from .liveness import Live, live_before
+from .liveness import Live, live_before, used
+from .primitives import WRITES
 
-WRITES = ("at_set", "at_add")
 VIEWS = ("transpose", "reshape", "getitem", "broadcast_to")
 
 
@@ -121,7 +121,8 @@ class _Conflicts:
     def _visit(self, node: Node, after: Live) -> None:
         if isinstance(node, Let) and node.op.name in WRITES:
             x = node.args[0].name  # type: ignore[union-attr]
-            kept = (after | self.params) - {node.var.name}
+            # A product reads its factors while it writes.
+            kept = (after | self.params | used(node.args[1:])) - {node.var.name}
             if any(self.sharing.share(x, z) for z in kept):
                 self.found.append(node)
 

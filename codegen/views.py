@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from ..ir import walk
 from ..ir.program import For, If, Index, Let, Node, Program, Var, While
 from .access import view_places
-from .loops import covers
-
-WRITES = ("at_set", "at_add")
+from .items import covers
+from .primitives import WRITES
 
 
 def is_view(let: Let) -> bool:

@@ -12,6 +12,9 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
+from .blas import add_matmul, matmul
+
+__all__ = ["add_matmul", "matmul"]
 jitable = register_jitable(error_model="numpy")
 
 
@@ -95,6 +98,21 @@ def int_power(base, exponent):
         square = square * square
         exponent = exponent >> 1
     return result
+
+
+@jitable
+def floor_divide(a, b):
+    """np.floor_divide(a, b) of floats; numba's own has -inf for inf // -2 where NumPy has nan."""
+    if b == 0.0:
+        return a / b
+    rest = np.fmod(a, b)
+    quotient = (a - rest) / b
+    if rest != 0.0 and (b < 0.0) != (rest < 0.0):
+        quotient = quotient - np.sign(b) * np.sign(b)  # 1 in the precision of b
+    if quotient == 0.0:
+        return np.copysign(quotient, a / b)
+    whole = np.floor(quotient)
+    return np.ceil(quotient) if quotient - whole > 0.5 else whole
 
 
 @jitable

@@ -1,15 +1,26 @@
 """Generated code computes what the interpreter computes, run as Python and compiled by numba."""
 
+import contextlib
 import doctest
+import re
 
 import numpy as np
 import pytest
 from irprograms import arguments, load
 from random_programs import random_arguments, random_program
 from samples import cases, inputs
+from test_scalarise import Writer as ArrayWriter
+from test_scalarise import arguments as array_arguments
 
 from pullback.codegen import generate, scalarise, storage
+from pullback.ir.build import Builder
+from pullback.ir.errors import IRError
 from pullback.ir.evaluate import evaluate
+from pullback.ir.ops.arith import CONVERT
+from pullback.ir.primitive import REGISTRY
+from pullback.ir.program import Index, Lit
+from pullback.ir.text import parse
+from pullback.ir.types import I64, Type
 from pullback.ir.verify import verify
 from pullback.runtime.compile import compile_source
 
@@ -68,7 +79,124 @@ def test_random_programs(seed):
         assert_same(run(program, *args), wanted)
 
 
+def scalar_program():
+    """One program that applies every elementwise operation to scalars of every dtype it takes."""
+    builder = Builder()
+    dtypes = {"a": "f64", "b": "f64", "r": "f32", "s": "f32", "k": "i64", "l": "i64", "c": "bool"}
+    params = tuple(builder.var(name, Type(dtype)) for name, dtype in dtypes.items())
+    by_dtype = {d: [p for p in params if p.type.dtype == d] for d in ("f64", "f32", "i64", "bool")}
+    values = []
+    for op in REGISTRY.values():
+        if not op.elementwise or op.static or op.name in ("shift_left", "shift_right", "int_power"):
+            continue
+        for found in by_dtype.values():
+            if found[0].type.dtype == "bool" and op.name in ("sub", "neg", "sign", "copysign", "abs"):
+                continue  # NumPy has no such thing
+            if found[0].type.is_float and op.name in ("and", "or", "xor", "invert"):
+                continue
+            arity = len(set(re.findall(r"\{\d\}", op.text)))
+            args = (params[-1], found[0], found[-1]) if op.name == "where" else (found * 2)[:arity]
+            with contextlib.suppress(IRError):
+                result = builder.emit(op, *args)
+                values.append(builder.emit(CONVERT["f64"], result))
+    size = Lit(str(len(values)), I64)
+    array = builder.emit("empty", (size,), "f64")
+    for k, value in enumerate(values):
+        array = builder.emit("at_set", array, Index((Lit(str(k), I64),)), value)
+    return verify(builder.program("scalars", params, (array,)))
+
+
+def test_compiled_scalar_operations():
+    program = scalar_program()
+    for args in (
+        (0.7, 0.4, np.float32(0.3), np.float32(0.6), 3, 2, True),
+        (-1.5, 0.0, np.float32(-0.0), np.float32(2.0), -3, 2, False),
+        (np.nan, np.inf, np.float32(np.inf), np.float32(-2.5), 7, -2, True),
+    ):
+        (wanted,) = evaluate(program, *args)
+        for jit in (False, True):
+            (found,) = run(program, *args, jit=jit)
+            np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-7)
+
+
+COMPILED = ("loops/growing", "loops/lu", "straight/gather", "straight/reductions", "while/everything")
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_programs(name, rng):
+    program, settings = PROGRAMS[name]
+    args = arguments(program, settings, rng)
+    assert_same(run(program, *args, jit=True), evaluate(program, *args), rtol=1e-10)
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_compiled_random_programs(k):
+    """Programs of array operations, compiled: matrix products, views, reductions, updates."""
+    rng = np.random.default_rng(1000 + k)
+    program = ArrayWriter(rng).program(25)
+    for _ in range(2):
+        args = array_arguments(rng)
+        assert_same(run(program, *args, jit=True), evaluate(program, *args), rtol=1e-8, atol=1e-8)
+
+
+def test_compiled_matrix_products():
+    program = verify(
+        parse("""
+def f(A: f64[n, k], B: f64[k, m], C: f64[r, n, k], i: i64) -> (f64[n, m], f64[k, k], f64[n, m]):
+    n: i64 = dim(A, 0)
+    k: i64 = dim(A, 1)
+    m: i64 = dim(B, 1)
+    r: i64 = dim(C, 0)
+    AB: f64[n, m] = A @ B
+    At: f64[k, n] = transpose(A, (1, 0))
+    AA: f64[k, k] = At @ A
+    row: f64[n, k] = C[i, :, :]
+    CB: f64[n, m] = row @ B
+    S: f64[n, m] = AB + CB
+    return AB, AA, S
+""")
+    )
+    rng = np.random.default_rng(0)
+    args = rng.normal(size=(4, 3)), rng.normal(size=(3, 5)), rng.normal(size=(2, 4, 3)), 1
+    for jit in (False, True):
+        assert_same(run(program, *args, jit=jit), evaluate(program, *args))
+    source = generate(program)
+    assert "support.matmul(C[i], B" in source and "support.add_matmul" not in source  # AB is a result
+
+
+def test_product_is_added_in_place():
+    program = verify(
+        parse("""
+def f(A: f64[n, n], k: i64) -> f64[n, n]:
+    n: i64 = dim(A, 0)
+    Z: f64[n, n] = zeros((n, n), f64)
+    for i in range(k):
+        P: f64[n, n] = phi(Z, Q)
+        T: f64[n, n] = A @ A
+        Q: f64[n, n] = P + T
+    R: f64[n, n] = last(P)
+    return R
+""")
+    )
+    source = generate(program)
+    assert "support.add_matmul(A, A, " in source and "np.empty" not in source
+    args = np.random.default_rng(0).normal(size=(3, 3)), 4
+    for jit in (False, True):
+        assert_same(run(program, *args, jit=jit), evaluate(program, *args))
+
+
 def test_doctests():
-    for module in ("emit", "hoist", "storage", "scalarise", "spell", "names", "access", "liveness"):
+    for module in (
+        "emit",
+        "hoist",
+        "order",
+        "registers",
+        "storage",
+        "scalarise",
+        "spell",
+        "names",
+        "access",
+        "liveness",
+    ):
         found = __import__(f"pullback.codegen.{module}", fromlist=["x"])
         assert doctest.testmod(found).failed == 0

@@ -1,0 +1,161 @@
+"""Matrix products: loops where they are small or have a vector in them, else calls of BLAS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..ir.affine import Affine
+from ..ir.build import dim_atom
+from ..ir.ops.array import full_slice
+from ..ir.ops.declare import broadcast_dims
+from ..ir.primitive import REGISTRY
+from ..ir.program import Index, Let, Lit, Var
+from ..ir.types import I64, Dim, Type
+from . import access
+from .access import Along, Fixed, Read
+from .items import Item, Op, Plain, frame, memory_order
+from .primitives import add_matmul, set_matmul
+
+if TYPE_CHECKING:
+    from .loops import Loops
+
+SMALL = 8
+"""Matrix products whose two inner sizes are known and at most this big are loops, not calls."""
+
+
+def product(loops: Loops, let: Let, a: Var, b: Var) -> list[Item]:
+    """The items of `a @ b`."""
+    if a.type.rank == b.type.rank == 2 and worth_a_call(a, b):
+        left, before = factor(loops, a)
+        right, also = factor(loops, b)
+        out = loops.fresh(let.var.name, let.var.type)
+        shape = tuple(map(dim_atom, let.var.type.dims))
+        empty = Let(out, REGISTRY["empty"], (shape, let.var.type.dtype), let.span)
+        call = Let(let.var, set_matmul, (out, left, right), let.span)
+        return [*before, *also, Plain(empty, late=True), Plain(call)]
+    rows = a.type.dims[-2:-1] if a.type.rank > 1 else ()
+    columns = b.type.dims[-1:] if b.type.rank > 1 else ()
+    batch = broadcast_dims(a.type.dims[:-2], b.type.dims[:-2])
+    # Loops: the stack, rows, the inner size, columns.
+    inner = a.type.dims[-1]
+    dims = (*batch, *rows, inner, *columns)
+    space, along, places = frame(dims)
+    middle = len(batch) + len(rows)
+    a_places = [*places[: len(batch)], *places[len(batch) : middle], places[middle]]
+    b_places = [*places[: len(batch)], places[middle], *places[middle + 1 :]]
+    left_source = loops.spread(a, a_places[len(a_places) - a.type.rank :])
+    right_source = loops.spread(b, b_places[len(b_places) - b.type.rank :])
+    kept = [o for k, o in enumerate(along) if k != middle]
+    dtype = let.var.type.dtype
+    times, fold = ("and", "any") if dtype == "bool" else ("mul", "sum")
+    terms = loops.fresh("t", Type(dtype, space))
+    every = range(len(space))
+    factors = loops.op(terms, space, every, left_source, right_source, prim=REGISTRY[times])
+    total = loops.op(let.var, space, kept, Read(terms, access.whole(len(space))), fold=fold)
+    larger = right_source if b.type.rank > a.type.rank else left_source
+    order = memory_order(larger, len(space)) if not (rows and columns) else None
+    if columns and isinstance(inner, int) and inner <= SMALL and along[middle] is not None:
+        order = [k for k in every if k != along[middle]] + [along[middle]]  # type: ignore[list-item]
+    if order is None:
+        return [factors, total]
+    return [factors.reordered(order), total.reordered(order)]
+
+
+def worth_a_call(a: Var, b: Var) -> bool:
+    """Is a product of matrices of these sizes better called than written as loops?"""
+    (n, k), (_, m) = a.type.dims, b.type.dims
+    tiny = isinstance(k, int) and isinstance(m, int) and k <= SMALL and m <= SMALL
+    return a.type.is_float and not tiny and 0 not in (n, k, m) and 1 not in (n, k, m)
+
+
+def factor(loops: Loops, x: Var) -> tuple[Var, list[Item]]:
+    """A matrix that BLAS takes as it is: rows in memory one behind the other, or the transpose of such."""
+    source = loops.read(x, access.whole(2))
+    if isinstance(source, Read) and isinstance(source.base, Var):
+        for dims, turned in ((x.type.dims, False), (x.type.dims[::-1], True)):
+            items = rows_of(source, dims, turned)
+            if items is None:
+                continue
+            matrix = source.base
+            before: list[Item] = []
+            if items:
+                matrix = loops.fresh("t", x.type.with_dims(dims))
+                view = Let(matrix, REGISTRY["getitem"], (source.base, Index(items)), loops.span)
+                before.append(Plain(view, late=True))
+            if turned:
+                var = loops.fresh("t", x.type)
+                before.append(
+                    Plain(Let(var, REGISTRY["transpose"], (matrix, (1, 0)), loops.span), late=True)
+                )
+                matrix = var
+            return matrix, before
+    return loops.memory(x)
+
+
+def rows_of(source: Read, dims: tuple[Dim, ...], turned: bool) -> tuple[Any, ...] | None:
+    """The subscript of a matrix of whole rows in a larger array; () if it is the whole array, None if it is neither.
+
+    `dims` are its sizes as it lies in memory, `turned` if it is read as the transpose of that.
+    """
+    base = source.base.type.dims
+    lead = len(base) - 2
+    rows, columns = (1, 0) if turned else (0, 1)
+    if lead < 0 or source.places[-1] != Along(columns) or base[-1] != dims[1]:
+        return None
+    items: list[Any] = []
+    for place in source.places[:lead]:
+        if (
+            not isinstance(place, Fixed)
+            or len(place.at.terms) > 1
+            or (place.at.terms and place.at != Affine.name(place.at.names[0]))
+        ):
+            return None
+        items.append(Var(place.at.names[0], I64) if place.at.terms else Lit(str(place.at.constant), I64))
+    if source.places[lead] != Along(rows) or base[lead] != dims[0]:
+        return None
+    return (*items, *map(full_slice, dims)) if items else ()
+
+
+# -- sums of products ----------------------------------------------------------------------------------
+
+
+def accumulated(
+    items: Sequence[Item], uses: Mapping[str, int], spent: Callable[[Var], bool]
+) -> list[Item]:
+    """The items, where products that are only added to an array nobody else needs are added by BLAS.
+
+    `uses` counts the uses of a name in the whole program; `spent` says whether nobody needs an array later.
+    """
+    products = {
+        i.node.var.name: i.node
+        for i in items
+        if isinstance(i, Plain) and isinstance(i.node, Let) and i.node.op is set_matmul
+    }
+    result = list(items)
+    gone: set[str] = set()
+    for k, item in enumerate(items):
+        pair = sum_of_two(item)
+        if pair is None:
+            continue
+        assert isinstance(item, Op)
+        for x, product in (pair, pair[::-1]):
+            alone = product.name in products and uses[product.name] == 1
+            readers = [i for i in items if x.name in i.names() and i is not item]
+            if alone and spent(x) and not any(i in items[k:] for i in readers):
+                _, left, right = products[product.name].args
+                result[k] = Plain(Let(item.var, add_matmul, (x, left, right), item.span))
+                gone.add(product.name)
+                break
+    return [i for i in result if i.var is None or i.var.name not in gone]
+
+
+def sum_of_two(item: Item) -> tuple[Var, Var] | None:
+    """The arrays whose sum the item is, element by element."""
+    if not isinstance(item, Op) or item.prim is not REGISTRY["add"] or item.fold or item.target is not None:
+        return None
+    here = tuple(Fixed() if o is None else Along(o) for o in item.out)
+    bases = [a.base for a in item.args if isinstance(a, Read) and a.places == here]
+    if len(bases) != 2 or not all(isinstance(b, Var) and b.type == item.var.type for b in bases):
+        return None
+    return bases[0], bases[1]  # type: ignore[return-value]
