@@ -309,7 +309,11 @@ class _Verifier:
                 return map_type(type, self.canonical)
             case tuple():
                 return tuple(self.types(item, as_atoms) for item in operand)
-        return map_operand(operand, lambda a: a, self.canonical)
+        return map_operand(operand, self._index_atom, self.canonical)
+
+    def _index_atom(self, atom: Atom) -> Atom:
+        """An array in a subscript: its sizes are those of the part that it chooses."""
+        return Var(atom.name, map_type(atom.type, self.canonical)) if isinstance(atom, Var) else atom
 
     def canonical(self, dim: Dim) -> Dim:
         if isinstance(dim, str) and dim not in self.scope:

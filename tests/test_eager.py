@@ -429,9 +429,41 @@ def test_training_finds_the_line():
     assert loss.item() < 1e-6 and w.item() == pytest.approx(3, abs=1e-3)
 
 
-def test_what_is_missing_says_so():
-    with pytest.raises(AttributeError, match="docs/eager.md"):
-        _ = torch.compile
+@pytest.mark.parametrize(
+    "name, advice",
+    [
+        ("torch.compile", "compiled by themselves"),
+        ("torch.func", "plain NumPy function"),
+        ("torch.autograd.Function", r"under torch.no_grad\(\)"),
+        ("torch.autograd.functional.jacobian", "pullback.vjp"),
+        ("torch.nn.Module", "write the layers as functions"),
+        ("torch.nn.MSELoss", r"torch.nn.functional.mse_loss\(input, target\)"),
+        ("torch.nn.functional.conv2d", "NumPy's functions"),
+        ("torch.optim.Adam", "SGD"),
+        ("torch.ones(2).register_hook", r"retain_grad\(\)"),
+        ("torch.ones(2).cuda()", "CPU"),
+    ],
+)
+def test_what_is_missing_says_what_to_do(name, advice):
+    with pytest.raises(AttributeError, match=f"has no .*{advice}.*docs/eager.md"):
+        eval(name)
+
+
+def test_gradients_of_gradients_are_refused():
+    """And nothing is freed or accumulated by the attempt."""
+    w = torch.ones(2, requires_grad=True)
+    loss = (w**3).sum()
+    for attempt in (
+        lambda: loss.backward(create_graph=True),
+        lambda: torch.autograd.grad(loss, w, create_graph=True),
+    ):
+        with pytest.raises(NotImplementedError, match=r"pullback.grad\(pullback.grad\(f\)\)"):
+            attempt()
+    loss.backward()
+    assert w.grad.tolist() == [3.0, 3.0]
+
+
+def test_all_names_are_there():
     assert {"tensor", "ones", "no_grad", "matmul", "softmax"} <= set(torch.__all__)
     assert all(hasattr(torch, name) for name in torch.__all__)
 
@@ -483,6 +515,37 @@ def test_kinks_are_pytorchs(text, expected):
     out = eval(text, {"torch": torch, "t": t})
     out.backward(torch.ones_like(out))
     assert t.grad.tolist() == expected
+
+
+@pytest.mark.parametrize("compile_at", [1, 3])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "torch.where(t > 0, torch.log(t) * t.sqrt(), 0 * t.detach())",
+        "(t.sqrt() * 2)[t > 0]",
+        "t.sqrt().masked_fill(t <= 0, 0.0)",
+        "t.sqrt().log().relu()",
+    ],
+)
+def test_an_arm_that_is_not_taken_gives_no_nan(text, compile_at, monkeypatch):
+    """Unlike torch: 0 * inf is 0 behind a `where`, also where several operations lie between."""
+    monkeypatch.setattr(compiled, "COMPILE_AT", compile_at)
+    compiled._exact.clear()
+    compiled._structures.clear()
+    t = torch.tensor([0.0, 4.0], requires_grad=True)
+    with pb.options(jit=False, cache=False), np.errstate(all="ignore"):
+        eval(text, {"torch": torch, "t": t}).sum().backward()
+    assert t.grad[0].item() == 0.0 and t.grad[1].item() > 0
+    (structure,) = compiled._structures.values()
+    assert structure.broken is None
+    compiled._exact.clear()
+    compiled._structures.clear()
+
+
+def test_without_a_mask_infinities_are_ieees():
+    t = torch.tensor([0.0, 4.0], requires_grad=True)
+    (t.sqrt() * torch.tensor([0.0, 1.0])).sum().backward()
+    assert np.isnan(t.grad[0].item())
 
 
 def test_large_structures_stay_interpreted():

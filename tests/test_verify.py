@@ -153,6 +153,15 @@ def f(x: f64[n], y: f64[m]) -> f64[n]:
     assert c, "guard: n == m"
     z: f64[n] = x + y
     return z""",
+    "the size of an index array that a check makes equal": """
+def f(x: f64[n], k: i64[m], v: f64[r]) -> f64[n]:
+    n: i64 = dim(x, 0)
+    m: i64 = dim(k, 0)
+    r: i64 = dim(v, 0)
+    c: bool = m == r
+    assert c, "guard: m == r"
+    y: f64[n] = x.at[k].add(v)
+    return y""",
     "the size of an array is that of its type": """
 def f(x: f64[n]) -> f64[n]:
     n: i64 = dim(x, 0)
@@ -181,6 +190,7 @@ def test_sizes_that_are_equal_are_accepted(name):
         ("a size that a phi carries", "k1: i64 = k - 1", "k1: i64 = k - 2"),
         ("a size that an if decides", "k: i64 = phi(m, n)", "k: i64 = phi(n, n)"),
         ("sizes that a check makes equal", "c: bool = n == m", "c: bool = n <= m"),
+        ("the size of an index array that a check makes equal", "c: bool = m == r", "c: bool = m <= r"),
         ("the size of an array is that of its type", "k: i64 = dim(y, 0)", "k: i64 = n + 1"),
     ],
 )

@@ -15,6 +15,7 @@ from . import autograd, creation, nn, optim
 from .functions import FUNCTIONS, to
 from .kinds import bool_, dtype, float32, float64, get_default_dtype, int64, set_default_dtype
 from .methods import manual_seed
+from .missing import missing
 from .show import Size
 from .tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .tensor import Tensor, tensor
@@ -59,7 +60,4 @@ def allclose(
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        f"pullback.eager has no {name!r}: docs/eager.md lists what there is. NumPy's functions work on tensors "
-        "too (np.sin(t))"
-    )
+    raise missing("torch", name)

@@ -151,6 +151,7 @@ class _Backward(_Replay):
         for number, value in zip(self.between, given):
             results[number] = _same_sizes(value, results[number])
         bars: dict[int, Any] = {}
+        masked: set[int] = set()  # their cotangents came through a `where`
         for root, seed in zip(self.roots, inputs[self.leaves + len(self.between) :]):
             _add(bars, root, _same_sizes(seed, results[root]))
         for number in reversed(range(len(self.rows))):
@@ -158,6 +159,9 @@ class _Backward(_Replay):
             if bar is None:
                 continue
             plan, *places = self.rows[number]
+            if number in masked:
+                plan = plan.masked
+            masked.update(places[k] for k in plan.masks)
             operands = [results[k] if k >= 0 else leaves[-1 - k] for k in places]
             with session.at(self.spans[number]):
                 for k, part in zip(plan.wrt, _pulled(plan, operands, bar)):
@@ -197,7 +201,8 @@ def _pulled(plan: Plan, operands: list[Any], bar: Any) -> list[Any]:
     operands = [_canonical(as_value(session, x)[0]) for x in operands]
     program, values, _ = capture(session, run, operands, plan.entry.function.name)
     seed = _canonical(as_value(session, bar)[0]).read()
-    bars = inline(session.builder, adjoint(program, plan.wrt), [*values, seed])
+    cotangents = adjoint(program, plan.wrt, masked=plan.after_mask)
+    bars = inline(session.builder, cotangents, [*values, seed])
     return [wrap(session, atom) for atom in bars]
 
 

@@ -55,8 +55,9 @@ def _roots(tensors: Sequence[Tensor], seeds: Sequence[Any]) -> tuple[list[Node],
 def _refuse_create_graph(create_graph: bool) -> None:
     if create_graph:
         raise NotImplementedError(
-            "create_graph=True is not supported: gradients of gradients are computed by pullback.grad("
-            "pullback.grad(f)) of a plain NumPy function"
+            "create_graph=True is not supported: tensors give gradients, not gradients of gradients. Write the "
+            "function f in plain NumPy instead: pullback.grad(pullback.grad(f)) for a function of a number, and "
+            "pullback.grad of a function that uses pullback.grad(f) for others"
         )
 
 

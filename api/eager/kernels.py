@@ -15,6 +15,7 @@ import numpy as np
 
 from ..call import Specialisation, Traceable
 from ..ir.passes import optimise
+from ..ir.passes.activity import activity
 from ..ir.passes.adjoint import adjoint
 from ..ir.program import Let, Program, Var, atoms, dim_names
 from ..ir.walk import walk
@@ -58,19 +59,36 @@ def cast(x: Any, to: dtype) -> Any:
 
 
 class Plan:
-    """The derivative of an entry by some of its operands: what it needs, and how it runs."""
+    """The derivative of an entry by some of its operands: what it needs, and how it runs.
 
-    __slots__ = ("entry", "wrt", "needs", "program", "_run")
+    masks   operands whose cotangents may come through a `where` or a mask: where those are 0, products with
+            them are 0 further on
+    masked  the plan for a cotangent that came through one (`after_mask`)
+    """
 
-    def __init__(self, entry: Entry, wrt: tuple[int, ...]):
+    __slots__ = ("_masked", "_run", "after_mask", "entry", "masks", "needs", "program", "wrt")
+
+    def __init__(self, entry: Entry, wrt: tuple[int, ...], masked: bool = False):
         self.entry = entry
         self.wrt = wrt
         forward = entry.form.program
-        self.program = optimise(adjoint(forward, wrt))
+        self.program = optimise(adjoint(forward, wrt, masked=masked))
+        params = [forward.params[k].name for k in wrt]
+        results = [r.name for r in forward.results if isinstance(r, Var)]
+        strong = activity(forward, params, results, masked).strong
+        self.masks = frozenset(k for k in wrt if forward.params[k].name in strong)
+        self.after_mask = masked
+        self._masked = self if masked else None
         used = _used(self.program)
         whole = not straight(self.program)
         self.needs = tuple(whole or v.name in used for v in self.program.params[: len(entry.kinds)])
         self._run: Callable[..., tuple[Any, ...]] | None = None
+
+    @property
+    def masked(self) -> Plan:
+        if self._masked is None:
+            self._masked = Plan(self.entry, self.wrt, masked=True)
+        return self._masked
 
     @property
     def run(self) -> Callable[..., tuple[Any, ...]]:

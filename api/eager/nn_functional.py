@@ -11,6 +11,7 @@ import numpy as np
 from ..tracer.calls import SPECIAL
 from .functions import FUNCTIONS
 from .kernels import Function
+from .missing import missing
 from .record import apply
 from .reductions import _logsumexp, _root, log_softmax, softmax
 from .tensor import Tensor
@@ -293,3 +294,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     count = int(tensor._array.max()) + 1 if num_classes < 0 else num_classes
     return Tensor(np.eye(count, dtype=np.int64)[tensor._array])
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("torch.nn.functional", name)

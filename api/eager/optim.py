@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from .missing import missing
 from .record import store
 from .tensor import Tensor
 
@@ -40,3 +42,7 @@ class SGD:
                 change = change if before is None else self.momentum * before + change  # type: ignore[operator]
                 self._velocity[k] = change.copy() if before is None else change
             store(p, Ellipsis, p._array - p._array.dtype.type(self.lr) * change)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("torch.optim", name)

@@ -199,6 +199,7 @@ def interpret(
     """The cotangents of `targets`, operation by operation in NumPy."""
     bars: dict[Node, Any] = dict(seeds)
     wanted = set(targets)
+    masked: set[Any] = set()  # their cotangents came through a `where`
     for node in reversed(order):
         bar = bars.get(node) if node in wanted else bars.pop(node, None)
         if bar is None:
@@ -208,6 +209,10 @@ def interpret(
             raise freed(node)
         plan = node.plan
         assert plan is not None
+        if node in masked:
+            plan = plan.masked
+        if plan.masks:
+            masked.update(node.parents[k] for k in plan.masks)
         operands = [s.array if type(s) is Value else s for s in saved]
         for k, part in zip(plan.wrt, plan.run(*operands, bar)):
             parent = node.parents[k]

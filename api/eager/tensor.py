@@ -12,6 +12,7 @@ from .gradients import backward
 from .graph import GradFn, Graph, graph_of
 from .kinds import Kind, as_dtype, dtype, get_default_dtype, kind_of
 from .memory import Shared, expose, protect, share
+from .missing import missing
 from .show import Size, show
 from .tape import Node, Value
 
@@ -112,6 +113,11 @@ class Tensor:
         return format(self.item(), spec) if not self._kind.shape else format(repr(self), spec)
 
     __hash__ = object.__hash__
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # protocols that libraries ask for
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+        raise missing("Tensor", name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.is_leaf:

@@ -46,8 +46,12 @@ def operands(let: Let) -> Iterator[Var]:
         yield from (a for a in atoms(operand) if isinstance(a, Var) and a.type.is_float)
 
 
-def activity(program: Program, sources: Iterable[str], results: Iterable[str]) -> Activity:
+def activity(
+    program: Program, sources: Iterable[str], results: Iterable[str], masked: bool = False
+) -> Activity:
     """What gets a cotangent when `results` are differentiated by the parameters `sources`.
+
+    `masked`: the cotangents of the results themselves may have come through a `where`.
 
     >>> from ..text import parse
     >>> program = parse('''
@@ -67,7 +71,8 @@ def activity(program: Program, sources: Iterable[str], results: Iterable[str]) -
         forward.setdefault(edge.source, []).append(edge.target)
         backward.setdefault(edge.target, []).append(edge.source)
     active = _reached(sources, forward) & _reached(results, backward)
-    strong = _reached((e.source for e in edges if e.strong and e.target in active), backward) & active
+    masks = (e.source for e in edges if e.strong and e.target in active)
+    strong = active if masked else _reached(masks, backward) & active
     return Activity(frozenset(active), frozenset(strong))
 
 

@@ -29,11 +29,14 @@ from .save import Planner
 from .scopes import Scopes, scopes_of
 
 
-def adjoint(p: Program, wrt: Sequence[int], *, seeds: bool = True, value: bool = False) -> Program:
+def adjoint(
+    p: Program, wrt: Sequence[int], *, seeds: bool = True, value: bool = False, masked: bool = False
+) -> Program:
     """The program that pulls cotangents of the results back to the parameters `wrt`.
 
     Its parameters are those of p and one seed per float result; its results are p's own, if `value`, and
     the cotangents. Without `seeds` p has one float result, a scalar, and the cotangents are its gradient.
+    `masked`: the seeds may have come through a `where`, so that where they are 0 products with them are.
 
     >>> from ..text import parse
     >>> print(adjoint(parse('''
@@ -77,7 +80,7 @@ def adjoint(p: Program, wrt: Sequence[int], *, seeds: bool = True, value: bool =
         w_bar: f64 = last(w_bar_1)
         return x_bar_1, w_bar
     """
-    sweeps = differentiate(p, wrt, seeds=seeds)
+    sweeps = differentiate(p, wrt, seeds=seeds, masked=masked)
     results = (*(p.results if value else ()), *sweeps.cotangents)
     body = (*sweeps.forward, *sweeps.reverse)
     origins = p.origins and (*p.origins, *("" for _ in sweeps.seeds))
@@ -216,7 +219,9 @@ class Sweeps:
     """Sizes that are known to be functions of others."""
 
 
-def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True, split: bool = False) -> Sweeps:
+def differentiate(
+    p: Program, wrt: Sequence[int], *, seeds: bool = True, split: bool = False, masked: bool = False
+) -> Sweeps:
     params = [p.params[k] for k in wrt]
     for param in params:
         if not param.type.is_float:
@@ -227,7 +232,8 @@ def differentiate(p: Program, wrt: Sequence[int], *, seeds: bool = True, split: 
         raise TypeMismatch(f"a gradient needs one result, a float scalar; {p.name} gives {types}")
     scopes = scopes_of(p)
     scopes.split = split
-    flow = activity(p, [v.name for v in params], [r.name for r in floats if isinstance(r, Var)])
+    results = [r.name for r in floats if isinstance(r, Var)]
+    flow = activity(p, [v.name for v in params], results, masked)
     builder = _builder(p, scopes, set(scopes.var))
     reverse = Reverse(scopes, flow, builder)
     bars: Bars = {}

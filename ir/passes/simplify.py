@@ -170,6 +170,8 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return args[0]
         case (arith.and_, _, Lit("False")) | (arith.or_, _, Lit("True")):
             return args[1]
+        case (arith.eq | arith.le | arith.ge), _, _ if args[0] == args[1] and args[0].type == I64:
+            return literal(True, "bool")
         case arith.invert, Made(arith.eq, (a, b)):
             return arith.ne, a, b
         case arith.invert, Made(arith.ne, (a, b)):
