@@ -287,7 +287,7 @@ class _Emitter:
             return
         if op in ("set_matmul", "add_matmul"):
             call = spell.operation(let.op, tuple(self.text(a) for a in let.args), "").text  # type: ignore[arg-type]
-            self.write(call, self.variable[name], let.span, store=True)
+            self.write(call, let, let.span, store=True)
             return
         reads, memory = self.reads(let.args)
         memory |= op == "getitem" and not let.var.type.rank
