@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .ir.errors import TypeMismatch
+from .tracer.paths import UNREADABLE, differs, named
 from .tracer.trace import Input, Traced
 
 DTYPES = {
@@ -26,41 +28,46 @@ def matcher(traced: Traced) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]
     Generated, because it stands in the way of every call: it tests types, sizes, guards and what decided
     structure, and reads the hidden inputs.
     """
-    scope: dict[str, Any] = {"ndarray": np.ndarray}
-    lines = ["def match(leaves):"]
+    scope: dict[str, Any] = {"unreadable": UNREADABLE}
+    targets = [f"a{p}" if p is not None else f"s{k}" for k, p in enumerate(traced.leaves)]
+    unpack = f"{', '.join(targets)}{',' * (len(targets) == 1)} = leaves" if targets else "if leaves: return None"
+    lines = ["def match(leaves):", f"    {unpack}", *tests(traced, scope, "None")]
     names = [f"a{k}" for k in range(len(traced.inputs))]
-    position = {p: k for k, p in enumerate(traced.leaves) if p is not None}
-    if not traced.leaves:
-        lines.append("    if leaves: return None")
-    else:
-        targets = [names[p] if p is not None else f"s{k}" for k, p in enumerate(traced.leaves)]
-        lines.append(f"    {', '.join(targets)}{',' if len(targets) == 1 else ''} = leaves")
-    for k, expected in traced.static.items():
-        scope[f"e{k}"] = expected
-        lines.append(f"    if {_differs(f's{k}', f'e{k}', expected)}: return None")
-    for j, found in enumerate(traced.hidden):
-        k = len(traced.inputs) - len(traced.hidden) + j
-        scope[f"h{j}"] = found.getter
-        scope["canonical"] = canonical
-        lines.append(f"    {names[k]} = h{j}(leaves)")
-        if traced.inputs[k].type.rank or isinstance(found.value, np.ndarray):
-            name = names[k]
-            odd = f"not {name}.flags.carray or {name}.dtype.char not in '?dfl'"
-            lines.append(f"    if type({name}) is ndarray and ({odd}): {name} = canonical({name})")
-    for j, (getter, expected, _) in enumerate(traced.hidden_guards):
-        scope[f"g{j}"], scope[f"x{j}"] = getter, expected
-        lines.append(f"    if {_differs(f'g{j}(leaves)', f'x{j}', expected)}: return None")
-    for k, (name, given) in enumerate(zip(names, traced.inputs)):
-        array = isinstance(traced.hidden[k - len(position)].value, np.ndarray) if k >= len(position) else None
-        lines += _tests(name, k, given, scope, array)
-    if traced.guards:
-        for size, (k, axis) in traced.size_slots.items():
-            lines.append(f"    {size} = " + (names[k] if axis < 0 else f"{names[k]}.shape[{axis}]"))
-        lines.append(f"    if not ({traced.guards}): return None")
-    lines += _overlaps(traced, names, scope)
-    lines.append(f"    return ({', '.join(names)}{',' if len(names) == 1 else ''})")
+    lines.append(f"    return ({', '.join(names)}{',' * (len(names) == 1)})")
     exec("\n".join(lines), scope)
     return scope["match"]
+
+
+def tests(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
+    """Lines of a function that returns `miss` if a call does not fit, and else has the parameters as a0, a1, ...
+
+    On entry leaf k is bound to a{its parameter}, or to s{k} if it is static.
+    """
+    scope["ndarray"], scope["canonical"] = np.ndarray, canonical
+    names = [f"a{k}" for k in range(len(traced.inputs))]
+    count = len(traced.inputs) - len(traced.hidden)
+    lines = [
+        f"    if {differs(f's{k}', expected, scope)}: return {miss}" for k, expected in traced.static.items()
+    ]
+    for k, given in enumerate(traced.inputs[:count]):
+        lines += _tests(names[k], k, given, scope, miss)
+    outside = [f"        if {guard.differs(scope, 's{}')}: return {miss}" for guard in traced.hidden_guards]
+    for name, found, given in zip(names[count:], traced.hidden, traced.inputs[count:]):
+        value = named(scope, found.value) if found.path is None else found.path.expression(scope, "s{}")
+        outside.append(f"        {name} = {value}")
+        if given.type.rank or isinstance(found.value, np.ndarray):
+            odd = f"not {name}.flags.carray or {name}.dtype.char not in '?dfl'"
+            outside.append(f"        if type({name}) is ndarray and ({odd}): {name} = canonical({name})")
+    if outside:
+        lines += ["    try:", *outside, f"    except unreadable: return {miss}"]
+    for k, given in enumerate(traced.inputs[count:], count):
+        lines += _tests(names[k], k, given, scope, miss)
+    if traced.guards:
+        slots = traced.size_slots
+        held = {size: names[k] if axis < 0 else f"{names[k]}_{axis}" for size, (k, axis) in slots.items()}
+        guards = re.sub(r"\b[^\W\d]\w*", lambda m: held.get(m[0], m[0]), traced.guards)
+        lines.append(f"    if not ({guards}): return {miss}")
+    return lines + _overlaps(traced, names, scope)
 
 
 def _overlaps(traced: Traced, names: list[str], scope: dict[str, Any]) -> list[str]:
@@ -88,38 +95,33 @@ def refuse_overlap(a: np.ndarray, b: np.ndarray, first: str, second: str) -> Non
         )
 
 
-def _differs(value: str, expected_name: str, expected: Any) -> str:
-    if expected is None or isinstance(expected, (bool, type)) or callable(expected):
-        return f"{value} is not {expected_name}"
-    if isinstance(expected, (str, bytes, int, float, tuple, np.generic)):
-        return f"type({value}) is not type({expected_name}) or {value} != {expected_name}"
-    return f"{value} is not {expected_name}"
-
-
-def _tests(name: str, k: int, given: Input, scope: dict[str, Any], array: bool | None) -> list[str]:
+def _tests(name: str, k: int, given: Input, scope: dict[str, Any], miss: str) -> list[str]:
     """Lines that leave the matcher if a value is not of the parameter's type."""
     dtype = given.type.dtype
     if given.weak:
         scope["float_"], scope["int_"] = float, int
-        return [f"    if type({name}) is not {'float_' if dtype == 'f64' else 'int_'}: return None"]
+        return [f"    if type({name}) is not {'float_' if dtype == 'f64' else 'int_'}: return {miss}"]
     if given.type.rank == 0 and not given.zero_dim:
         scope[f"t{k}"] = SCALARS[dtype]
-        return [f"    if type({name}) is not t{k}: return None"]
+        return [f"    if type({name}) is not t{k}: return {miss}"]
     scope[f"d{k}"] = DTYPES[dtype]
     lines = [
         f"    if type({name}) is not ndarray or {name}.dtype is not d{k} or {name}.ndim != {given.type.rank} "
-        f"or not {name}.flags.carray: return None"
+        f"or not {name}.flags.carray: return {miss}"
     ]
+    dims = given.type.dims
+    sizes = [f"{name}_{axis}" for axis in range(len(dims))]
+    if dims:
+        lines.append(f"    {', '.join(sizes)}{',' * (len(sizes) == 1)} = {name}.shape")
     seen: dict[str, str] = {}
-    for axis, dim in enumerate(given.type.dims):
-        size = f"{name}.shape[{axis}]"
+    for size, dim in zip(sizes, dims):
         if isinstance(dim, int):
-            lines.append(f"    if {size} != {dim}: return None")
+            lines.append(f"    if {size} != {dim}: return {miss}")
         elif dim in seen:
-            lines.append(f"    if {size} != {seen[dim]}: return None")
+            lines.append(f"    if {size} != {seen[dim]}: return {miss}")
         else:
             seen[dim] = size
-            lines.append(f"    if {size} < 2: return None")
+            lines.append(f"    if {size} < 2: return {miss}")
     return lines
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ir.errors import UnsupportedFunction
 from .stage import staged_source
-from .state import LIBRARIES
+from .state import LIBRARIES, is_record
 from .symbol import FUNCTIONS, Symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
@@ -89,7 +89,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if implementation is not None and (traced or function in ALWAYS):
         return implementation(*args, **kwargs)
     if isinstance(function, functools.partial):
-        return call(function.func, (*function.args, *args), {**function.keywords, **kwargs})
+        given, named = require_session().hidden.partial(function)
+        return call(function.func, (*given, *args), {**named, **kwargs})
     python = getattr(function, "py_func", None)
     if python is not None:
         return call(python, args, kwargs)
@@ -99,6 +100,10 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return function(*args, **kwargs)
     if isinstance(function, types.FunctionType) and _is_user_code(function):
         return staged(function)(*args, **kwargs)
+    if is_record(function) and callable(function):
+        method = type(function).__call__
+        if isinstance(method, types.FunctionType) and _is_user_code(method):
+            return staged(method)(function, *args, **kwargs)
     refuse_impure(function)
     if traced and _is_library_function(function):
         session = require_session()

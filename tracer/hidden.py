@@ -1,11 +1,14 @@
 """Hidden inputs: arrays and numbers that a function finds in globals, closures, defaults and attributes.
 
-They are read anew at each call and passed like arguments. What decided structure (a flag, a string, a
-function) is guarded: another value means another trace.
+They are read anew at each call and passed like arguments. Everything else that was looked at (a flag, a
+string, a function, a length, None) is guarded: another value means another trace.
 """
 
 from __future__ import annotations
 
+import enum
+import functools
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,12 +20,11 @@ from ..ir.build import literal
 from ..ir.errors import TypeMismatch
 from ..ir.program import Atom
 from .convert import stack_values
+from .paths import Guard, Path, items_of
 from .session import Session
-from .state import LIBRARIES, _is_record
+from .state import LIBRARIES, is_record
 from .symbol import Array, Symbol, as_value, dtype_of
 
-Getter = Callable[[list[Any]], Any]
-"""Reads a hidden input; it is given the leaves of the arguments, for attributes of objects among them."""
 SMALL_CONSTANT = 16
 
 
@@ -32,7 +34,7 @@ class Found:
 
     name: str
     origin: str
-    getter: Getter
+    path: Path | None  # None: the value is fixed
     value: Any
 
 
@@ -44,8 +46,8 @@ class Hidden:
     make_input: Callable[[str, str, Any], Any]
     control: Callable[[str, types.FunctionType], Any]
     inputs: list[Found] = field(default_factory=list)
-    guards: list[tuple[Getter, Any, str]] = field(default_factory=list)
-    paths: dict[int, tuple[Any, str, Getter]] = field(default_factory=dict)
+    guards: list[Guard] = field(default_factory=list)
+    paths: dict[int, tuple[Any, str, Path]] = field(default_factory=dict)
     known: dict[Any, Any] = field(default_factory=dict)
     constants: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     outside: dict[int, tuple[Any, Any, str]] = field(default_factory=dict)
@@ -59,7 +61,7 @@ class Hidden:
                 self.outside[id(value)] = (value, type(value)(value), name)
             elif isinstance(value, dict):
                 self.outside[id(value)] = (value, dict(value), name)
-            elif _is_record(value):
+            elif is_record(value):
                 self.outside[id(value)] = (value, dict(vars(value)), name)
 
     def restore_outside(self) -> str | None:
@@ -80,104 +82,163 @@ class Hidden:
     # -- where values are found --------------------------------------------------------------------------
 
     def free(self, function: types.FunctionType, name: str, value: Any) -> Any:
-        if isinstance(value, (Symbol, types.ModuleType, type)) or value is None:
+        """What a name from outside of a function stands for."""
+        if isinstance(value, Symbol) or _of_library(value):
             return value
-        variables = function.__code__.co_freevars
-        if name in variables:
-            cell = (function.__closure__ or ())[variables.index(name)]
-            return self._input(
-                ("closure", id(cell), name), name, "closure", value, lambda _: cell.cell_contents
-            )
-        scope = function.__globals__
-        if name in scope:
-            return self._input(("global", id(scope), name), name, "global", value, lambda _: scope[name])
+        if name in function.__code__.co_freevars:
+            return self._input(name, "closure", value, Path("closure", function).item(name))
+        if name in function.__globals__:
+            return self._input(name, "global", value, Path("global", function).item(name))
+        key = ("absent", id(function.__globals__), name)
+        if key not in self.known:
+            self.known[key] = (value, value)
+            self.guards.append(Guard("absent", Path("global", function), name, name))
         return value
 
     def default(self, function: types.FunctionType, name: str, k: int, value: Any) -> Any:
         """The default of a parameter."""
-        getter = lambda _: (function.__defaults__ or ())[k]
-        return self._input(("default", id(function), name), name, "default", value, getter)
+        return self._input(name, "default", value, Path("default", function).item(k))
 
     def attribute(self, holder: Any, name: str) -> Any:
         value = getattr(holder, name)
-        if isinstance(holder, Symbol) or isinstance(value, (Symbol, types.ModuleType, type)) or value is None:
+        if isinstance(holder, Symbol) or isinstance(value, Symbol) or _of_library(value):
             return value
-        if isinstance(holder, types.ModuleType):
-            if holder.__name__.split(".")[0] in LIBRARIES or not isinstance(
-                value, (*_NUMBERS, np.ndarray, list, dict)
-            ):
-                return value
-            return self._input(
-                ("module", id(holder), name), name, "global", value, lambda _: getattr(holder, name)
-            )
         if id(holder) in self.paths:
-            _, path, getter = self.paths[id(holder)]
-            if callable(value) and not _is_record(value):
+            _, shown, path = self.paths[id(holder)]
+            return self._input(name, f"{shown}.{name}", value, path.attr(name))
+        if isinstance(holder, types.ModuleType):
+            if _root(holder.__name__) in LIBRARIES or _root(holder.__name__) in sys.stdlib_module_names:
                 return value
-            return self._input(
-                ("attribute", id(holder), name),
-                name,
-                f"{path}.{name}",
-                value,
-                lambda leaves: getattr(getter(leaves), name),
-            )
+            return self._input(name, "global", value, Path("object", holder).attr(name))
+        if isinstance(holder, (type, types.FunctionType)):
+            if _root(holder.__module__) in LIBRARIES:
+                return value
+            return self._input(name, f"{holder.__name__}.{name}", value, Path("object", holder).attr(name))
+        if is_record(holder) and name not in vars(holder):  # made by the traced code: its class is from outside
+            self._of_class(type(holder), name)
         return value
 
-    def _input(self, key: Any, name: str, origin: str, value: Any, getter: Getter) -> Any:
+    def _of_class(self, kind: type, name: str) -> None:
+        if isinstance(getattr(kind, name, None), types.FunctionType):
+            self.attribute(kind, name)
+
+    def reach(self, value: Any, name: str, path: Path) -> None:
+        """Remember how the parts of a function-like object are reached: of a method its object, and so on."""
+        if id(value) in self.paths:
+            return
+        if isinstance(value, types.MethodType):
+            self.reach(value.__self__, name, path.attr("__self__"))
+        elif isinstance(value, functools.partial):
+            self.paths[id(value)] = (value, name, path)
+            self.reach(value.func, name, path.attr("func"))
+        elif hasattr(type(value), "__pullback_call__") and hasattr(value, "__wrapped__"):
+            self.reach(value.__wrapped__, name, path.attr("__wrapped__"))
+        elif is_record(value):
+            self.watch(value, name)
+            self.paths[id(value)] = (value, name, path)
+
+    def partial(self, value: functools.partial[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments that a partial function holds."""
+        if id(value) not in self.paths:
+            return value.args, value.keywords
+        _, name, path = self.paths[id(value)]
+        given = enumerate(value.args)
+        args = tuple(self._input(f"{name}_{k}", "partial", a, path.attr("args").item(k)) for k, a in given)
+        named = value.keywords.items()
+        return args, {k: self._input(k, "partial", a, path.attr("keywords").item(k)) for k, a in named}
+
+    def staged(self, function: types.FunctionType) -> None:
+        """A function that is staged: its code and its defaults may be replaced (by an editor that reloads)."""
+        key = ("code", id(function))
+        if key in self.known or getattr(function, "_pullback_staged_", False):
+            return
+        self.known[key] = (function, None)
+        path = Path("object", function)
+        self.guards.append(Guard("is", path.attr("__code__"), function.__code__, function.__name__))
+        if function.__defaults__ is not None:
+            self.guards.append(Guard("is", path.attr("__defaults__"), function.__defaults__, function.__name__))
+        if function.__kwdefaults__ is not None:
+            content = items_of(function.__kwdefaults__)
+            self.guards.append(Guard("items", path.attr("__kwdefaults__"), content, function.__name__))
+
+    def _input(self, name: str, origin: str, value: Any, path: Path) -> Any:
+        holder = path.holder.__globals__ if path.kind == "global" else path.holder
+        key = (path.kind, holder if path.kind == "leaf" else id(holder), path.steps)
         if key in self.known:
             before, symbol = self.known[key]
-            if before is value:
+            if before is value or (isinstance(value, types.MethodType) and before == value):
                 return symbol
-        symbol = self._symbol(name, origin, value, getter)
+        symbol = self._symbol(name, origin, value, path)
         self.known[key] = (value, symbol)
         self.watch(value, name)
         self.watch(symbol, name)
         return symbol
 
-    def _symbol(self, name: str, origin: str, value: Any, getter: Getter) -> Any:
-        if isinstance(value, (bool, str, np.bool_)):
-            self.guards.append((getter, value, name))
-            return value
-        if isinstance(value, (*_NUMBERS, np.ndarray)):
-            symbol = self.make_input(name, origin, value)
-            if not isinstance(symbol, Symbol):  # an integer that Python needs as a number
-                self.guards.append((getter, value, name))
-                return symbol
-            self.inputs.append(Found(name, origin, getter, value))
-            if isinstance(symbol, Array):
-                symbol.cell.frozen = (
-                    f"the traced function writes to {name!r} ({origin}), which lives outside of it. Work on a copy, "
-                    f"{name}.copy(), and return it"
-                )
-            return symbol
-        if isinstance(value, (list, tuple)) and _holds_numbers(value):
-            return self._sequence(name, origin, value, getter)
-        if isinstance(value, dict) and _holds_numbers(list(value.values())):
-            keys = tuple(value)
-            self.guards.append((lambda leaves: tuple(getter(leaves)), keys, name))
-            return {k: self._symbol(f"{name}_{k}", origin, v, _item(getter, k)) for k, v in value.items()}
-        if callable(value) and not _is_record(value):
-            if isinstance(value, types.FunctionType):
-                self.guards.append((getter, value, name))
-            return value
-        if _is_record(value):
-            self.paths[id(value)] = (value, name, getter)
-            self.guards.append((lambda leaves: type(getter(leaves)), type(value), name))
+    def _guard(self, kind: str, path: Path, expected: Any, name: str) -> None:
+        self.guards.append(Guard(kind, path, expected, name))
+
+    def _symbol(self, name: str, origin: str, value: Any, path: Path) -> Any:
+        if isinstance(value, (*_NUMBERS, np.ndarray)) and not isinstance(value, (bool, np.bool_, enum.Enum)):
+            return self._number(name, origin, value, path)
+        if isinstance(value, (list, tuple)):
+            return self._sequence(name, origin, value, path)
+        if isinstance(value, dict):
+            return self._dict(name, origin, value, path)
+        if type(value) in (set, frozenset):
+            self._guard("items", path, items_of(value), name)
+        elif isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType):
+            self._guard("method", path, value.__func__, name)
+            self.reach(value, name, path)
+        elif is_record(value) and not isinstance(value, enum.Enum):
+            self.reach(value, name, path)
+            self._guard("type", path, type(value), name)
+        elif isinstance(value, types.BuiltinMethodType | types.MethodWrapperType):
+            pass  # made anew at each look; what it belongs to is guarded where it was found
+        elif isinstance(value, _BY_VALUE):
+            self._guard("equal", path, value, name)
+        else:
+            self._guard("is", path, value, name)
+            self.reach(value, name, path)
         return value
 
-    def _sequence(self, name: str, origin: str, value: Any, getter: Getter) -> Any:
-        length = len(value)
-        self.guards.append((lambda leaves: len(getter(leaves)), length, name))
-        items = [self._symbol(f"{name}_{k}", origin, v, _item(getter, k)) for k, v in enumerate(value)]
+    def _number(self, name: str, origin: str, value: Any, path: Path) -> Any:
+        symbol = self.make_input(name, origin, value)
+        if not isinstance(symbol, Symbol):  # an integer that Python needs as a number
+            self._guard("equal", path, value, name)
+            return symbol
+        self.inputs.append(Found(name, origin, path, value))
+        if isinstance(symbol, Array):
+            symbol.cell.frozen = (
+                f"the traced function writes to {name!r} ({origin}), which lives outside of it. Work on a copy, "
+                f"{name}.copy(), and return it"
+            )
+        return symbol
+
+    def _dict(self, name: str, origin: str, value: dict[Any, Any], path: Path) -> Any:
+        if all(map(_is_plain, value.values())):
+            self._guard("items", path, items_of(value), name)
+            return value
+        self._guard("keys", path, tuple(value), name)
+        items = {k: self._symbol(f"{name}_{k}", origin, v, path.item(k)) for k, v in value.items()}
+        return items if _holds_numbers(list(value.values())) else value
+
+    def _sequence(self, name: str, origin: str, value: Any, path: Path) -> Any:
+        if all(map(_is_plain, value)):
+            self._guard("items", path, items_of(value), name)
+            return value
+        self._guard("type", path, type(value), name)
+        self._guard("length", path, len(value), name)
+        items = [self._symbol(f"{name}_{k}", origin, v, path.item(k)) for k, v in enumerate(value)]
+        if not _holds_numbers(value):
+            return value
         if isinstance(value, list):
             return items
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
 
-    def object(self, name: str, value: Any, getter: Getter) -> None:
-        """An argument that is an object of the user's: its attributes are hidden inputs."""
+    def object(self, name: str, value: Any, path: Path) -> None:
+        """An argument that is an object of the user's, or the function itself: its attributes are hidden inputs."""
         self.watch(value, name)
-        if _is_record(value):
-            self.paths[id(value)] = (value, name, getter)
+        self.reach(value, name, path)
 
     # -- constants -----------------------------------------------------------------------------------------
 
@@ -194,17 +255,28 @@ class Hidden:
         if id(value) not in self.constants:
             fixed = value.copy()
             symbol = self.make_input("constant", "constant", fixed)
-            self.inputs.append(Found("constant", "constant", lambda _: fixed, fixed))
+            self.inputs.append(Found("constant", "constant", None, fixed))
             self.constants[id(value)] = (value, symbol)
         return as_value(session, self.constants[id(value)][1])[0]
 
 
-def _item(getter: Getter, key: Any) -> Getter:
-    """Reads an element of what `getter` reads."""
-    return lambda leaves: getter(leaves)[key]
-
-
 _NUMBERS = (int, float, np.number)
+_BY_VALUE = (bool, str, bytes, np.bool_, complex, range, slice, np.dtype)
+_PLAIN = (*_BY_VALUE, type(None), np.ufunc, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def _is_plain(value: Any) -> bool:
+    """Has it no content that could change, so that comparing it is enough?"""
+    return isinstance(value, _PLAIN) and not isinstance(value, enum.Enum)
+
+
+def _root(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
+def _of_library(value: Any) -> bool:
+    """NumPy and the like, as modules: under whatever name they are found they are what they are."""
+    return isinstance(value, types.ModuleType) and _root(value.__name__) in LIBRARIES
 
 
 def _same_content(now: Any, before: Any) -> bool:

@@ -87,7 +87,7 @@ class State:
             self._reach(value)
 
     def _reach(self, value: Any) -> None:
-        if isinstance(value, (list, dict)) or _is_record(value):
+        if isinstance(value, (list, dict)) or is_record(value):
             self._holder(value)
         elif isinstance(value, tuple):
             for item in value:
@@ -139,14 +139,15 @@ class State:
         return [c for c, value in self.cells.items() if c in later.cells and later.cells[c] is not value]
 
 
-def _is_record(value: Any) -> bool:
+def is_record(value: Any) -> bool:
     """An object of the user's whose attributes can hold arrays."""
-    if isinstance(value, (Symbol, type, MaybeUnbound)) or callable(value):
+    if isinstance(value, (Symbol, type, MaybeUnbound)):
         return False
     return hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in LIBRARIES
 
 
 LIBRARIES = frozenset(("numpy", "scipy", "numba", "builtins", "math", "pullback", "functools", "types", "re"))
+"""Packages whose content nobody replaces while a program runs."""
 
 
 def _content(holder: Any) -> dict[Any, Any]:

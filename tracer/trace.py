@@ -25,7 +25,8 @@ from ..ir.walk import bound, defined, map_type, regions, rename, substitute
 from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
 from .calls import call
 from .control import Control
-from .hidden import Found, Getter, Hidden
+from .hidden import Found, Hidden
+from .paths import Guard, Path
 from .session import NeedConcrete, NeedStatic, Session, tracing
 from .source import span_of
 from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_of, wrap
@@ -68,7 +69,7 @@ class Traced:
     hidden     hidden inputs, in order of the parameters after the leaves
     guards, guarded   Python expression over sizes and integers that must be true, "" if there is none
     size_slots names in `guards` -> (parameter position, axis), axis -1: the value of the integer
-    hidden_guards  (getter, expected value, name) of what decided structure
+    hidden_guards  what else was looked at outside
     results    flat results: the symbol's position, or the static value; `out` has them in the user's structure
     """
 
@@ -79,7 +80,7 @@ class Traced:
     hidden: list[Found]
     guards: str
     size_slots: dict[str, tuple[int, int]]
-    hidden_guards: list[tuple[Getter, Any, str]]
+    hidden_guards: list[Guard]
     out: Any
     out_leaves: list[tuple[str, Any, bool]] = field(default_factory=list)
     code: list[types.CodeType] = field(default_factory=list)
@@ -157,6 +158,7 @@ class _Run:
     def control(self, file: str, function: types.FunctionType) -> Control:
         if function.__code__ not in self.code:
             self.code.append(function.__code__)
+        self.session.hidden.staged(function)
         return Control(file, function)
 
     def trace(self, leaves: list[Any], names: list[str], rebuild: Any, flatten: Any) -> Traced:
@@ -172,9 +174,10 @@ class _Run:
                 else:
                     positions.append(None)
                     static[k] = symbol
-                    session.hidden.object(name, symbol, lambda values, k=k: values[k])
+                    session.hidden.object(name, symbol, Path("leaf", k))
                 symbols.append(symbol)
             args, kwargs = rebuild(symbols)
+            session.hidden.object("self", self.function, Path("object", self.function))
             try:
                 result = self.call(args, kwargs)
             finally:
