@@ -1,176 +1,89 @@
-"""Times gradients against other libraries: `python benchmarks/run.py [loops] [--rounds N] [--json FILE]`.
+"""Times gradients of every kernel against other libraries: `python benchmarks/run.py [--quick] [--kernels ...]`.
 
-Without a word the array problems, with `loops` the loops, also against the primal compiled by numba.
-
-One process, one thread for each library, all of them in turn in every round, so that what else the machine
-does hits them alike; the median over the rounds counts. Before anything is timed, all gradients must agree
-to 1e-8. Libraries that are not installed are left out, with a line that says so.
+Each implementation runs in a process of its own, on one thread, and all take turns in every round, so that what
+else the machine does hits them alike; medians count. Before anything is timed all gradients must agree to 1e-8.
+Prints a Markdown table and writes JSON; with `--docs` also the page docs/benchmarks.md and its picture.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
-import platform
-import statistics
 import sys
+import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-# Before NumPy and the libraries are imported: they read these once.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_name] = "1"
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+import processes
+import report
+from peers import PEERS, Peer
+from problems import PROBLEMS
 
-import numpy as np  # noqa: E402
-from loop_problems import LOOP_PROBLEMS, PRIMAL  # noqa: E402
-from problems import PROBLEMS, Implementation, Problem, lower_demo  # noqa: E402
-
-import pullback as pb  # noqa: E402
-
-BATCH_SECONDS = 0.01
-PACKAGES = {"pullback": "pullback", "JAX": "jax", "PyTorch": "torch", "autograd": "autograd"}
-
-
-def load() -> dict[str, Any]:
-    """The libraries that are there, set to one thread and double precision."""
-    libraries: dict[str, Any] = {}
-    for title, package in PACKAGES.items():
-        try:
-            libraries[title] = importlib.import_module(package)
-        except ImportError as error:
-            print(f"{title} is left out: {error}")
-    if "JAX" in libraries:
-        libraries["JAX"].config.update("jax_enable_x64", True)
-    if "PyTorch" in libraries:
-        libraries["PyTorch"].set_num_threads(1)
-    if "autograd" in libraries:
-        importlib.import_module("autograd.numpy")
-    return libraries
-
-
-def flat(gradient: Any) -> np.ndarray:
-    parts = gradient if isinstance(gradient, (tuple, list)) else [gradient]
-    return np.concatenate([np.ravel(np.asarray(part)) for part in parts])
-
-
-def measure(problem: Problem, libraries: dict[str, Any], rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds per call of each library: the median of the rounds, and the fastest."""
-    runs: dict[str, Implementation] = {}
-    first: dict[str, float] = {}
-    for name, make in problem.make.items():
-        if name in libraries or name == PRIMAL:
-            began = time.perf_counter()
-            runs[name] = make(libraries.get(name))
-            runs[name]()
-            first[name] = time.perf_counter() - began
-    gradients = {name: flat(run()) for name, run in runs.items() if name != PRIMAL}
-    expected = gradients["pullback"]
-    for name, found in gradients.items():
-        off = np.max(np.abs(found - expected)) / np.max(np.abs(expected))
-        if not off <= 1e-8:
-            raise SystemExit(
-                f"{problem.title}: the gradient of {name} is off by {off:.1e}; nothing was timed"
-            )
-    calls = {name: batch_size(run) for name, run in runs.items()}
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for k in range(rounds):
-        for name in names[k % len(names) :] + names[: k % len(names)]:
-            run, count = runs[name], calls[name]
-            run()  # its data back into the caches
-            began = time.perf_counter()
-            for _ in range(count):
-                run()
-            times[name].append((time.perf_counter() - began) / count)
-    return {
-        name: {"median": statistics.median(t), "fastest": min(t), "first_call": first[name]}
-        for name, t in times.items()
-    }
-
-
-def batch_size(run: Implementation) -> int:
-    count = 1
-    while True:
-        began = time.perf_counter()
-        for _ in range(count):
-            run()
-        seconds = time.perf_counter() - began
-        if seconds > BATCH_SECONDS / 2:
-            return max(1, round(count * BATCH_SECONDS / seconds))
-        count *= 4
-
-
-def tracing(rounds: int) -> dict[str, float]:
-    """Seconds to trace and differentiate the demo's loss: the first time in a process, and then."""
-    times = []
-    with pb.options(cache=False):
-        for _ in range(rounds):
-            began = time.perf_counter()
-            lower_demo()
-            times.append(time.perf_counter() - began)
-    return {"first": times[0], "median": statistics.median(times[1:])}
-
-
-def table(results: dict[str, dict[str, dict[str, float]]], libraries: list[str]) -> str:
-    """Markdown: microseconds per gradient, and the time relative to pullback's."""
-    lines = ["| µs per gradient | " + " | ".join(libraries) + " |"]
-    lines.append("| :-- |" + " --: |" * len(libraries))
-    for title, row in results.items():
-        ours = row["pullback"]["median"]
-        cells = [
-            f"{row[n]['median'] * 1e6:.2f} ({row[n]['median'] / ours:.2f})" if n in row else "" for n in libraries
-        ]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+HERE = Path(__file__).parent
 
 
 def main() -> None:
+    options = arguments()
+    peers = [PEERS[name] for name in options.peers]
+    results = {"machine": report.machine(peers), "kernels": {}}
+    if options.merge and options.json.exists():
+        results["kernels"] = json.loads(options.json.read_text())["kernels"]
+    with tempfile.TemporaryDirectory() as folder:
+        for kernel, size, row in run(peers, options, Path(folder)):
+            results["kernels"].setdefault(f"{kernel} {size}", {}).update(row)
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
+    print("\n" + report.table(results["kernels"]))
+    print(f"\nWritten to {options.json}.")
+
+
+def run(peers: list[Peer], options: argparse.Namespace, folder: Path) -> Any:
+    """Each kernel and size with its row: by implementation, what was measured or why nothing was."""
+    hopeless: dict[str, str] = {}
+    with processes.started(peers, folder, options.timeout) as running:
+        for kernel, size in chosen(options):
+            began = time.perf_counter()
+            processes.restart(running, folder, options.timeout)
+            able = {n: p for n, p in running.items() if f"{kernel}\n{n}" not in hopeless}
+            row = {n: {"missing": hopeless[f"{kernel}\n{n}"]} for n in running if n not in able}
+            row |= processes.load(able, kernel, size, folder)
+            for name in [n for n in able if "missing" in row[n]]:
+                hopeless[f"{kernel}\n{name}"] = row[name]["missing"]
+                del able[name]
+            for name, measured in processes.measure(able, options.rounds, options.budget, options.batch).items():
+                row[name] |= measured
+            for process in able.values():
+                process.ask("drop")
+            print(report.line(f"{kernel} {size}", row, time.perf_counter() - began), file=sys.stderr, flush=True)
+            yield kernel, size, row
+
+
+def chosen(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """The kernels and sizes to run; with --quick each kernel's smallest size."""
+    pairs = []
+    for problem in PROBLEMS.values():
+        sizes = [problem.smallest] if options.quick else list(problem.sizes)
+        pairs += [(problem.name, size) for size in sizes]
+    wanted = options.kernels or [""]
+    return [(k, s) for k, s in pairs if any(text in f"{k} {s}" for text in wanted)]
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("which", nargs="?", choices=("arrays", "loops"), default="arrays")
-    parser.add_argument("--only", help="problems whose title contains this")
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--kernels", nargs="+", help="those whose name and size contain one of these")
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--quick", action="store_true", help="the smallest size of each kernel, few rounds")
+    parser.add_argument("--rounds", type=int, help="rounds for each kernel, at most")
+    parser.add_argument("--budget", type=float, help="seconds for each implementation of a kernel, about")
+    parser.add_argument("--batch", type=float, default=0.01, help="seconds for each measurement, at least")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds that a first gradient may take")
+    parser.add_argument("--json", type=Path, default=HERE / "results.json")
+    parser.add_argument("--merge", action="store_true", help="keep what the JSON file has of other kernels")
     options = parser.parse_args()
-    lowering = tracing(11)
-    libraries = load()
-    problems = LOOP_PROBLEMS if options.which == "loops" else PROBLEMS
-    chosen = [p for p in problems if (options.only or "") in p.title]
-    results = {p.title: measure(p, libraries, options.rounds) for p in chosen}
-    columns = ["pullback", PRIMAL, "JAX"] if options.which == "loops" else list(libraries)
-    print(f"\nMedians of {options.rounds} rounds, one thread; in parentheses relative to pullback.\n")
-    print(table(results, columns))
-    print(
-        f"\nTracing and differentiating the demo's loss: {lowering['median'] * 1e3:.1f} ms "
-        f"(the first time in a process {lowering['first'] * 1e3:.1f} ms)."
-    )
-    report = {
-        "processor": processor(),
-        "python": platform.python_version(),
-        "versions": {p: version(p) for p in ("numpy", "numba", *(PACKAGES[n] for n in libraries))},
-        "rounds": options.rounds,
-        "seconds_per_gradient": results,
-        "seconds_to_trace_and_differentiate": lowering,
-    }
-    path = options.json or Path(__file__).parent / f"results-{options.which}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"Written to {path}.")
-
-
-def processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    options.rounds = options.rounds or (9 if options.quick else 31)
+    options.budget = options.budget or (0.5 if options.quick else 2.0)
+    return options
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,29 @@
+"""Who is compared: each is a module with `prepare(problem, args)`, which gives a function without arguments.
+
+That function computes the gradient, on data that is already where the library wants it, waits for the result
+and returns it as one array or a tuple of arrays, as NumPy reads them. `prepare` gives None for a problem that
+the library cannot express. `warm_up()`, where there is one, does what a library does once in a process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    module: str
+    packages: tuple[str, ...]
+    """What has to be installed; the first one's version is reported."""
+    needs: str | None = None
+    """The attribute of the module without which it is left out."""
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("pullback", "peers.pullback_", ("pullback",)),
+        Peer("limit", "peers.limit", ("numba",)),
+    )
+}

@@ -1,0 +1,149 @@
+"""Adjoints by hand of loops over matrices, and of the correlation matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .tools import adjoint, forward, radd
+
+# -- cholesky -------------------------------------------------------------------------------------------
+
+
+def cholesky(A, c):
+    L, A_bar = A.copy(), np.empty(A.shape)
+    _cholesky_forward(L)
+    _cholesky_reverse(L, c, A_bar)
+    return A_bar
+
+
+@forward
+def _cholesky_forward(A):
+    n = A.shape[0]
+    for i in range(n):
+        for j in range(i):
+            s = 0.0
+            for k in range(j):
+                s = radd(s, A[i, k] * A[j, k])
+            A[i, j] = (A[i, j] - s) / A[j, j]
+        s = 0.0
+        for k in range(i):
+            s = radd(s, A[i, k] * A[i, k])
+        A[i, i] = np.sqrt(A[i, i] - s)
+
+
+@adjoint
+def _cholesky_reverse(L, c, bar):
+    """In terms of the result, without anything saved; two rows of bars change in one sweep."""
+    n = L.shape[0]
+    for i in range(n):
+        for j in range(i + 1):
+            bar[i, j] = c[i, j]
+        for j in range(i + 1, n):
+            bar[i, j] = 0.0
+    for i in range(n - 1, -1, -1):
+        bar[i, i] *= 0.5 / L[i, i]
+        for k in range(i):
+            bar[i, k] -= 2.0 * bar[i, i] * L[i, k]
+        for j in range(i - 1, -1, -1):
+            b = bar[i, j] / L[j, j]
+            bar[i, j] = b
+            bar[j, j] -= b * L[i, j]
+            for k in range(j):
+                bar[i, k] -= b * L[j, k]
+                bar[j, k] -= b * L[i, k]
+
+
+# -- trisolv --------------------------------------------------------------------------------------------
+
+
+def trisolv(L, b, c):
+    L_bar, b_bar = np.empty(L.shape), c.copy()
+    x = np.empty(b.shape)
+    _trisolv_forward(L, b, x)
+    _trisolv_reverse(L, x, L_bar, b_bar)
+    return L_bar, b_bar
+
+
+@forward
+def _trisolv_forward(L, b, x):
+    for i in range(b.shape[0]):
+        s = 0.0
+        for j in range(i):
+            s = radd(s, L[i, j] * x[j])
+        x[i] = (b[i] - s) / L[i, i]
+
+
+@adjoint
+def _trisolv_reverse(L, x, L_bar, b_bar):
+    n = x.shape[0]
+    for i in range(n - 1, -1, -1):
+        t = b_bar[i] / L[i, i]
+        b_bar[i] = t
+        for j in range(i):
+            L_bar[i, j] = -t * x[j]
+            b_bar[j] -= t * L[i, j]
+        L_bar[i, i] = -t * x[i]
+        for j in range(i + 1, n):
+            L_bar[i, j] = 0.0
+
+
+# -- correlation ----------------------------------------------------------------------------------------
+
+
+def correlation(data, c):
+    data_bar = np.empty(data.shape)
+    _correlation(data, c, data_bar)
+    return data_bar
+
+
+@adjoint
+def _correlation(data, c, data_bar):
+    """The columns are scaled to length 1, but for those that hardly vary."""
+    n, m = data.shape
+    mean, scale, varies = np.zeros(m), np.zeros(m), np.empty(m)
+    D, G = np.empty((n, m)), np.empty((m, m))
+    for i in range(n):
+        for j in range(m):
+            mean[j] += data[i, j]
+    for j in range(m):
+        mean[j] /= n
+    for i in range(n):
+        for j in range(m):
+            D[i, j] = data[i, j] - mean[j]
+            scale[j] += D[i, j] * D[i, j]
+    for j in range(m):
+        deviation = np.sqrt(scale[j] / n)
+        varies[j] = 0.0 if deviation <= 0.1 else 1.0
+        scale[j] = 1.0 / (np.sqrt(float(n)) * (1.0 if deviation <= 0.1 else deviation))
+    for i in range(n):
+        for j in range(m):
+            D[i, j] *= scale[j]
+    np.dot(D.T, D, G)
+    for i in range(m):
+        for j in range(i):
+            both = 2.0 * (c[i, j] + c[j, i]) * G[i, j]
+            G[i, j] = both
+            G[j, i] = both
+        G[i, i] = 0.0
+    np.dot(D, G, data_bar)
+    along = np.zeros(m)
+    for i in range(n):
+        for j in range(m):
+            along[j] += data_bar[i, j] * D[i, j]
+    total = mean
+    for j in range(m):
+        along[j] *= varies[j]
+        total[j] = 0.0
+    for i in range(n):
+        for j in range(m):
+            bar = (data_bar[i, j] - along[j] * D[i, j]) * scale[j]
+            data_bar[i, j] = bar
+            total[j] += bar
+    for j in range(m):
+        total[j] /= n
+    for i in range(n):
+        for j in range(m):
+            data_bar[i, j] -= total[j]
+
+
+GRADIENTS = {"cholesky": cholesky, "trisolv": trisolv, "correlation": correlation}

@@ -1,0 +1,163 @@
+"""The processes that `run.py` measures in, one for each implementation, and what it asks of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers import Peer
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+CLEAN = 0.9
+"""A round counts if the process had the processor for this part of it."""
+
+
+class Failed(Exception):
+    """A library could not do it; the text says why."""
+
+
+class Process:
+    """One implementation, running. All of a process's work happens while it is waited for."""
+
+    def __init__(self, peer: Peer, caches: Path, timeout: float):
+        self.peer, self.timeout = peer, timeout
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).parent / "worker.py", peer.name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=environment(caches),
+        )  # fmt: skip
+        self._answer(120.0)
+
+    def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise Failed("the process ended") from error
+        return self._answer(timeout or self.timeout)
+
+    def _answer(self, timeout: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], timeout)
+        if not ready:
+            self.close()
+            raise Failed(f"more than {timeout:.0f} s")
+        line = self._process.stdout.readline()
+        if not line:
+            self.close()
+            raise Failed("the process ended")
+        answer = json.loads(line)
+        if "missing" in answer:
+            raise Failed(answer["missing"])
+        return answer
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def environment(caches: Path) -> dict[str, str]:
+    """One thread for everyone, and caches of compiled code in this folder."""
+    return {
+        **os.environ,
+        **dict.fromkeys(ONE_THREAD, "1"),
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_X64": "1",
+        "JAX_COMPILATION_CACHE_DIR": str(caches / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "PULLBACK_CACHE_DIR": str(caches / "pullback"),
+        "NUMBA_CACHE_DIR": str(caches / "numba"),
+        "TORCHINDUCTOR_CACHE_DIR": str(caches / "torch"),
+        "PYTENSOR_FLAGS": f"base_compiledir={caches / 'pytensor'}",
+    }
+
+
+@contextmanager
+def started(peers: list[Peer], caches: Path, timeout: float) -> Iterator[dict[str, Process]]:
+    """A process for each that can be started; a line says which cannot."""
+    processes: dict[str, Process] = {}
+    try:
+        for peer in peers:
+            try:
+                processes[peer.name] = Process(peer, caches, timeout)
+            except Failed as error:
+                print(f"{peer.name} is left out: {error}", file=sys.stderr)
+        yield processes
+    finally:
+        for process in processes.values():
+            process.close()
+
+
+def restart(processes: dict[str, Process], caches: Path, timeout: float) -> None:
+    """Start those again that have ended."""
+    for name, process in processes.items():
+        if not process.alive:
+            processes[name] = Process(process.peer, caches, timeout)
+
+
+# -- times -----------------------------------------------------------------------------------------------
+
+
+def load(processes: dict[str, Process], kernel: str, size: str, folder: Path) -> dict[str, Any]:
+    """Each one's first gradient, in seconds, or why there is none; all must agree to 1e-8."""
+    rows: dict[str, Any] = {}
+    reference = None
+    file = folder / "gradient.npy"
+    for name, process in processes.items():
+        try:
+            first = process.ask("load", kernel=kernel, size=size, gradient=str(file))["first"]
+        except Failed as error:
+            rows[name] = {"missing": str(error)}
+            continue
+        gradient = np.load(file)
+        file.unlink()
+        reference = gradient if reference is None else reference
+        off = np.max(np.abs(gradient - reference)) / np.max(np.abs(reference))
+        if not off <= 1e-8:
+            raise SystemExit(f"{kernel} {size}: the gradient of {name} is off by {off:.1e}: nothing was timed")
+        rows[name] = {"first": first}
+    return rows
+
+
+def measure(processes: dict[str, Process], rounds: int, budget: float, batch: float) -> dict[str, dict[str, Any]]:
+    """Seconds per gradient, all in turn in every round; one that is slow gets fewer rounds, but at least 3.
+
+    Rounds in which others had the processor do not count, as long as 3 are left.
+    """
+    counts, spent = {}, dict.fromkeys(processes, 0.0)
+    for name, process in processes.items():
+        counts[name] = process.ask("calibrate", seconds=batch)["count"]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
+    names = list(processes)
+    for k in range(rounds):
+        for name in names[k % len(names) :] + names[: k % len(names)]:
+            if len(found[name]) >= 3 and spent[name] > budget:
+                continue
+            began = time.perf_counter()
+            answer = processes[name].ask("time", count=counts[name])
+            spent[name] += time.perf_counter() - began
+            found[name].append((answer["wall"] / counts[name], answer["cpu"] / answer["wall"]))
+    return {name: summary(pairs) for name, pairs in found.items()}
+
+
+def summary(rounds: list[tuple[float, float]]) -> dict[str, Any]:
+    """Of (seconds per gradient, part of the time that the process ran)."""
+    clean = [wall for wall, share in rounds if share >= CLEAN]
+    kept = clean if len(clean) >= 3 else [wall for wall, _ in rounds]
+    return {"median": statistics.median(kept), "fastest": min(kept), "rounds": len(kept)}
