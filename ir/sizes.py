@@ -6,11 +6,11 @@ knowledge while it writes one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from .affine import Affine
-from .program import Atom, Let, Lit, Var
+from .affine import Affine, Facts
+from .program import Atom, Check, For, If, Let, Lit, Node, Var, While, atoms
 from .types import I64, Dim
 
 
@@ -118,3 +118,25 @@ class Sizes:
         if extent is not None and not extent.terms:
             return max(0, -(-extent.constant // abs(step)))
         return self.named(extent) if extent is not None and abs(step) == 1 else None
+
+
+COMPARISONS = ("ge", "gt", "le", "lt")
+
+
+def facts_of(nodes: Sequence[Node], affine: Callable[[Atom], Affine]) -> Facts:
+    """What the head of a program says of its integers: sizes are not negative, guards hold."""
+    facts = Facts()
+    comparisons: dict[str, Affine] = {}
+    for node in nodes:
+        match node:
+            case Let(var, op, args) if op.name == "dim":
+                facts.bound(var.name, lower=Affine(0))
+            case Let(var, op, args) if op.name in COMPARISONS and all(a.type == I64 for a in atoms(args)):
+                left, right = map(affine, atoms(args))
+                above = left - right if op.name in ("ge", "gt") else right - left
+                comparisons[var.name] = above - 1 if op.name in ("gt", "lt") else above
+            case Check(Var(name)) if name in comparisons:
+                facts.assume(comparisons[name])
+            case For() | While() | If():
+                break
+    return facts

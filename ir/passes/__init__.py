@@ -8,10 +8,12 @@ from ..program import Program
 from ..verify import verify
 from .common import common
 from .dead_code import dead_code
+from .invariant import invariant
 from .simplify import simplify
 
 PIPELINE = (
     simplify,
+    invariant,
     common,
     dead_code,
 )

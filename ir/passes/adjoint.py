@@ -18,11 +18,11 @@ from ..ops.arith import eq
 from ..ops.array import dim
 from ..primitive import Ref
 from ..program import Atom, Check, Let, Node, Program, Span, Var, atoms
+from ..sizes import facts_of
 from ..types import I64
 from ..walk import bound, free, map_type, rename, substitution, walk
 from .activity import activity
 from .forward import Forward
-from .reread import facts_of
 from .restore import restored
 from .reverse import Bars, Reverse, pruned
 from .save import Planner
@@ -248,7 +248,7 @@ def differentiate(
     builder.span = None
     cotangents = tuple(reverse.total_or_zero(bars, v).atom for v in params)
     nodes = pruned(builder.region, {a.name for a in cotangents if isinstance(a, Var)})
-    facts = facts_of(p.body, builder)
+    facts = facts_of(p.body, builder.affine)
     plan = Planner(scopes, reverse, builder, facts).run(nodes)
     forward_builder = Builder()
     forward_builder.facts = facts.copy()

@@ -7,16 +7,13 @@ dependence test on affine subscripts and loop bounds tells. See Note [The depend
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ..affine import Affine, Facts
 from ..build import Builder, dim_atom
-from ..ops.arith import ge, gt, le, lt
-from ..ops.array import dim
 from ..ops.index import at_add, at_set, getitem
-from ..program import Atom, Check, Exit, For, If, Index, Let, Node, Phi, Slice, Var, While, atoms
-from ..types import I64
+from ..program import Atom, Exit, For, If, Index, Let, Phi, Slice, Var
 from .scopes import Loop, Region, Scopes
 
 
@@ -202,25 +199,6 @@ class Rereader:
                 yield (start, end) if item.step > 0 else (end, start)
             elif item is not None:
                 yield None if item.type.dims else (affine(item), affine(item))
-
-
-def facts_of(nodes: Sequence[Node], builder: Builder) -> Facts:
-    """What the head of a program says of its integers: sizes are not negative, guards hold."""
-    facts = Facts()
-    comparisons: dict[str, Affine] = {}
-    for node in nodes:
-        match node:
-            case Let(var, op, args) if op is dim:
-                facts.bound(var.name, lower=Affine(0))
-            case Let(var, op, args) if op in (ge, gt, le, lt) and all(a.type == I64 for a in atoms(args)):
-                left, right = map(builder.affine, atoms(args))
-                above = left - right if op in (ge, gt) else right - left
-                comparisons[var.name] = above - 1 if op in (gt, lt) else above
-            case Check(Var(name)) if name in comparisons:
-                facts.assume(comparisons[name])
-            case For() | While() | If():
-                break
-    return facts
 
 
 # Note [The dependence test]

@@ -321,9 +321,9 @@ def f(x: f64, n: i64) -> f64:
         show(optimise(program))
         == """\
 def f(x: f64, n: i64) -> f64:
+    b: f64 = sin(x)
     for i in range(n):
         s: f64 = phi(0.0, s1)
-        b: f64 = sin(x)
         d: f64 = b * b
         s1: f64 = s + d
     y: f64 = last(s)
