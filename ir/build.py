@@ -59,6 +59,7 @@ class Builder:
 
     def __init__(self, decide: Callable[[Affine], bool | None] | None = None):
         self.names: set[str] = {"nan", "inf"}  # literals in the text
+        self.wishes: dict[str, str] = {}  # better names for temporary ones, given when tracing ends
         self._numbers: dict[str, int] = {}  # per stem: where to look for a free name
         self.inputs: set[str] = set()  # i64 values in scope everywhere
         self.facts = Facts()
@@ -131,16 +132,17 @@ class Builder:
             for n in region
         )
 
-    def rename_last(self, atom: Atom, hint: str) -> Atom:
-        """Give the value written last a better name than its temporary one."""
+    def name_last(self, atom: Atom, hint: str) -> bool:
+        """Wish a better name for the value written last, if its name is a temporary one.
+
+        It gets it when tracing ends: until then others may hold the value under its old name.
+        """
         last = self.region[-1] if self.region else None
-        temporary = isinstance(atom, Var) and re.fullmatch(r"t(_\d+)?", atom.name)
-        if not temporary or not isinstance(last, Let) or last.var != atom or atom.type == I64:
-            return atom
-        var = self.var(hint, atom.type)
-        self.region[-1] = Let(var, last.op, last.args, last.span)
-        self.names.discard(atom.name)
-        return var
+        if not isinstance(atom, Var) or not re.fullmatch(r"t(_\d+)?", atom.name) or atom.type == I64:
+            return False
+        if not isinstance(last, Let) or last.var != atom:
+            return False
+        return self.wishes.setdefault(atom.name, hint) == hint
 
     def add(self, node: Node) -> None:
         self.region.append(node)

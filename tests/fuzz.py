@@ -2,8 +2,8 @@
 
 A program's outcome is "ok", "refused" (a PullbackError: not a failure, but counted by reason), "not smooth"
 (the finite differences do not agree among themselves), "invalid" (plain Python fails), or a failure:
-"value", "gradient", "error", "slow". Failures are printed with seed, source and what differed, made
-small by deleting what is not needed.
+"value", "gradient", "code" (the generated Python is not what the interpreter of programs gives), "error",
+"slow". Failures are printed with seed, source and what differed, made small by deleting what is not needed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ from fuzz_shrink import shrink
 import pullback as pb
 from pullback import testing
 from pullback.ir.errors import IRError
+from pullback.ir.evaluate import evaluate
+from pullback.ir.passes.adjoint import split_adjoint
 from pullback.testing import check_grad
+from pullback.vector_jacobian import traceable_of
 
-FAILURES = ("value", "gradient", "error", "slow")
+FAILURES = ("value", "gradient", "code", "error", "slow")
 SLOW = 30  # seconds for one program, interpreted
 _numbers = itertools.count()
 
@@ -134,6 +137,34 @@ def check_at(function: Callable[..., Any], args: list[Any], seed: int, *, brief:
         )
     finally:
         testing._worst_elements = worst
+    try:
+        return evaluated(function, args, seed)
+    except Exception as error:
+        return Outcome("code", f"{type(error).__name__} while the program is interpreted: {error}")
+
+
+def evaluated(function: Callable[..., Any], args: list[Any], seed: int) -> Outcome:
+    """Does the interpreter of programs give for the two sweeps what the generated Python gives?"""
+    form, params, *_ = traceable_of(function).find(tuple(copies(args)), {})
+    floats = [k for k, p in enumerate(form.program.params) if p.type.is_float]
+    wrt = tuple(k for k in floats if k in set(form.traced.leaves))
+    pair = [form._programs.get(f"{sweep} {wrt}") for sweep in ("forward", "backward")]
+    generated = form.pair(wrt, split_adjoint)
+    if None in pair:  # kept from an earlier run
+        pair = list(split_adjoint(form.program, wrt))
+    rng = np.random.default_rng(seed)
+    count = len(form.program.results)
+    with np.errstate(all="ignore"):
+        values = generated[0](*copies(params))
+        seeds = [rng.normal(size=np.shape(v))[()] for v in values[:count] if np.asarray(v).dtype.kind == "f"]
+        bars = generated[1](*copies(values[count:]), *copies(seeds))
+        expected = evaluate(pair[0], *params)
+        expected_bars = evaluate(pair[1], *expected[count:], *seeds)
+    for kind, found, wanted in (("value", values[:count], expected), ("gradient", bars, expected_bars)):
+        for a, b in zip(found, wanted):
+            scale = 1e-9 * np.max(np.abs(b), initial=1e-3)
+            if np.shape(a) != np.shape(b) or not np.allclose(a, b, rtol=1e-9, atol=scale, equal_nan=True):
+                return Outcome("code", f"{kind}: the program gives\n{b}\nits generated Python\n{a}")
     return Outcome("ok")
 
 
@@ -149,7 +180,7 @@ def right_for_small_steps(function: Callable[..., Any], args: list[Any], seed: i
         return sum(np.sum(w * v) for w, v in zip(testing._floats(weights), testing._floats(values)))
 
     with np.errstate(all="ignore"):
-        slopes = [(along(h) - along(-h)) / (2 * h) for h in (1e-5, 1e-6, 1e-7)]
+        slopes = [(along(h) - along(-h)) / (2 * h) for h in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)]
     return any(abs(found - slope) <= 1e-4 * abs(slope) for slope in slopes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from fuzz_scope import Array, Dim, Index, Scope
 
@@ -20,6 +21,17 @@ class Expressions:
         self.budget = self.random.choice((4, 7, 10, 14))
         self.protected: list[set[int]] = []  # groups that existed before each region
         self.returns_arrays = self.chance(0.12)
+
+    # -- what subclasses add: more forms -------------------------------------------------------------
+
+    def more_vectors(self, dim: Dim, depth: int) -> list[Callable[[], str]]:
+        raise NotImplementedError
+
+    def more_matrices(self, dims: tuple[Dim, Dim], m: Callable[[], str]) -> list[Callable[[], str]]:
+        raise NotImplementedError
+
+    def more_reductions(self, array: Array) -> list[str]:
+        raise NotImplementedError
 
     # -- small tools ---------------------------------------------------------------------------------
 
@@ -52,6 +64,9 @@ class Expressions:
         options.append(lambda: str(-self.random.randint(1, min(2, dim.smallest))))
         for index in self.scope.indices.values():
             options += [lambda index=index: self.from_index(index, dim)] * 4
+        for name, (size, bound) in self.scope.numbers.items():
+            wrap = "" if bound == dim else f" % {dim}" if not dim.offset or not dim.base else f" % ({dim})"
+            options.append(lambda name=name, size=size, wrap=wrap: f"{name}[{self.subscript(size)}]{wrap}")
         return self.pick(options)()
 
     def from_index(self, index: Index, dim: Dim) -> str:
@@ -139,6 +154,8 @@ class Expressions:
             options += [lambda name=name, arity=arity: f"{name}({', '.join(a() for _ in range(arity))})"] * 2
         if self.scope.arrays:
             options += [self.reduction] * 4
+        for name, (size, _) in self.scope.numbers.items():
+            options.append(lambda name=name, size=size: f"0.2 * {name}[{self.subscript(size)}] * ({a()})")
         if self.scope.indices:
             options.append(lambda: f"0.1 * {self.pick(self.scope.indices)} * ({a()})")
         return self.pick(options)()
@@ -165,7 +182,7 @@ class Expressions:
                 f"np.sum({x}.sum(axis={self.random.randint(0, 1)}) ** 2) * 0.1", f"norm2({x}[{self.subscript(rows)}])",
                 f"np.sum({x}.T[{self.subscript(columns)}])", f"np.max({x}[{self.subscript(rows)}])",
             ]  # fmt: skip
-        return self.pick(options)
+        return self.pick(self.pick((options, options, self.more_reductions(array))))
 
     def twin_slices(self, dim: Dim) -> tuple[str, str]:
         """Two slices of one axis that have one size; it may depend on loop indices."""
@@ -229,7 +246,8 @@ class Expressions:
             lambda: f"({v()}) / (1.5 + ({v()}) ** 2)", lambda: f"np.exp(np.tanh({v()}))", lambda: f"-({v()})",
             lambda: f"blend({v()}, {v()})", lambda: f"np.cumsum({v()}) * 0.2",
         ]  # fmt: skip
-        return self.pick(forms)()
+        extra = self.more_vectors(dim, depth)
+        return self.pick(self.pick((forms, forms, extra)))()
 
     def matrix(self, dims: tuple[Dim, Dim]) -> str:
         same = [a.name for a in self.scope.arrays.values() if a.dims == dims]
@@ -243,7 +261,7 @@ class Expressions:
             lambda: f"np.outer({self.vector(dims[0])}, {self.vector(dims[1])})", lambda: f"np.tanh({m()} * {m()})",
             lambda: f"{m()} * ({self.vector(dims[0])})[:, None]", lambda: f"{m()} - {m()}",
         ]  # fmt: skip
-        return self.pick(forms)()
+        return self.pick(self.pick((forms, self.more_matrices(dims, m))))()
 
     def comparison(self, depth: int = 1) -> str:
         a, b = self.value(depth), self.value(0)

@@ -7,15 +7,15 @@ bounded (sums of tanh and sin), so that the plain function and its finite differ
 
 from __future__ import annotations
 
+from fuzz_idioms import Idioms
 from fuzz_scope import HEADER, Array, Dim, Index, Program
-from fuzz_statements import Statements
 
 
 def program(seed: int) -> Program:
     return Generator(seed).program()
 
 
-class Generator(Statements):
+class Generator(Idioms):
     # -- the whole -----------------------------------------------------------------------------------
 
     def program(self) -> Program:

@@ -106,11 +106,12 @@ class Scope:
     functions: dict[str, int] = field(default_factory=dict)  # local functions of floats: number of arguments
     pairs: list[str] = field(default_factory=list)  # tuples of two floats
     lists: dict[str, tuple[int, tuple[Dim, ...]]] = field(default_factory=dict)
+    numbers: dict[str, tuple[Dim, Dim]] = field(default_factory=dict)  # arrays of integers: size, bound
 
     def copy(self) -> Scope:
         return Scope(
             list(self.floats), list(self.bools), dict(self.arrays), dict(self.indices), set(self.fixed),
-            dict(self.functions), list(self.pairs), dict(self.lists),
+            dict(self.functions), list(self.pairs), dict(self.lists), dict(self.numbers),
         )  # fmt: skip
 
 

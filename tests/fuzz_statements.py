@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fuzz_expressions import Expressions
+from fuzz_arrays import Arrays
 from fuzz_scope import Array, Dim, Index, Scope
 
 
-class Statements(Expressions):
+class Statements(Arrays):
     # -- names ---------------------------------------------------------------------------------------
 
     def new_float(self) -> str:
@@ -132,6 +132,8 @@ class Statements(Expressions):
             (1, self.partly_bound),
             (1, self.leave_early),
         ]
+        simple += self.idioms()
+        compound += self.compound_idioms()
         table = simple + (compound if budget > 1 and self.depth < 5 else [])
         weights = [w for w, _ in table]
         while True:
@@ -140,6 +142,12 @@ class Statements(Expressions):
             cost = chosen(budget)
             if len(self.lines) > before:
                 return cost or 1
+
+    def idioms(self) -> list:
+        raise NotImplementedError
+
+    def compound_idioms(self) -> list:
+        raise NotImplementedError
 
     def set_float(self, budget: int) -> int | None:
         names = self.assignable()

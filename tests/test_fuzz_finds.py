@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.ir.evaluate import evaluate
 from pullback.testing import check_grad
 
 X = np.array([0.5, -1.2, 0.3, 0.9, -0.4])
@@ -284,3 +285,114 @@ def test_sizes_that_only_a_run_finds_equal():
         return np.sum(x[i + 1 :] * v[i:-1]) + np.sum(np.sin(x[i + 1 :]) * y[i:-1])
 
     check_grad(f, X.copy(), Y)
+
+
+def test_nothing_of_a_reversed_view():
+    def f(x, k):
+        return x[:3][::-1][k:] * 2.0
+
+    x = X.copy()
+    assert pb.jit(f)(x, 4).shape == evaluate(pb.trace(f, x, 4), x, 4)[0].shape == (0,)
+
+
+def name_of_an_array_from_before(x, y):
+    for _ in range(len(y)):
+        v = x[1:-1]
+    x[1] = 0.5
+    return v * y[0]
+
+
+def name_of_another_row_each_time(x, y):
+    a = np.outer(x, y)
+    for i in range(3):
+        row = a[i]
+        row[1] += y[i]
+    a[2] *= 0.5
+    return row
+
+
+def names_of_one_array_of_the_body(x, y):
+    for i in range(3):
+        v = x * y[i]
+        w = v[1:]
+    w[0] = 0.3
+    return v
+
+
+def array_that_is_run_over_is_swapped(x, y):
+    for e in x:
+        x[1] += np.sin(e)
+        x, y = y, x
+    return y
+
+
+def array_that_is_run_over_is_written(x, y):
+    a = x
+    for e, g in zip(x, y[::-1]):
+        y[2] += e
+        a[2] += g
+    return x + y
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        name_of_an_array_from_before, name_of_another_row_each_time, names_of_one_array_of_the_body,
+        array_that_is_run_over_is_swapped, array_that_is_run_over_is_written,
+    ],
+)  # fmt: skip
+def test_what_a_loop_makes_a_name_of_is_right_or_refused(function):
+    try:
+        expected, found = values(function, X, Y)
+    except pb.PullbackError:
+        assert function is not name_of_an_array_from_before
+        return
+    assert np.allclose(expected, found)
+
+
+def test_a_name_that_the_first_iteration_binds():
+    def scalar(x):
+        s = 0.0
+        for i in range(len(x)):
+            if i > 0:
+                s += np.sin(x[i] - old)  # noqa: F821
+            old = x[i] ** 2  # noqa: F841
+        return s
+
+    def array(x):
+        s = 0.0
+        for i in range(2, len(x)):
+            x[0] += 1.0
+            if i > 2:
+                s += v[0] ** 2  # noqa: F821
+            v = x  # noqa: F841
+        return s
+
+    for f in (scalar, array):
+        check_grad(f, X.copy())
+
+
+def test_two_names_of_one_value():
+    def f(x):
+        x[x > 2.0] = 0.5
+        w = x.copy()
+        return x**3 + w
+
+    def g(x):
+        both = [np.sin(x[0]), np.cos(x[1])]
+        second = both[1]
+        again = both[1]
+        return second * again + both[0] * both[1]
+
+    for function in (f, g):
+        check_grad(function, X.copy())
+
+
+def test_a_list_that_a_short_loop_fills():
+    def f(x):
+        rows = []
+        for k in range(3):
+            rows.append(np.sin(x) * (k + 1))
+        return np.sum(np.stack(rows) ** 2) * rows[-1]
+
+    check_grad(f, X)

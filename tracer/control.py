@@ -25,7 +25,7 @@ from .regions import trace_if
 from .session import NeedConcrete
 from .source import span_of
 from .stage import RESULT
-from .state import Frame, State
+from .state import RUN_OVER, ContainerChange, Frame, State
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 
 UNROLL_LIMIT = 1000
@@ -89,12 +89,11 @@ class Control:
     def named(self, name: str, value: Any) -> Any:
         session = require_session()
         if isinstance(value, Scalar):
-            atom = session.builder.rename_last(value.atom, name)
-            return value if atom is value.atom else Scalar(session, atom, value.weak)
-        if isinstance(value, Array) and not value.maps:
-            new = session.builder.rename_last(value.cell.value, name)
-            if new is not value.cell.value or value.cell.name.startswith("t"):
-                value.cell.value, value.cell.name = new, name
+            session.builder.name_last(value.atom, name)
+        elif isinstance(value, Array) and not value.maps:
+            named = session.builder.name_last(value.cell.value, name)
+            if named or value.cell.name.startswith("t"):
+                value.cell.name = name
         return value
 
     def unpack(self, value: Any) -> Any:
@@ -282,6 +281,9 @@ class Control:
             self._unrolled(iter(iterable), body, frame, flag)
             return
         self.at(line)
+        # Names of its own for what it runs over: the body may bind the user's names to other arrays.
+        names = {f"{RUN_OVER}{k or ''}": a for k, a in enumerate(sequence.arrays)}
+        over = Frame(session, "a loop", names)  # noqa: F841
         start = State(session)
         marks = session.marks()
         try:
@@ -289,16 +291,17 @@ class Control:
                 self._staged_for(sequence, body, frame, head, after, stored, target)
             else:
                 self._staged_for_with_break(sequence, body, frame, head, after, stored, flag)
-        except NeedConcrete as need:
-            # The number is needed: run the loop as Python does if its trip count is known.
+        except (NeedConcrete, ContainerChange) as need:
+            # The number is needed, or a list grows: run the loop as Python does if its trip count is known.
             if not isinstance(sequence.length, Lit):
                 raise
             count = int(sequence.length.text)
             if count > UNROLL_LIMIT:
+                what = f"{need.what} is needed" if isinstance(need, NeedConcrete) else "a list or dict grows"
                 raise session.error(
                     UnsupportedSyntax,
-                    f"{need.what} is needed in a loop of {count} iterations, which is too many to unroll (more than "
-                    f"{UNROLL_LIMIT}). Use an array instead of a list there",
+                    f"{what} in a loop of {count} iterations, which is too many to unroll (more than {UNROLL_LIMIT}). "
+                    "Use an array instead of a list there",
                 ) from None
             session.reset(marks)
             start.restore()

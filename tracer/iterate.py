@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..ir.affine import Affine
@@ -15,11 +15,12 @@ from .symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, requ
 
 
 class Sequence:
-    """`length` values; `item(k)` is the k-th."""
+    """`length` values; `item(k)` is the k-th. `arrays` are those whose elements it gives."""
 
-    def __init__(self, length: Atom, item: Callable[[Atom], Any]):
+    def __init__(self, length: Atom, item: Callable[[Atom], Any], arrays: Iterable[Array] = ()):
         self.length = length
         self.item = item
+        self.arrays = tuple(arrays)
         self.peeled = False
 
     def direct(self, session: Session) -> tuple[Atom, Atom, bool, Callable[[Var], Any]]:
@@ -30,7 +31,7 @@ class Sequence:
         """All but the first value."""
         builder = session.builder
         length = builder.integer(builder.affine(self.length) - 1)
-        rest = Sequence(length, lambda k: self.item(builder.emit("add", k, 1)))
+        rest = Sequence(length, lambda k: self.item(builder.emit("add", k, 1)), self.arrays)
         rest.peeled = True
         return rest
 
@@ -101,7 +102,7 @@ class _Reversed(Sequence):
             place = builder.affine(inner.length) - builder.affine(k) - 1
             return inner.item(builder.integer(place))
 
-        super().__init__(inner.length, item)
+        super().__init__(inner.length, item, inner.arrays)
 
     def direct(self, session: Session) -> tuple[Atom, Atom, bool, Callable[[Var], Any]]:
         start, stop, reverse, item = self.inner.direct(session)
@@ -115,9 +116,8 @@ def sequence_of(session: Session, iterable: Any) -> Sequence | None:
     if isinstance(iterable, Array):
         if not iterable.dims:
             raise TypeError("iteration over a 0-d array")
-        return Sequence(
-            dim_atom(session.builder.canonical_dim(iterable.dims[0])), lambda k: iterable[_symbol(session, k)]
-        )
+        length = dim_atom(session.builder.canonical_dim(iterable.dims[0]))
+        return Sequence(length, lambda k: iterable[_symbol(session, k)], [iterable])
     if isinstance(iterable, Scalar):
         raise TypeError(f"a traced number ({iterable.type}) is not iterable")
     if isinstance(iterable, range):
@@ -161,7 +161,7 @@ def enumerate_(iterable: Any, start: Any = 0) -> Any:
         number = builder.integer(builder.affine(first) + builder.affine(k))
         return _symbol(session, number), inner.item(k)
 
-    return Sequence(inner.length, item)
+    return Sequence(inner.length, item, inner.arrays)
 
 
 @implements(zip)
@@ -182,7 +182,8 @@ def zip_(*iterables: Any, strict: bool = False) -> Any:
             length = session.integer("minimum", length, other.length)
         elif known:
             length = other.length
-    return Sequence(length, lambda k: tuple(i.item(k) for i in staged))
+    arrays = [array for i in staged for array in i.arrays]
+    return Sequence(length, lambda k: tuple(i.item(k) for i in staged), arrays)
 
 
 @implements(reversed)

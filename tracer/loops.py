@@ -15,10 +15,11 @@ from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
 from ..ir.types import BOOL, I64, Dim, Type
+from .aliases import AliasChecks, numbers_and_arrays
 from .convert import cast, result_dtype
 from .regions import assign, is_number, live_slot, region, shown
 from .session import Session
-from .state import Frame, MaybeUnbound, Slot, State, leaves, rebuild
+from .state import Frame, MaybeUnbound, Slot, State, Unbound, leaves, rebuild
 from .symbol import Array, Cell, Scalar, as_value
 
 
@@ -35,7 +36,7 @@ class Carried:
     bound: bool = True  # has it a value on entry?
 
 
-class LoopTracer:
+class LoopTracer(AliasChecks):
     """Traces one loop; `run` traces what stands in the body and returns the condition of a while."""
 
     def __init__(
@@ -52,6 +53,7 @@ class LoopTracer:
         self.frame = frame
         self.head = head
         self.after = after
+        self.stored = stored
         self.before = State(session)
         self.span = session.span
         place = (self.span.file, self.span.line) if self.span else None
@@ -76,7 +78,7 @@ class LoopTracer:
                 self.slots[key] = replace(carried, dims=dims)
 
     def _entry(self, slot: Slot) -> list[Any]:
-        return _leaves(self.before.get(slot))
+        return numbers_and_arrays(self.before.get(slot))
 
     def _assume_slot(self, slot: Slot) -> bool:
         """Carry a slot, as its entry value suggests. False if it has none that can be carried."""
@@ -125,7 +127,7 @@ class LoopTracer:
             with region(session) as nodes:
                 if cond is not None:
                     session.assume(cond, True)
-                run()
+                self._run(run)
                 builder.span = self.span
                 at_end = State(session)
                 if not self._settled(at_head, at_end):
@@ -137,6 +139,15 @@ class LoopTracer:
         exits = self._exits(variables, phis, cell_vars, at_end)
         self._remember()
         return phis, test_nodes, nodes, cond, exits
+
+    def _run(self, run: Callable[[], object]) -> None:
+        try:
+            run()
+        except Unbound as error:
+            # `if i > 0: s += old`, and then `old = x[i]`: what comes first binds it.
+            if error.frame is self.frame and error.name in self.stored:
+                raise LoopTypeChange(error) from None
+            raise
 
     def _remember(self) -> None:
         for (slot, leaf), carried in self.slots.items():
@@ -356,7 +367,9 @@ class LoopTracer:
                 for bound in builder.facts.lower.get(phi.var.name, []):
                     builder.facts.bound(exit_var.name, lower=bound)
         cells: dict[Any, Cell] = {}
-        for slot, ks in self._by_slot().items():
+        # Names that show one array share a cell; after no iteration, that of a name with a value on entry.
+        carried = sorted(self._by_slot().items(), key=lambda item: not self.slots[item[0], 0].bound)
+        for slot, ks in carried:
             end_value = at_end.get(slot)
             if isinstance(end_value, MaybeUnbound):
                 end_value = end_value.value
@@ -374,75 +387,14 @@ class LoopTracer:
                     cells[token].frozen = self._frozen.get(leaf.cell)
                 fresh.append(Array(session, cells[token]))
             value = rebuild(end_value, iter(fresh))
-            if not self.slots[slot, 0].bound:
+            if (slot, 0) in self._exact:
+                value = self._exact[slot, 0]
+            elif not self.slots[slot, 0].bound:
                 value = MaybeUnbound(session, value, ends[variables[(slot, 0), "bound"].name])
             assign(self.before.holder(slot), slot[1], value)
         for cell, var in cell_vars.items():
             cell.value = ends[var.name]
         return exits
-
-    # aliases
-    def _check_aliases(self, at_head: State, at_end: State) -> None:
-        """Which names show one array must be the same on entry, at the head and at the end (up to renaming).
-
-        A carried name gets a cell of its own at the head and after the loop. Where that parts names that are
-        one array in Python, or joins them, nothing may be written: not here, and not later.
-        """
-        self._frozen: dict[Cell, str] = {}
-        written = set(at_head.written(at_end))
-        shown = [
-            (slot, k, arrays)
-            for slot, value in at_end.slots()
-            if live_slot(slot, self.frame, self.head) and slot in self._known_slots(at_head)
-            for k, arrays in enumerate(zip(self._entry(slot), _leaves(at_head.get(slot)), _leaves(value)))
-            if all(isinstance(array, Array) for array in arrays)
-        ]
-        for slot, k, (entry, head, end) in shown:
-            if end.cell.frozen is None:
-                continue
-            if {entry.cell, head.cell, end.cell} & written and (slot, k) in self.slots:
-                raise self.session.error(UnsupportedSyntax, end.cell.frozen)
-            self._frozen[end.cell] = end.cell.frozen
-        for cell in written:
-            if cell.frozen is not None:
-                raise self.session.error(UnsupportedSyntax, cell.frozen)
-        for i, (slot, k, arrays) in enumerate(shown):
-            for other, j, others in shown[:i]:
-                carried = (slot, k) in self.slots or (other, j) in self.slots
-                relations = {_relation(a, b) for a, b in zip(arrays, others)}
-                if relations == {"apart"} or relations == {"one"} or not carried:
-                    continue
-                involved = {array.cell for array in (*arrays, *others)}
-                names = f"{slot[1]!r} and {other[1]!r}"
-                if involved & written:
-                    raise self.session.error(
-                        UnsupportedSyntax,
-                        f"{names} are one array in some iterations of this loop and two in others, and the loop "
-                        "writes to it. Write `.copy()` where one is bound to the other",
-                    )
-                live = all(live_slot(name, self.frame, self.after) for name in (slot, other))
-                if not live or (_relation(arrays[2], others[2]) == "apart" and self.runs()):
-                    continue
-                reason = (
-                    f"{names} were made one array inside a traced loop: a write to one cannot be followed. "
-                    "Write `.copy()`"
-                )
-                for cell in involved:
-                    self._frozen[cell] = reason
-                    cell.frozen = reason
-
-    def _known_slots(self, state: State) -> set[Slot]:
-        return {slot for slot, _ in state.slots()}
-
-
-def _leaves(value: Any) -> list[Any]:
-    return leaves(value.value if isinstance(value, MaybeUnbound) else value)
-
-
-def _relation(a: Array, b: Array) -> str:
-    if a.cell is not b.cell:
-        return "apart"
-    return "one" if a.maps == b.maps else "overlapping"
 
 
 class LoopTypeChange(Exception):  # noqa: N818

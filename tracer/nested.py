@@ -12,7 +12,7 @@ from typing import Any
 from ..ir.errors import TracedValueError
 from ..ir.program import Atom, Program, Var
 from ..ir.types import I64
-from ..ir.walk import bound, free, walk
+from ..ir.walk import bound, free, rename, walk
 from .session import Session
 from .state import State
 from .symbol import Scalar, Symbol, as_value, wrap
@@ -54,6 +54,9 @@ def capture(
             TracedValueError, "a function that is differentiated inside another one writes to an array of the outer "
             "function. Return the new array instead",
         )  # fmt: skip
+    names = {v.name: builder.fresh(builder.wishes[v.name]) for v in bound(nodes) if v.name in builder.wishes}
+    nodes[:] = rename(nodes, names)
+    results = [Var(names.get(r.name, r.name), r.type) if isinstance(r, Var) else r for r in results]
     known = {v.name: v for v in _outer(session)}
     inside = {v.name for v in bound(nodes)} | {p.name for p in params}
     needed = (

@@ -15,6 +15,21 @@ from ..ir.program import Atom
 from .session import Session
 from .symbol import Array, Cell, Scalar, Symbol
 
+RUN_OVER = "the array that a loop runs over"
+
+
+class Unbound(UnboundLocalError):
+    """A local variable of a frame was read before it was bound."""
+
+    def __init__(self, text: str, frame: Frame, name: str):
+        super().__init__(text)
+        self.frame = frame
+        self.name = name
+
+
+class ContainerChange(UnsupportedSyntax):
+    """A list or dict gets other places in a region; a loop with few iterations can be unrolled instead."""
+
 
 class Frame:
     """The local variables of one call of a staged function, as attributes."""
@@ -35,7 +50,8 @@ class Frame:
         session, function = _NAMES[self]
         span = session.span
         where = f" (line {span.line} of {span.file}: {span.text})" if span else ""
-        raise UnboundLocalError(f"local variable {name!r} of {function} is read before it has a value{where}")
+        text = f"local variable {name!r} of {function} is read before it has a value{where}"
+        raise Unbound(text, self, name)
 
 
 _NAMES: weakref.WeakKeyDictionary[Frame, tuple[Session, str]] = weakref.WeakKeyDictionary()
@@ -128,7 +144,7 @@ class State:
             before = self.holders[key][1]
             if not isinstance(holder, Frame) and before.keys() != content.keys():
                 raise self.session.error(
-                    UnsupportedSyntax,
+                    ContainerChange,
                     f"a {type(holder).__name__} changes its length or keys inside a loop or branch that is traced. "
                     "Use an array of fixed size and assign to its elements",
                 )

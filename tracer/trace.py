@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -312,7 +312,7 @@ class _Run:
             results,
             tuple(self.origins),
         )
-        program = tidy_names(program, frozenset(self.slots))
+        program = tidy_names(program, frozenset(self.slots), session.builder.wishes)
         inputs = [
             Input(
                 i.name,
@@ -403,8 +403,8 @@ class _Run:
         return slots
 
 
-def tidy_names(p: Program, kept: frozenset[str]) -> Program:
-    """The program with its numbered names numbered from the top: regions may have been traced twice."""
+def tidy_names(p: Program, kept: frozenset[str], wishes: Mapping[str, str]) -> Program:
+    """The program with the names that were wished for, numbered from the top: regions may have been traced twice."""
     fixed = {v.name for v in p.params} | kept
     taken = set(fixed)
     counts: dict[str, int] = {}
@@ -412,7 +412,7 @@ def tidy_names(p: Program, kept: frozenset[str]) -> Program:
     for var in bound(p.body):
         if var.name in fixed or var.name in names:
             continue
-        stem = re.sub(r"_\d+$", "", var.name)
+        stem = re.sub(r"_\d+$", "", wishes.get(var.name, var.name))
         name = stem
         while name in taken or keyword.iskeyword(name):
             counts[stem] = counts.get(stem, 0) + 1

@@ -123,7 +123,7 @@ class _Replay:
                 result = plan.entry.applied(*operands)
                 atom = as_value(session, result)[0]
                 if number in self.names:
-                    atom = session.builder.rename_last(atom, self.names[number])
+                    session.builder.name_last(atom, self.names[number])
                 results.append(wrap(session, atom))
         return results
 

@@ -53,9 +53,10 @@ def numpy_index(index):
     items = []
     for item in index.items:
         if isinstance(item, Slice):
-            start = int(item.start)
-            stop = start + item.step * int(item.size)
-            items.append(slice(start, None if stop < 0 else stop, item.step))
+            start, size = int(item.start), int(item.size)
+            stop = start + item.step * size
+            # Where nothing is shown, start may lie before the axis.
+            items.append(slice(start, None if stop < 0 else stop, item.step) if size else slice(0, 0))
         else:
             items.append(item)
     return tuple(items)
