@@ -16,7 +16,7 @@ from .ir.errors import IRError, PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
 from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
-from .ir.text import show
+from .ir.text import lines
 from .ir.walk import bound, rebuilt
 from .runtime import cache, options
 from .runtime.compile import compile_source
@@ -71,7 +71,9 @@ class Specialisation:
         name = f"{kind} {options.current().bounds_check}"
         if name not in self._sources:
             checked = options.current().bounds_check
-            key = cache.key(show(self.program, spans=True), kind, str(checked))
+            written = lines(self.program)
+            texts = [f"{line.text}  # {line.span.text if line.span else ''}" for line in written]
+            key = cache.key("\n".join(texts), kind, str(checked))
             entry = cache.lookup(key)
             if entry is None or not isinstance(entry.get("source"), str):
                 derived = self.derived(kind, make)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ..ir import walk
+from ..ir import page, walk
 from ..ir.errors import IRError
+from ..ir.page import block_headings, shortened
 from ..ir.program import (
     Atom,
     Check,
@@ -109,6 +110,7 @@ class _Emitter:
         self.parts: list[Part] = []  # of the line that is being made
         self.depth = 1
         self.shown: str | None = None
+        self.headings = block_headings(program)
         self.waiting: dict[str, _Waiting] = {}
         self.sums: set[str] = set()  # temporaries that are sums
         self.uses, self.loose = uses_of(program), loose_names(program)
@@ -146,7 +148,8 @@ class _Emitter:
         pad = "    " * self.depth
         if self.comments and span is not None and span.text and span.text != self.shown:
             if span.text.strip() != text:  # the user's line itself needs no comment
-                self.lines.append(Written(f"{pad}# {span.text.strip()}", (Part("", span),)))
+                comment = shortened(f"# {span.text.strip()}", page.WIDTH - len(pad))
+                self.lines.append(Written(pad + comment, (Part("", span),)))
             self.shown = span.text
         if span is not None and all(part.span is None for part in parts):
             parts = (*parts, Part("", span))
@@ -252,6 +255,9 @@ class _Emitter:
 
     def region(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
+            if self.comments and id(node) in self.headings:
+                self.lines += [Written(text) for text in ("", f"    {self.headings[id(node)]}")]
+                self.shown = None
             match node:
                 case Let():
                     self.let(node)

@@ -24,8 +24,8 @@ from .types import I64, Dim, Type
 def literal(value: Any, dtype: str) -> Lit:
     """A number as a literal of this dtype: 1 in a float operation is 1.0.
 
-    >>> literal(1, "f64").text, literal(float("inf"), "f32").text, literal(True, "bool").text
-    ('1.0', 'inf', 'True')
+    >>> [literal(1, "f64").text, literal(0.1, "f32").text, literal(float("inf"), "f32").text, literal(True, "bool").text]
+    ['1.0', '0.1', 'inf', 'True']
     """
     if dtype == "bool":
         return Lit(str(bool(value)), Type("bool"))
@@ -33,7 +33,13 @@ def literal(value: Any, dtype: str) -> Lit:
         if not isinstance(value, (bool, np.bool_)) and int(value) != value:
             raise IRError(f"{value} is not an integer")
         return Lit(str(int(value)), I64)
-    return Lit(repr(float(np.float32(value)) if dtype == "f32" else float(value)), Type(dtype))
+    return Lit(_single(np.float32(value)) if dtype == "f32" else repr(float(value)), Type(dtype))
+
+
+def _single(value: np.float32) -> str:
+    """The shortest text of a number in single precision: 0.1, not 0.10000000149011612."""
+    short = str(value)
+    return short if value != value or np.float32(float(short)) == value else repr(float(value))
 
 
 def number(lit: Lit) -> Any:

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a node comes from: the user's file, line and source text."""
+    """Where a node comes from: the user's file, line and source text.
+
+    sweep   "" in the forward sweep; in the reverse sweep of an adjoint the operation whose derivative the node
+            is part of, or "again" for a value that is computed a second time. For printing only.
+    """
 
     file: str
     line: int
     text: str
+    sweep: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,22 +27,20 @@ import json
 import keyword
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from .notation import PLACEHOLDER, context_dtype, full, literal_type, slice_sizes, template
+from .page import WIDTH, Line, page
 from .parse import parse
-from .program import Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Span, Var, While
+from .program import Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
 from .sizes import Sizes
 from .types import BOOL, I64, Dim, Type
 
 __all__ = ["Line", "lines", "operation", "parse", "show"]
 
-WIDTH = 100
-
 
 def show(program: Program, spans: bool = False) -> str:
-    """The program as text; with `spans`, the user's source lines stand beside it as comments.
+    """The program as text; with `spans`, the user's source lines stand beside it as comments, see page.py.
 
     >>> print(show(parse('''
     ... def f(x: f64[n]) -> f64:
@@ -63,26 +61,7 @@ def show(program: Program, spans: bool = False) -> str:
         return s_end
     """
     written = lines(program)
-    if not spans:
-        return "\n".join(line.text for line in written)
-    column = max((len(line.text) for line in written if len(line.text) <= 60), default=0) + 2
-    result = []
-    before: Span | None = None
-    for line in written:
-        new = line.span is not None and line.span != before
-        before = line.span or before
-        comment = f"# {line.span.text.strip()}" if new and line.span else ""
-        result.append(f"{line.text:<{column - 2}}  {comment}" if comment else line.text)
-    return "\n".join(result)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One printed line, and what it stands for."""
-
-    text: str
-    what: Node | Phi | Exit | Program | None = None
-    span: Span | None = None
+    return page(program, written) if spans else "\n".join(line.text for line in written)
 
 
 def lines(program: Program) -> list[Line]:

@@ -7,6 +7,7 @@ slices, in phis and exits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from .build import Builder, atom_dim, dim_atom
 from .errors import IRError
@@ -168,6 +169,21 @@ def rebuilt(node: Node, region: Callable[[Nodes], Nodes]) -> Node:
     return map_node(node, same, same, same, region)
 
 
+def in_sweep(nodes: Iterable[Node], sweep: str) -> Nodes:
+    """The nodes, whose spans say which sweep they are in; what a derivative's say already stays.
+
+    sweep   "" (the forward sweep; what counts trips stays marked), "count", or "again" (the reverse sweep)
+    """
+    result = []
+    for node in nodes:
+        span = getattr(node, "span", None)
+        keep = span is None or span.sweep == "count" or (sweep == "again" and span.sweep)
+        if not keep:
+            node = replace(node, span=replace(span, sweep=sweep))  # type: ignore[arg-type, call-arg]
+        result.append(rebuilt(node, lambda inner: in_sweep(inner, sweep)))
+    return tuple(result)
+
+
 def substitute(nodes: Iterable[Node], values: Mapping[str, Atom]) -> Nodes:
     """The nodes with other values in place of names that they do not bind, in sizes too."""
     nodes = tuple(nodes)
@@ -236,7 +252,7 @@ def inline(builder: Builder, program: Program, values: Sequence[Atom]) -> tuple[
                 raise IRError(f"{program.name}: parameter {param.name} is {param.type}, not {value.type}")
     env |= {param.name: value for param, value in zip(program.params, values)}
     span = builder.span
-    copy_nodes(builder, program.body, env)
+    copy_nodes(builder, in_sweep(program.body, ""), env)
     builder.span = span
     return tuple(substitution(env)[0](result) for result in program.results)
 

@@ -172,9 +172,9 @@ def test_spans_are_comments_in_one_column():
     shown = show(program, spans=True)
     assert shown == textwrap.dedent("""\
         def f(x: f64) -> f64:
-            t: f64 = sin(x)    # y = np.sin(x) * x
+            t: f64 = sin(x)  # y = np.sin(x) * x
             y: f64 = t * x
-            z: f64 = -y        # return y
+            z: f64 = -y      # return y
             return y""")
     assert parse(shown) == program
 

@@ -20,7 +20,7 @@ from ..primitive import Ref
 from ..program import Atom, Check, Let, Node, Program, Span, Var, atoms
 from ..sizes import facts_of
 from ..types import I64
-from ..walk import bound, free, map_type, rename, substitution, walk
+from ..walk import bound, free, in_sweep, map_type, rename, substitution, walk
 from .activity import activity
 from .forward import Forward
 from .restore import restored
@@ -262,6 +262,7 @@ def differentiate(
     names = _tidy(written, kept, reverse.hints)
     count = len(forward_builder.region)
     written = rename(written, names)
+    written = (*in_sweep(written[:count], ""), *in_sweep(written[count:], "again"))
     _, renamed, _ = substitution({old: Var(new, I64) for old, new in names.items()})
     cotangents = tuple(
         Var(names.get(a.name, a.name), renamed(a).type) if isinstance(a, Var) else a for a in cotangents

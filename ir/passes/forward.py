@@ -16,7 +16,7 @@ from ..ops.array import empty, zeros
 from ..ops.index import at_set
 from ..program import Atom, Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..types import I64
-from ..walk import copy_nodes, free
+from ..walk import copy_nodes, free, in_sweep
 from .dead_code import dead_code
 from .save import Base, Export, Plan, Save, movable, place, product
 from .scopes import Loop, Region, Scopes
@@ -222,7 +222,9 @@ class Forward:
         params = tuple(self.scopes.var[name] for name in sorted(free(nodes)))
         stripped = dead_code(Program("count", params, nodes, (total,)))
         env: dict[str, Atom] = {}
+        before = len(b.region)
         copy_nodes(b, stripped.body, env)
+        b.region[before:] = in_sweep(b.region[before:], "count")
         b.span = nest.span
         return env[total.name]
 

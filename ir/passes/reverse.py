@@ -9,7 +9,7 @@ value that is used inside. An update in place (`x_bar.at[i].add(v)`) goes straig
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..build import Builder, atom_dim
@@ -132,6 +132,8 @@ class Reverse:
         if y_bar is None:
             return
         before = len(self.builder.region)
+        if let.span is not None:
+            self.builder.span = replace(let.span, sweep=let.op.name)
         try:
             pulled = self.pull(let, y_bar)
         except UnsupportedFunction as error:
