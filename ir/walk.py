@@ -177,9 +177,8 @@ def in_sweep(nodes: Iterable[Node], sweep: str) -> Nodes:
     result = []
     for node in nodes:
         span = getattr(node, "span", None)
-        keep = span is None or span.sweep == "count" or (sweep == "again" and span.sweep)
-        if not keep:
-            node = replace(node, span=replace(span, sweep=sweep))  # type: ignore[arg-type, call-arg]
+        if span is not None and span.sweep != "count" and not (sweep == "again" and span.sweep):
+            node = replace(node, span=replace(span, sweep=sweep))  # type: ignore[call-arg]
         result.append(rebuilt(node, lambda inner: in_sweep(inner, sweep)))
     return tuple(result)
 
