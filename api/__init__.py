@@ -1,10 +1,11 @@
 """pullback: gradients of plain NumPy code, as readable Python."""
 
 from . import testing
+from .explain import explain
 from .ir.errors import PullbackError
 from .runtime.options import options
 from .transforms import grad, jit, trace, value_and_grad, vjp
 
 __version__ = "0.1.0"
 
-__all__ = ["PullbackError", "grad", "jit", "options", "testing", "trace", "value_and_grad", "vjp"]
+__all__ = ["PullbackError", "explain", "grad", "jit", "options", "testing", "trace", "value_and_grad", "vjp"]

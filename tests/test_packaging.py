@@ -68,7 +68,7 @@ def test_the_wheel_has_all_modules_and_types(tmp_path):
     for _, folder in folders():
         target = tmp_path / "source" / folder.relative_to(ROOT)
         target.mkdir(parents=True, exist_ok=True)
-        for file in (*folder.glob("*.py"), *folder.glob("py.typed")):
+        for file in (path for path in folder.iterdir() if path.is_file()):
             (target / file.name).write_bytes(file.read_bytes())
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         (tmp_path / "source" / name).write_bytes((ROOT / name).read_bytes())
@@ -83,6 +83,7 @@ def test_the_wheel_has_all_modules_and_types(tmp_path):
         for file in folder.glob("*.py"):
             assert f"{package.replace('.', '/')}/{file.name}" in names
     assert "pullback/py.typed" in names
+    assert {f"pullback/explain/page.{kind}" for kind in ("html", "css", "js")} <= names
     assert any(name.endswith("LICENSE") for name in names)
 
 
