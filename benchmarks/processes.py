@@ -72,9 +72,16 @@ class Process:
 
 
 def environment(caches: Path) -> dict[str, str]:
-    """One thread for everyone, and caches of compiled code in this folder."""
+    """One thread for everyone, and caches of compiled code in this folder.
+
+    glibc keeps freed memory, as it does by itself in a process that has freed something large. In a fresh
+    one the time of everything between 128 KiB and 32 MiB is the luck of where the heap ends: pages that
+    are given back and faulted in again at every call.
+    """
     return {
         **os.environ,
+        "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
         **dict.fromkeys(ONE_THREAD, "1"),
         "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
         "JAX_PLATFORMS": "cpu",

@@ -3,7 +3,8 @@
 Rules, the same for every kernel: fused loops, scalars in registers, vector mathematics, gather form where it
 is faster, work arrays allocated once per call, results allocated by `np.empty`. The forward sweep computes
 what the user's program computes, in the user's order (sums over arrays are free); the reverse sweep may do
-anything. Loops are reordered, split and merged, but not tiled, and no algorithm is replaced by another one.
+anything. Loops are reordered, split, merged and unrolled; none over matrices is tiled, and no algorithm is
+replaced by another one.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ def _rosenbrock(x, c, x_bar):
 
 # -- logistic regression --------------------------------------------------------------------------------
 
-BLOCK = 64
+BLOCK = 32768
+"""Numbers that stay in the cache while they are read twice."""
 
 
 def logistic_regression(theta, X, y, c):
@@ -64,34 +65,25 @@ def logistic_regression(theta, X, y, c):
 def _logistic_regression(theta, X, y, c, theta_bar):
     """One sweep over the data: each block of rows is read again while it is in the cache."""
     n, m = X.shape
-    z = np.empty(BLOCK)
+    most = min(n, max(BLOCK // m, 1))
+    z, weights, part = np.empty(most), theta[:m], np.empty(m)
     for k in range(m + 1):
         theta_bar[k] = 0.0
-    for start in range(0, n, BLOCK):
-        rows = min(BLOCK, n - start)
-        for i in range(rows):
-            s = theta[m]
-            for k in range(m):
-                s += X[start + i, k] * theta[k]
-            z[i] = s
+    for start in range(0, n, most):
+        rows = min(most, n - start)
+        block = X[start : start + rows]
+        np.dot(block, weights, z[:rows])
         total = 0.0
         for i in range(rows):
-            e = exp(-abs(z[i]))
-            z_bar = c[start + i] * ((1.0 if z[i] >= 0.0 else e) / (1.0 + e) - y[start + i])
+            s = z[i] + theta[m]
+            e = exp(-abs(s))
+            z_bar = c[start + i] * ((1.0 if s >= 0.0 else e) / (1.0 + e) - y[start + i])
             total += z_bar
             z[i] = z_bar
         theta_bar[m] += total
-        quads = rows // 4 * 4
-        for i in range(0, quads, 4):
-            row = start + i
-            for k in range(m):
-                theta_bar[k] += (
-                    z[i] * X[row, k] + z[i + 1] * X[row + 1, k]
-                    + z[i + 2] * X[row + 2, k] + z[i + 3] * X[row + 3, k]
-                )  # fmt: skip
-        for i in range(quads, rows):
-            for k in range(m):
-                theta_bar[k] += z[i] * X[start + i, k]
+        np.dot(z[:rows], block, part)
+        for k in range(m):
+            theta_bar[k] += part[k]
 
 
 # -- a network of two layers ----------------------------------------------------------------------------

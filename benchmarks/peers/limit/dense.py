@@ -33,7 +33,7 @@ def _cholesky_forward(A):
 
 @adjoint
 def _cholesky_reverse(L, c, bar):
-    """In terms of the result, without anything saved; two rows of bars change in one sweep."""
+    """In terms of the result, without anything saved; a row's bars are gathered, from four rows at a time."""
     n = L.shape[0]
     for i in range(n):
         for j in range(i + 1):
@@ -41,16 +41,34 @@ def _cholesky_reverse(L, c, bar):
         for j in range(i + 1, n):
             bar[i, j] = 0.0
     for i in range(n - 1, -1, -1):
+        end = n - (n - 1 - i) % 4
+        for r in range(end, n):
+            for k in range(i + 1):
+                bar[i, k] -= bar[r, i] * L[r, k]
+        for r in range(i + 1, end, 4):
+            b0, b1, b2, b3 = bar[r, i], bar[r + 1, i], bar[r + 2, i], bar[r + 3, i]
+            for k in range(i + 1):
+                bar[i, k] -= b0 * L[r, k] + b1 * L[r + 1, k] + b2 * L[r + 2, k] + b3 * L[r + 3, k]
         bar[i, i] *= 0.5 / L[i, i]
+        twice = 2.0 * bar[i, i]
         for k in range(i):
-            bar[i, k] -= 2.0 * bar[i, i] * L[i, k]
-        for j in range(i - 1, -1, -1):
-            b = bar[i, j] / L[j, j]
-            bar[i, j] = b
-            bar[j, j] -= b * L[i, j]
+            bar[i, k] -= twice * L[i, k]
+        j = i - 1
+        while j >= 3:
+            b0 = bar[i, j] / L[j, j]
+            b1 = (bar[i, j - 1] - b0 * L[j, j - 1]) / L[j - 1, j - 1]
+            b2 = (bar[i, j - 2] - b0 * L[j, j - 2] - b1 * L[j - 1, j - 2]) / L[j - 2, j - 2]
+            b3 = (bar[i, j - 3] - b0 * L[j, j - 3] - b1 * L[j - 1, j - 3] - b2 * L[j - 2, j - 3]) / L[j - 3, j - 3]
+            bar[i, j], bar[i, j - 1], bar[i, j - 2], bar[i, j - 3] = b0, b1, b2, b3
+            for k in range(j - 3):
+                bar[i, k] -= b0 * L[j, k] + b1 * L[j - 1, k] + b2 * L[j - 2, k] + b3 * L[j - 3, k]
+            j -= 4
+        while j >= 0:
+            b0 = bar[i, j] / L[j, j]
+            bar[i, j] = b0
             for k in range(j):
-                bar[i, k] -= b * L[j, k]
-                bar[j, k] -= b * L[i, k]
+                bar[i, k] -= b0 * L[j, k]
+            j -= 1
 
 
 # -- trisolv --------------------------------------------------------------------------------------------

@@ -151,20 +151,20 @@ def _fdtd_2d_forward(ex, ey, hz, fict):
     for t in range(fict.shape[0]):
         for j in range(ny):
             ey[0, j] = fict[t]
-        for i in range(nx):
-            if i > 0:
-                for j in range(ny):
-                    ey[i, j] -= 0.5 * (hz[i, j] - hz[i - 1, j])
+        for j in range(1, ny):
+            ex[0, j] -= 0.5 * (hz[0, j] - hz[0, j - 1])
+        for i in range(1, nx):
+            for j in range(ny):
+                ey[i, j] -= 0.5 * (hz[i, j] - hz[i - 1, j])
             for j in range(1, ny):
                 ex[i, j] -= 0.5 * (hz[i, j] - hz[i, j - 1])
-            if i > 0:
-                for j in range(ny - 1):
-                    hz[i - 1, j] -= 0.7 * (ex[i - 1, j + 1] - ex[i - 1, j] + ey[i, j] - ey[i - 1, j])
+            for j in range(ny - 1):
+                hz[i - 1, j] -= 0.7 * (ex[i - 1, j + 1] - ex[i - 1, j] + ey[i, j] - ey[i - 1, j])
 
 
 @adjoint
 def _fdtd_2d_reverse(P, Q, H, fict_bar, c):
-    """P, Q and H become the bars of ex, ey and hz, in place; again one sweep over the rows."""
+    """P, Q and H become the bars of ex, ey and hz, in place."""
     nx, ny = P.shape
     for i in range(nx):
         for j in range(ny):
@@ -172,47 +172,34 @@ def _fdtd_2d_reverse(P, Q, H, fict_bar, c):
             Q[i, j] *= 2.0 * c[i, j]
             H[i, j] *= 2.0 * c[i, j]
     for t in range(fict_bar.shape[0] - 1, -1, -1):
-        # Descending: rows i of P and Q need rows i and i - 1 of H as they were; then row i of H, which
-        # needs row i + 1 of Q, is final. The row below it has been done.
-        for i in range(nx - 1, -1, -1):
-            if i < nx - 1:
-                P[i, 0] += 0.7 * H[i, 0]
-                for j in range(1, ny - 1):
-                    P[i, j] += 0.7 * (H[i, j] - H[i, j - 1])
-                P[i, ny - 1] -= 0.7 * H[i, ny - 2]
-                if i > 0:
-                    for j in range(ny - 1):
-                        Q[i, j] += 0.7 * (H[i, j] - H[i - 1, j])
-                else:
-                    for j in range(ny - 1):
-                        Q[0, j] += 0.7 * H[0, j]
-            else:
+        for j in range(ny - 1):
+            Q[0, j] += 0.7 * H[0, j]
+        for i in range(nx - 1):
+            P[i, 0] += 0.7 * H[i, 0]
+            for j in range(1, ny - 1):
+                P[i, j] += 0.7 * (H[i, j] - H[i, j - 1])
+            P[i, ny - 1] -= 0.7 * H[i, ny - 2]
+            if i > 0:
                 for j in range(ny - 1):
-                    Q[i, j] -= 0.7 * H[i - 1, j]
-            _row_of_h(P, Q, H, i)
+                    Q[i, j] += 0.7 * (H[i, j] - H[i - 1, j])
+        for j in range(ny - 1):
+            Q[nx - 1, j] -= 0.7 * H[nx - 2, j]
+        for j in range(ny):
+            H[0, j] += 0.5 * Q[1, j]
+            H[nx - 1, j] -= 0.5 * Q[nx - 1, j]
+        for i in range(nx):
+            H[i, 0] += 0.5 * P[i, 1]
+            for j in range(1, ny - 1):
+                H[i, j] += 0.5 * (P[i, j + 1] - P[i, j])
+            H[i, ny - 1] -= 0.5 * P[i, ny - 1]
+            if 0 < i < nx - 1:
+                for j in range(ny):
+                    H[i, j] += 0.5 * (Q[i + 1, j] - Q[i, j])
         total = 0.0
         for j in range(ny):
             total += Q[0, j]
             Q[0, j] = 0.0
         fict_bar[t] = total
-
-
-@adjoint
-def _row_of_h(P, Q, H, i):
-    nx, ny = P.shape
-    H[i, 0] += 0.5 * P[i, 1]
-    for j in range(1, ny - 1):
-        H[i, j] += 0.5 * (P[i, j + 1] - P[i, j])
-    H[i, ny - 1] -= 0.5 * P[i, ny - 1]
-    if 0 < i < nx - 1:
-        for j in range(ny):
-            H[i, j] += 0.5 * (Q[i + 1, j] - Q[i, j])
-    elif i == 0:
-        for j in range(ny):
-            H[0, j] += 0.5 * Q[1, j]
-    else:
-        for j in range(ny):
-            H[i, j] -= 0.5 * Q[i, j]
 
 
 GRADIENTS = {

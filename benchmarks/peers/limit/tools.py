@@ -9,11 +9,12 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from pullback.runtime import libmvec, vectormath
+from pullback.runtime import libmvec, machine, vectormath
 from pullback.runtime.support import radd
 
 __all__ = ["adjoint", "cos", "exp", "forward", "log", "radd", "sin", "tanh"]
 
+assert machine  # sets LLVM's options for both of us
 libmvec.library()  # its symbols are known from here on
 
 
