@@ -4,8 +4,22 @@ from . import testing
 from .explain import explain
 from .ir.errors import PullbackError
 from .runtime.options import options
+from .show import evaluate, parse, show
 from .transforms import grad, jit, trace, value_and_grad, vjp
 
 __version__ = "0.1.0"
 
-__all__ = ["PullbackError", "explain", "grad", "jit", "options", "testing", "trace", "value_and_grad", "vjp"]
+__all__ = [
+    "PullbackError",
+    "evaluate",
+    "explain",
+    "grad",
+    "jit",
+    "options",
+    "parse",
+    "show",
+    "testing",
+    "trace",
+    "value_and_grad",
+    "vjp",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..ir.passes import checked, dead_code, simplify
+from ..ir.passes import Seen, dead_code, run, simplify
 from ..ir.program import Program
 from .chains import shorten_chains
 from .emit import Written, emit, emit_lines
@@ -13,8 +13,8 @@ from .scalarise import scalarise
 from .storage import storage
 
 __all__ = [
-    "Written", "emit", "free_order", "generate", "generate_lines", "hoist", "scalarise", "shorten_chains",
-    "storage",
+    "Written", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered", "scalarise",
+    "shorten_chains", "storage",
 ]  # fmt: skip
 
 
@@ -30,17 +30,16 @@ PIPELINE = (
 )
 
 
+def lowered(program: Program, seen: Seen | None = None) -> Program:
+    """The program as loops over scalars, with memory decided: what is written as Python."""
+    return run(PIPELINE, program, seen)
+
+
 def generate(program: Program, *, comments: bool = True) -> str:
     """The source of a standalone Python function that computes the program, fast once numba compiles it."""
-    return emit(_lowered(program), comments=comments)
+    return emit(lowered(program), comments=comments)
 
 
 def generate_lines(program: Program, *, comments: bool = True) -> list[Written]:
     """The lines of `generate`, each with the names of the program and the user's lines it comes from."""
-    return emit_lines(_lowered(program), comments=comments)
-
-
-def _lowered(program: Program) -> Program:
-    for step in PIPELINE:
-        program = checked(step(program))
-    return program
+    return emit_lines(lowered(program), comments=comments)

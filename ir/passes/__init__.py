@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 
 from ..program import Program
 from ..verify import verify
@@ -21,14 +22,29 @@ ROUNDS = 4
 """One pass makes work for another; two rounds are nearly always enough."""
 
 
-def optimise(program: Program) -> Program:
+Seen = Callable[[str, Program, Program], None]
+"""Called after each pass: its name, the program before and after."""
+
+
+def optimise(program: Program, seen: Seen | None = None) -> Program:
     """The program after the whole pipeline, run until nothing changes."""
     for _ in range(ROUNDS):
         before = program
-        for step in PIPELINE:
-            program = checked(step(program))
+        program = run(PIPELINE, program, seen)
         if program == before:
             break
+    return program
+
+
+def run(
+    pipeline: Iterable[Callable[[Program], Program]], program: Program, seen: Seen | None = None
+) -> Program:
+    """The program after these passes, in order."""
+    for step in pipeline:
+        before = program
+        program = checked(step(program))
+        if seen is not None:
+            seen(step.__name__, before, program)
     return program
 
 
