@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..ir import page, walk
 from ..ir.errors import IRError
+from ..ir.ops.array import full_slice
 from ..ir.page import block_headings, shortened
 from ..ir.program import (
     Atom,
@@ -29,6 +30,7 @@ from ..ir.program import (
     While,
     atoms,
 )
+from ..ir.types import Dim
 from . import spell
 from .names import stem, variables
 from .spell import ATOM, Text
@@ -205,6 +207,22 @@ class _Emitter:
         """How a subscript is spelled; positions are never negative."""
         return ", ".join(self.subscript_item(item) for item in index.items)
 
+    def part(self, array: str, index: Index, dims: Sequence[Dim]) -> str:
+        """A part of an array: whole axes at the end are not spelled."""
+        items = list(index.items)
+        while items and items[-1] == full_slice(dims[len(items) - 1]):
+            items.pop()
+        return f"{array}[{self.subscript(Index(tuple(items)))}]" if items else array
+
+    def product(self, let: Let) -> str:
+        """A matrix product into a part of an array."""
+        base, index, alpha, a, b = let.args
+        part = self.part(self.variable[base.name], index, base.type.dims)  # type: ignore[union-attr, arg-type]
+        operands = [self.text(a).text, self.text(b).text, part]  # type: ignore[arg-type]
+        if not (isinstance(alpha, Lit) and float(alpha.text) == 1.0):
+            operands.append(self.text(alpha).text)  # type: ignore[arg-type]
+        return f"{let.op.source}({', '.join(operands)})"
+
     def subscript_item(self, item: Atom | Slice | None) -> str:
         if item is None:
             return "None"
@@ -222,9 +240,7 @@ class _Emitter:
                 base, index = args
                 array = self.text(base).within(ATOM)  # type: ignore[arg-type]
                 assert isinstance(index, Index)
-                while isinstance(index.items[-1], Slice):  # whole axes at the end
-                    index = Index(index.items[:-1])
-                return Text(f"{array}[{self.subscript(index)}]")
+                return Text(self.part(array, index, base.type.dims))  # type: ignore[union-attr]
             case "empty" | "zeros":
                 shape, kind = args
                 sizes = [self.text(s).text for s in shape]  # type: ignore[union-attr, arg-type]
@@ -292,8 +308,7 @@ class _Emitter:
             self.write(f"{element} {sign} {stored}", let, let.span, store=True)
             return
         if op in ("set_matmul", "add_matmul"):
-            call = spell.operation(let.op, tuple(self.text(a) for a in let.args), "").text  # type: ignore[arg-type]
-            self.write(call, let, let.span, store=True)
+            self.write(self.product(let), let, let.span, store=True)
             return
         reads, memory = self.reads(let.args)
         memory |= op == "getitem" and not let.var.type.rank

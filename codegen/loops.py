@@ -283,9 +283,9 @@ class Loops:
     def _matmul(self, let: Let, a: Var, b: Var) -> list[Item]:
         return product(self, let, a, b)
 
-    def _set_matmul(self, let: Let, out: Var, a: Var, b: Var) -> list[Item]:
+    def _set_matmul(self, let: Let, x: Var, index: Index, alpha: Atom, a: Var, b: Var) -> list[Item]:
         (left, before), (right, also) = factor(self, a), factor(self, b)
-        return [*before, *also, Plain(Let(let.var, let.op, (out, left, right), let.span))]
+        return [*before, *also, Plain(Let(let.var, let.op, (x, index, alpha, left, right), let.span))]
 
     _add_matmul = _set_matmul
 

@@ -11,8 +11,10 @@ import numpy as np
 from ..ir.errors import IRError
 from ..ir.ops import arith
 from ..ir.ops.declare import elementwise, same_dtype
+from ..ir.ops.index import at_add, at_set, index_dims
 from ..ir.ops.linalg import matmul
 from ..ir.primitive import Primitive, nondifferentiable
+from ..ir.program import Index
 from ..ir.types import Type
 
 WRITES = ("at_set", "at_add", "set_matmul", "add_matmul")
@@ -32,19 +34,27 @@ rmin = elementwise(
 )  # fmt: skip
 
 
-def _into(out: Type, a: Type, b: Type) -> Type:
-    if matmul.result(a, b) != out or out.rank != 2:
-        raise IRError(f"{out} has no room for the product of {a} and {b}")
-    return out
+def _into(x: Type, index: Index, alpha: Type, a: Type, b: Type) -> Type:
+    part = x.with_dims(index_dims(x.dims, index))
+    if matmul.result(a, b) != part or part.rank != 2 or alpha != x.with_dims(()):
+        raise IRError(f"{part} has no room for {alpha} times the product of {a} and {b}")
+    return x
 
 
+def _set_matmul(x, index, alpha, a, b):
+    return at_set.numpy(x, index, alpha * np.matmul(a, b))  # type: ignore[operator]
+
+
+def _add_matmul(x, index, alpha, a, b):
+    return at_add.numpy(x, index, alpha * np.matmul(a, b))  # type: ignore[operator]
+
+
+# A part of an array becomes alpha times the product of two matrices, or that is added to it.
 set_matmul = Primitive(
-    "set_matmul", "set_matmul({0}, {1}, {2})", _into, lambda out, a, b: np.matmul(a, b),
-    source="support.matmul({1}, {2}, {0})", vjp=nondifferentiable, cost=100,
-    samples=("f64[4, 2], f64[4, 3], f64[3, 2]", "f32[2, 2], f32[2, 5], f32[5, 2]"),
+    "set_matmul", "{0}.at[{1}].set_matmul({2}, {3}, {4})", _into, _set_matmul,
+    source="support.matmul", vjp=nondifferentiable, cost=100,
 )  # fmt: skip
 add_matmul = Primitive(
-    "add_matmul", "add_matmul({0}, {1}, {2})", _into, lambda out, a, b: out + np.matmul(a, b),
-    source="support.add_matmul({1}, {2}, {0})", vjp=nondifferentiable, cost=100,
-    samples=("f64[4, 2], f64[4, 3], f64[3, 2]", "f32[2, 2], f32[2, 5], f32[5, 2]"),
+    "add_matmul", "{0}.at[{1}].add_matmul({2}, {3}, {4})", _into, _add_matmul,
+    source="support.add_matmul", vjp=nondifferentiable, cost=100,
 )  # fmt: skip

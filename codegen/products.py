@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..ir.affine import Affine
-from ..ir.build import dim_atom
+from ..ir.build import dim_atom, literal
 from ..ir.ops.array import full_slice
 from ..ir.ops.declare import broadcast_dims
 from ..ir.primitive import REGISTRY
-from ..ir.program import Index, Let, Lit, Var
+from ..ir.program import Atom, Index, Let, Slice, Var
 from ..ir.types import I64, Dim, Type
 from . import access
-from .access import Along, Fixed, Read
+from .access import Along, Fixed, Read, Source, Taken
 from .items import Item, Op, Plain, frame, memory_order
 from .primitives import add_matmul, set_matmul
 
@@ -32,7 +32,8 @@ def product(loops: Loops, let: Let, a: Var, b: Var) -> list[Item]:
         out = loops.fresh(let.var.name, let.var.type)
         shape = tuple(map(dim_atom, let.var.type.dims))
         empty = Let(out, REGISTRY["empty"], (shape, let.var.type.dtype), let.span)
-        call = Let(let.var, set_matmul, (out, left, right), let.span)
+        all_of_it = Index(tuple(map(full_slice, out.type.dims)))
+        call = Let(let.var, set_matmul, (out, all_of_it, literal(1.0, out.type.dtype), left, right), let.span)
         return [*before, *also, Plain(empty, late=True), Plain(call)]
     rows = a.type.dims[-2:-1] if a.type.rank > 1 else ()
     columns = b.type.dims[-1:] if b.type.rank > 1 else ()
@@ -70,51 +71,64 @@ def worth_a_call(a: Var, b: Var) -> bool:
 
 
 def factor(loops: Loops, x: Var) -> tuple[Var, list[Item]]:
-    """A matrix that BLAS takes as it is: rows in memory one behind the other, or the transpose of such."""
-    source = loops.read(x, access.whole(2))
-    if isinstance(source, Read) and isinstance(source.base, Var):
-        for dims, turned in ((x.type.dims, False), (x.type.dims[::-1], True)):
-            items = rows_of(source, dims, turned)
-            if items is None:
-                continue
-            matrix = source.base
-            before: list[Item] = []
-            if items:
-                matrix = loops.fresh("t", x.type.with_dims(dims))
-                view = Let(matrix, REGISTRY["getitem"], (source.base, Index(items)), loops.span)
-                before.append(Plain(view, late=True))
-            if turned:
-                var = loops.fresh("t", x.type)
-                before.append(
-                    Plain(Let(var, REGISTRY["transpose"], (matrix, (1, 0)), loops.span), late=True)
-                )
-                matrix = var
-            return matrix, before
-    return loops.memory(x)
+    """A matrix that BLAS takes as it is, and what must be done first.
 
-
-def rows_of(source: Read, dims: tuple[Dim, ...], turned: bool) -> tuple[Any, ...] | None:
-    """The subscript of a matrix of whole rows in a larger array; () if it is the whole array, None if it is neither.
-
-    `dims` are its sizes as it lies in memory, `turned` if it is read as the transpose of that.
+    Such are arrays in memory, parts of arrays whose rows or columns lie in memory in one piece, and transposes.
     """
-    base = source.base.type.dims
-    lead = len(base) - 2
-    rows, columns = (1, 0) if turned else (0, 1)
-    if lead < 0 or source.places[-1] != Along(columns) or base[-1] != dims[1]:
+    source = loops.read(x, access.whole(2))
+    items: list[Item] = []
+    index = part(loops, source, x.type.dims, items)
+    if index is None:
+        return loops.memory(x)
+    assert isinstance(source, Read) and isinstance(source.base, Var)
+    matrix = source.base
+    turned = source.places[-1].loop == 0  # type: ignore[union-attr]
+    dims = x.type.dims[::-1] if turned else x.type.dims
+    if index.items != tuple(map(full_slice, matrix.type.dims)):
+        matrix = loops.fresh("t", x.type.with_dims(dims))
+        items.append(Plain(Let(matrix, REGISTRY["getitem"], (source.base, index), loops.span), late=True))
+    if turned:
+        var = loops.fresh("t", x.type)
+        items.append(Plain(Let(var, REGISTRY["transpose"], (matrix, (1, 0)), loops.span), late=True))
+        matrix = var
+    return matrix, items
+
+
+def part(loops: Loops, source: Source, dims: tuple[Dim, ...], items: list[Item]) -> Index | None:
+    """The subscript that selects the matrix which is read; None if BLAS cannot take it.
+
+    `items` gets what computes the ends of slices.
+    """
+    if not isinstance(source, Read) or not isinstance(source.base, Var):
         return None
-    items: list[Any] = []
-    for place in source.places[:lead]:
-        if (
-            not isinstance(place, Fixed)
-            or len(place.at.terms) > 1
-            or (place.at.terms and place.at != Affine.name(place.at.names[0]))
-        ):
-            return None
-        items.append(Var(place.at.names[0], I64) if place.at.terms else Lit(str(place.at.constant), I64))
-    if source.places[lead] != Along(rows) or base[lead] != dims[0]:
+    runs = [p for p in source.places if isinstance(p, Along)]
+    if sorted(p.loop for p in runs) != [0, 1] or not isinstance(source.places[-1], Along):
         return None
-    return (*items, *map(full_slice, dims)) if items else ()
+    if any(isinstance(p, Taken) for p in source.places) or min(p.step for p in runs) < 1 or runs[-1].step != 1:
+        return None
+    selected: list[Atom | Slice | None] = []
+    for place, size in zip(source.places, source.base.type.dims):
+        if not isinstance(place, Along):
+            selected.append(number(loops, place.at, items))  # type: ignore[union-attr]
+            continue
+        length = dims[place.loop]
+        if place == Along(place.loop) and size == length:
+            selected.append(full_slice(size))
+            continue
+        stop = place.start + access.form_of(dim_atom(length)).scaled(place.step)
+        ends = number(loops, place.start, items), number(loops, stop, items)
+        selected.append(Slice(*ends, place.step, length))
+    return Index(tuple(selected))
+
+
+def number(loops: Loops, form: Affine, items: list[Item]) -> Atom:
+    """The value of an affine form; `items` gets what computes it."""
+    if len(form.terms) == 1 and form == Affine.name(form.names[0]):
+        return Var(form.names[0], I64)
+    with loops.builder.open() as written:
+        atom = loops.builder.integer(form)
+    items.extend(Plain(node) for node in written if isinstance(node, Let))
+    return atom
 
 
 # -- sums of products ----------------------------------------------------------------------------------
@@ -143,8 +157,8 @@ def accumulated(
             alone = product.name in products and uses[product.name] == 1
             readers = [i for i in items if x.name in i.names() and i is not item]
             if alone and spent(x) and not any(i in items[k:] for i in readers):
-                _, left, right = products[product.name].args
-                result[k] = Plain(Let(item.var, add_matmul, (x, left, right), item.span))
+                args = x, *products[product.name].args[1:]
+                result[k] = Plain(Let(item.var, add_matmul, args, item.span))
                 gone.add(product.name)
                 break
     return [i for i in result if i.var is None or i.var.name not in gone]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..ir import walk
-from ..ir.program import For, If, Index, Let, Node, Program, Var, While
+from ..ir.program import For, If, Let, Node, Program, Var, While
 from .access import view_places
 from .items import covers
 from .primitives import WRITES
@@ -23,7 +23,7 @@ def overwritten(node: Node) -> Iterator[str]:
     """Arrays that the node may overwrite, if nobody needs the old value: bases of stores, operands of phis."""
     for inner in walk.walk([node]):
         if isinstance(inner, Let) and inner.op.name in WRITES:
-            if isinstance(inner.args[1], Index) and covers(inner.args[1], inner.var.type.dims):
+            if inner.op.name in ("at_set", "at_add") and covers(inner.args[1], inner.var.type.dims):  # type: ignore[arg-type]
                 continue  # makes a new array
             yield inner.args[0].name  # type: ignore[union-attr]
         elif isinstance(inner, (For, While, If)):

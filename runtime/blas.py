@@ -1,7 +1,8 @@
-"""Matrix products into arrays that are there already, for generated code.
+"""Matrix products into memory that is there already, for generated code.
 
 `np.dot` in compiled code allocates its result, and takes numba half a second per combination of layouts to
-compile. Here the call to BLAS is written down directly.
+compile. Here the call to BLAS is written down directly. Matrices may lie in memory row by row or column by
+column, with gaps between rows or columns (a part of a larger array), but not between neighbours in one.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from numba.np.arrayobj import make_array
 from numba.np.linalg import ensure_blas, get_blas_kind
 
 
-def matmul(a, b, out):
-    """out = a @ b, of matrices that lie in memory row by row or are transposes of such."""
+def matmul(a, b, out, alpha=1.0):
+    """out = alpha * a @ b; the rows of `out` lie in memory one behind the other, with gaps or without."""
     np.matmul(a, b, out=out)
+    if alpha != 1.0:
+        out *= alpha
 
 
-def add_matmul(a, b, out):
-    """out += a @ b."""
-    out += np.matmul(a, b)
+def add_matmul(a, b, out, alpha=1.0):
+    """out += alpha * a @ b."""
+    product = np.matmul(a, b)
+    out += product if alpha == 1.0 else alpha * product
 
 
 _CHAR, _INDEX, _POINTER = ir.IntType(8), ir.IntType(64), ir.IntType(8).as_pointer()
@@ -37,26 +41,36 @@ _GEMM = ir.FunctionType(
 
 
 def _gemm(beta):
-    """BLAS's product out = a @ b + beta * out."""
+    """BLAS's product out = alpha * a @ b + beta * out."""
 
     @intrinsic
-    def gemm(context, a, b, out):
+    def gemm(context, a, b, out, alpha):
 
         def generate(context, builder, signature, args):
-            matrices = [make_array(t)(context, builder, v) for t, v in zip(signature.args, args[:3])]
-            left, right, result = matrices
             kind = signature.args[2].dtype
+            matrices = [make_array(t)(context, builder, v) for t, v in zip(signature.args[:3], args[:3])]
+            left, right, result = matrices
 
             def number(value):
-                slot = cgutils.alloca_once(builder, context.get_data_type(kind))
-                builder.store(context.get_constant(kind, value), slot)
+                slot = cgutils.alloca_once_value(builder, value)
                 return builder.bitcast(slot, _POINTER)
+
+            def distance(matrix, axis):
+                """From one row (or column) to the next, in elements."""
+                stride = cgutils.unpack_tuple(builder, matrix.strides)[axis]
+                return builder.sdiv(stride, matrix.itemsize)
 
             def factor(type, matrix):
                 # BLAS counts by columns, so it computes the transposed product of the transposed factors.
-                shape = cgutils.unpack_tuple(builder, matrix.shape)
-                letter = ir.Constant(_CHAR, ord("n" if type.layout == "C" else "t"))
-                return letter, builder.bitcast(matrix.data, _POINTER), shape[1 if type.layout == "C" else 0]
+                rows, columns = cgutils.unpack_tuple(builder, matrix.shape)
+                plain, turned = (ir.Constant(_CHAR, ord(letter)) for letter in "nt")
+                data = builder.bitcast(matrix.data, _POINTER)
+                if type.layout != "A":
+                    c = type.layout == "C"
+                    return plain if c else turned, data, columns if c else rows
+                down, along = distance(matrix, 0), distance(matrix, 1)
+                c = builder.icmp_signed("==", along, ir.Constant(_INDEX, 1))
+                return builder.select(c, plain, turned), data, builder.select(c, down, along)
 
             rows, inner = cgutils.unpack_tuple(builder, left.shape)
             columns = cgutils.unpack_tuple(builder, right.shape)[1]
@@ -68,14 +82,14 @@ def _gemm(beta):
                 function,
                 [
                     ir.Constant(_CHAR, ord(get_blas_kind(kind))), turn_b, turn_a, columns, rows, inner,
-                    number(1.0), data_b, lead_b, data_a, lead_a, number(beta),
-                    builder.bitcast(result.data, _POINTER), columns,
+                    number(args[3]), data_b, lead_b, data_a, lead_a, number(context.get_constant(kind, beta)),
+                    builder.bitcast(result.data, _POINTER), distance(result, 0),
                 ],
             )  # fmt: skip
             return context.get_dummy_value()
 
         ensure_blas()
-        return types.void(a, b, out), generate
+        return types.void(a, b, out, out.dtype), generate
 
     return gemm
 
@@ -83,19 +97,28 @@ def _gemm(beta):
 def _product(beta):
     gemm = _gemm(beta)
 
-    def compiled(a, b, out):
-        if all(t.layout in "CF" for t in (a, b)) and out.layout == "C":
+    def plain(a, b, out, alpha=1.0):
+        if a.shape[0] > 0 and a.shape[1] > 0 and b.shape[1] > 0:
+            gemm(a, b, out, alpha)
+        elif beta == 0:
+            for i in range(out.shape[0]):
+                for j in range(out.shape[1]):
+                    out[i, j] = 0
 
-            def call(a, b, out):
-                if a.shape[0] > 0 and a.shape[1] > 0 and b.shape[1] > 0:
-                    gemm(a, b, out)
-                elif beta == 0:
-                    for i in range(out.shape[0]):
-                        for j in range(out.shape[1]):
-                            out[i, j] = 0
+    def scaled(a, b, out, alpha=1.0):
+        if a.shape[0] > 0 and a.shape[1] > 0 and b.shape[1] > 0 and alpha != 0.0:
+            gemm(a, b, out, alpha)
+            return
+        # BLAS would not read the factors, where 0 times inf is nan.
+        for i in range(out.shape[0]):
+            for j in range(out.shape[1]):
+                total = alpha * 0.0
+                for k in range(a.shape[1]):
+                    total += alpha * a[i, k] * b[k, j]
+                out[i, j] = total + beta * out[i, j] if beta else total
 
-            return call
-        return None
+    def compiled(a, b, out, alpha=1.0):
+        return scaled if isinstance(alpha, types.Float) else plain
 
     return compiled
 

@@ -164,6 +164,50 @@ def f(A: f64[n, k], B: f64[k, m], C: f64[r, n, k], i: i64) -> (f64[n, m], f64[k,
     assert "support.matmul(C[i], B" in source and "support.add_matmul" not in source  # AB is a result
 
 
+def test_factors_that_are_parts_of_arrays_are_not_copied():
+    program = verify(
+        parse("""
+def f(A: f64[12, 20], T: f64[5, 14, 10], i: i64) -> (f64[6, 10], f64[10, 9], f64[10, 10]):
+    rows: f64[6, 14] = A[0:12:2, 2:16]
+    t: f64[14, 10] = T[i, :, :]
+    product: f64[6, 10] = rows @ t
+    turned: f64[10, 14] = transpose(t, (1, 0))
+    columns: f64[12, 9] = A[:, 11:20]
+    below: f64[10, 12] = turned[:, 2:14]
+    second: f64[10, 9] = below @ columns
+    middle: f64[5, 10] = T[:, 3, :]
+    across: f64[10, 5] = transpose(middle, (1, 0))
+    third: f64[10, 10] = across @ middle
+    return product, second, third
+""")
+    )
+    source = generate(program)
+    assert "for " not in source and "copy" not in source
+    rng = np.random.default_rng(0)
+    args = rng.normal(size=(12, 20)), rng.normal(size=(5, 14, 10)), 3
+    for jit in (False, True):
+        assert_same(run(program, *args, jit=jit), evaluate(program, *args))
+
+
+def test_part_of_an_array_becomes_a_product():
+    program = verify(
+        parse("""
+def f(x: f64[3, 6, 4], y: f64[n, n], a: f64[3, 5], b: f64[5, 2], c: f64) -> (f64[3, 6, 4], f64[n, n]):
+    n: i64 = dim(y, 0)
+    x1: f64[3, 6, 4] = x.at[1, 1:6:2, 1:3].set_matmul(c, a, b)
+    x2: f64[3, 6, 4] = x1.at[2, 0:3, 2:4].add_matmul(-1.0, a, b)
+    yt: f64[n, n] = transpose(y, (1, 0))
+    y1: f64[n, n] = y.at[:, :].add_matmul(0.5, y, yt)
+    return x2, y1
+""")
+    )
+    rng = np.random.default_rng(0)
+    args = rng.normal(size=(3, 6, 4)), rng.normal(size=(5, 5)), rng.normal(size=(3, 5)), rng.normal(size=(5, 2))
+    for c in (1.5, 0.0, np.inf):
+        for jit in (False, True):
+            assert_same(run(program, *args, c, jit=jit), evaluate(program, *args, c))
+
+
 def test_product_is_added_in_place():
     program = verify(
         parse("""
