@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from .codegen import generate, shorten_chains
+from .hot import Call, no_call
+from .index import Forms
 from .ir.errors import IRError, PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
 from .ir.passes.unroll import unroll
@@ -20,7 +22,7 @@ from .ir.text import lines
 from .ir.walk import bound, rebuilt
 from .runtime import cache, options
 from .runtime.compile import compile_source
-from .specialise import SCALARS, canonical, matcher, refuse_overlaps
+from .specialise import canonical, matcher, refuse_overlaps
 from .tracer.trace import Abstract, Slot, Traced, trace
 from .tree import Tree, flatten
 
@@ -39,7 +41,8 @@ class Specialisation:
         self.match = matcher(traced)
         self.program = optimise(unroll(traced.program))
         self.results = [entry[1] for entry in traced.out_leaves]
-        self._compiled: dict[str, Callable[..., Any]] = {}
+        self.lock = threading.RLock()
+        self._compiled: dict[Any, Callable[..., Any]] = {}
         self._programs: dict[str, Program] = {}
         self._sources: dict[str, str] = {}
         self.entries: dict[Any, Any] = {}
@@ -84,14 +87,15 @@ class Specialisation:
 
     def compiled(self, kind: str, make: Callable[[Program], Program]) -> Callable[..., Any]:
         settings = options.current()
-        key = f"{kind} {settings}"
-        if key not in self._compiled:
-            source = self.source(kind, make)
-            names = re.findall(r"^def (\w+)", source, re.MULTILINE)
-            self._compiled[key] = compile_source(
-                source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir
-            )
-        return self._compiled[key]
+        key = (kind, settings)
+        with self.lock:
+            if key not in self._compiled:
+                source = self.source(kind, make)
+                names = re.findall(r"^def (\w+)", source, re.MULTILINE)
+                self._compiled[key] = compile_source(
+                    source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir
+                )
+            return self._compiled[key]
 
 
 def unchecked(program: Program) -> Program:
@@ -128,10 +132,11 @@ class Traceable:
         if not callable(function):
             raise TypeError(f"expected a function, not {type(function).__name__}")
         self.function = function
-        self.forms: list[tuple[Tree, list[Specialisation]]] = []
-        self.plain: dict[int, list[Specialisation]] = {}  # of calls with leaves only: by their number
+        self.forms: dict[Tree, Forms] = {}
+        self.plain: dict[int, tuple[Tree, Forms]] = {}  # of calls with positional leaves only: by their number
         self.pins: frozenset[Slot] = frozenset()
         self.traces = 0
+        self.hot_vjp: Call = no_call
         self._lock = threading.RLock()
         try:
             self.signature: inspect.Signature | None = inspect.signature(function)
@@ -160,26 +165,20 @@ class Traceable:
 
         `check` may refuse the leaves before they are traced.
         """
-        if not kwargs:
-            for form in self.plain.get(len(args), ()):
-                params = form.match(args)
-                if params is not None:
-                    return form, params, args, form.tree
+        if not kwargs and len(args) in self.plain:
+            tree, plain = self.plain[len(args)]
+            found = plain.match(args)  # a container is of another type than any leaf
+            if found is not None:
+                return *found, args, tree
         leaves, tree = flatten((args, kwargs))
-        for known, forms in self.forms:
-            if known == tree:
-                for form in forms:
-                    params = form.match(leaves)
-                    if params is not None:
-                        return form, params, leaves, tree
-        return self._find_slowly(leaves, tree, check)
-
-    def _find_slowly(
-        self, leaves: list[Any], tree: Tree, check: Callable[[list[Any], Tree], None] | None
-    ) -> tuple[Specialisation, tuple[Any, ...], Sequence[Any], Tree]:
+        forms = self.forms.get(tree)
+        found = None if forms is None else forms.match(leaves)
+        if found is not None:
+            return *found, leaves, tree
         given = leaves
         leaves = [canonical(leaf) for leaf in leaves]
-        form, params = self._find_or_trace(leaves, tree, check)
+        found = None if forms is None else forms.match(leaves)
+        form, params = found or self._find_or_trace(leaves, tree, check)
         if form.traced.written:  # strided arguments were copied: do they overlap as they were given?
             refuse_overlaps(form.traced, given)
         return form, params, leaves, tree
@@ -188,27 +187,23 @@ class Traceable:
         self, leaves: list[Any], tree: Tree, check: Callable[[list[Any], Tree], None] | None
     ) -> tuple[Specialisation, tuple[Any, ...]]:
         with self._lock:
-            forms = next((forms for known, forms in self.forms if known == tree), None)
-            if forms is None:
-                forms = []
-                self.forms.append((tree, forms))
-                if not tree.children[1].children and all(c.is_leaf for c in tree.children[0].children):
-                    self.plain[tree.count] = forms
-            for form in forms:
-                params = form.match(leaves)
-                if params is not None:
-                    return form, params
+            forms = self.forms.setdefault(tree, Forms())
+            if not tree.children[1].children and all(c.is_leaf for c in tree.children[0].children):
+                self.plain[tree.count] = tree, forms
+            found = forms.match(leaves)
+            if found is not None:  # another thread was faster
+                return found
             self._check_leaves(leaves, tree)
             if check is not None:
                 check(leaves, tree)
-            form = self.trace(leaves, tree, self._pins(forms, leaves))
+            form = self.trace(leaves, tree, self._pins(forms.all, leaves))
             params = form.match(leaves)
             if params is None:
                 raise TracedValueError(
                     "the call that was traced does not fit its own trace: a hidden input changes while it is read, "
                     "or a property gives another value each time"
                 )
-            forms.insert(0, form)
+            forms.add(form, leaves)
             return form, params
 
     def _pins(self, forms: list[Specialisation], leaves: list[Any]) -> frozenset[Slot]:
@@ -290,17 +285,3 @@ def _abstract(text: str) -> Any:
         if part:
             dims.append(int(part) if part.isdigit() else part)
     return Abstract(found[1], tuple(dims))
-
-
-def results_to_user(form: Specialisation, values: Sequence[Any]) -> Any:
-    """The function's own result, from the flat results of the program."""
-    flat = []
-    for entry in form.results:
-        if hasattr(entry, "k"):
-            value = values[entry.k]
-            if not isinstance(value, np.ndarray) and not entry.weak:
-                value = SCALARS[form.program.results[entry.k].type.dtype](value)
-            flat.append(value)
-        else:
-            flat.append(entry)
-    return form.out.unflatten(flat)

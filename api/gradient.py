@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .call import Specialisation, for_user
+from .hot import MISS, Results, finished, put_together
 from .ir.errors import PullbackError, TypeMismatch
 from .ir.passes.adjoint import adjoint
 from .ir.program import Program
@@ -17,9 +18,10 @@ from .runtime import options
 from .specialise import SCALARS
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
+from .tracer.paths import named
 from .tracer.session import current
 from .tracer.symbol import Symbol, wrap
-from .transform import Lowered, Text, Transform
+from .transform import Entry, Lowered, Text, Transform
 from .tree import Tree, flatten
 
 
@@ -139,32 +141,71 @@ class Gradient(Transform):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
-            settings = options.current()
-            entry = self._entry
-            if entry is None or entry.form is not form or entry.settings is not settings:
-                entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
-                self._entry, self._last, self._last_wrt = entry, form, entry.wrt
-        except PullbackError as error:  # says all; our frames would only hide it
-            raise error.with_traceback(None) from None
-        try:
-            values = entry.compiled()(*params)
+            result = self._hot(args, kwargs)
         except Exception as error:
             raise for_user(error) from None
-        return entry.finish(values)
+        return self._call(args, kwargs) if result is MISS else result
 
-    _entry: _Entry | None = None
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The long way: find the form, or make it."""
+        try:
+            form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
+            settings = options.current()
+            entry = form.entries.get(self._entry_key(settings))
+            if entry is None:
+                with form.lock:
+                    entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
+            self._last, self._last_wrt = form, entry.wrt
+            return entry.call(self, params)
+        except PullbackError as error:  # says all; our frames would only hide it
+            raise error.with_traceback(None) from None
 
     def _entry_key(self, settings: Any) -> Any:
         argnums = self._argnums if isinstance(self._argnums, int) else tuple(self._argnums)
         return self._kind, argnums, self._has_aux, settings
 
-    def _prepare(self, form: Specialisation, tree: Tree, leaves: Sequence[Any], settings: Any) -> _Entry:
+    def _prepare(self, form: Specialisation, tree: Tree, leaves: Sequence[Any], settings: Any) -> Entry:
         wrt = self._wrt(form, tree, leaves)
         self._check_result(form)
-        entry = _Entry(self, form, tree, wrt, settings)
+        results = self._results(form, tree, wrt)
+        entry = Entry(form, wrt, settings, f"{self._kind} {wrt}", self._make(form, wrt), results)
         form.entries[self._entry_key(settings)] = entry
         return entry
+
+    def _results(self, form: Specialisation, tree: Tree, wrt: tuple[int, ...]) -> Results:
+        """The user's result as text over the program's: value (if asked for), cotangents, auxiliary results."""
+        scope: dict[str, Any] = {}
+        first = int(self._value)
+        bars = {param: k for k, param in enumerate(wrt, first)}
+        grads = []
+        for position in self._positions(len(tree.children[0].children)):
+            leaves = []
+            for k in self._leaf_range(tree, position):
+                param = form.traced.leaves[k]
+                finish = None if param not in bars else finisher(form, param)
+                text = "None" if param not in bars else f"r{bars[param]}"
+                leaves.append(text if finish is None else f"{named(scope, finish)}({text})")
+            grads.append(put_together(tree.children[0].children[position], leaves, scope))
+        gradient = grads[0] if isinstance(self._argnums, int) else f"({', '.join(grads)},)"
+        count = first + len(wrt)
+        results = iter(range(count, count + len(form.program.results)))
+        texts = []
+        for k, entry in enumerate(form.results):
+            type_ = form.program.results[entry.k].type if hasattr(entry, "k") else None
+            if type_ is None:
+                texts.append(named(scope, entry))
+            elif k == 0:
+                texts.append(finished("r0", type_, False, scope) if not entry.weak else "float(r0)")
+            else:
+                texts.append(finished(f"r{next(results)}", type_, entry.weak, scope))
+        count += len(form.program.results) - 1
+        value = texts[0]
+        if self._has_aux:
+            aux = put_together(form.out.children[1], texts[1:], scope)
+            expression = f"(({value}, {aux}), {gradient})" if self._value else f"({gradient}, {aux})"
+        else:
+            expression = f"({value}, {gradient})" if self._value else gradient
+        return count, expression, scope
 
     def saved_report(self, *args: Any, **kwargs: Any) -> Text:
         """What the gradient keeps from the forward sweep of this call: values, lines and bytes."""
@@ -229,81 +270,6 @@ class Gradient(Transform):
 class ValueAndGradient(Gradient):
     _kind = "value_and_grad"
     _value = True
-
-
-class _Entry:
-    """How one gradient of one form is called and how its results are given back."""
-
-    def __init__(
-        self, transform: Gradient, form: Specialisation, tree: Tree, wrt: tuple[int, ...], settings: Any
-    ):
-        self.form = form
-        self.settings = settings
-        self.wrt = wrt
-        self.kind = f"{transform._kind} {wrt}"
-        self.make = transform._make(form, wrt)
-        self.value = transform._value
-        self.has_aux = transform._has_aux
-        self.single = isinstance(transform._argnums, int)
-        self.plan: list[tuple[Tree, list[tuple[int, Any] | None]]] = []
-        place = int(self.value)
-        params = {param: k for k, param in enumerate(wrt)}
-        for position in transform._positions(len(tree.children[0].children)):
-            bars: list[tuple[int, Any] | None] = []
-            for k in transform._leaf_range(tree, position):
-                param = form.traced.leaves[k]
-                if param in params:
-                    bars.append((place + params[param], finisher(form, param)))
-                else:
-                    bars.append(None)
-            self.plan.append((tree.children[0].children[position], bars))
-        plain = (
-            len(self.plan) == 1
-            and self.single
-            and self.plan[0][0].is_leaf
-            and not (self.value or self.has_aux)
-        )
-        self.direct = plain and self.plan[0][1][0] is not None and self.plan[0][1][0][1] is None
-        self._function: Callable[..., Any] | None = None
-        self.value_type = self._value_type()
-
-    def _value_type(self) -> Any:
-        entry = self.form.results[0]
-        return float if entry.weak else SCALARS[self.form.program.results[entry.k].type.dtype]
-
-    def compiled(self) -> Callable[..., Any]:
-        if self._function is None:
-            self._function = self.form.compiled(self.kind, self.make)
-        return self._function
-
-    def finish(self, values: tuple[Any, ...]) -> Any:
-        """The user's result from the program's."""
-        if self.direct:
-            return values[0]
-        grads = []
-        for tree, bars in self.plan:
-            flat = [None if b is None else values[b[0]] if b[1] is None else b[1](values[b[0]]) for b in bars]
-            grads.append(flat[0] if tree.is_leaf else tree.unflatten(flat))
-        gradient = grads[0] if self.single else tuple(grads)
-        if not (self.value or self.has_aux):
-            return gradient
-        count = len(self.wrt) + int(self.value)
-        if not self.has_aux:
-            return self.value_type(values[0]), gradient
-        aux = self._aux(values[count:])
-        return ((self.value_type(values[0]), aux), gradient) if self.value else (gradient, aux)
-
-    def _aux(self, values: tuple[Any, ...]) -> Any:
-        rest = iter(values)
-        flat = []
-        for entry in self.form.results[1:]:
-            if not hasattr(entry, "k"):
-                flat.append(entry)
-                continue
-            value = next(rest)
-            dtype = self.form.program.results[entry.k].type.dtype
-            flat.append(value if isinstance(value, np.ndarray) or entry.weak else SCALARS[dtype](value))
-        return self.form.out.children[1].unflatten(flat)
 
 
 def _is_float(leaf: Any) -> bool:

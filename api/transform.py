@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .call import Specialisation, Traceable, for_user, results_to_user, source_of
+from .call import Specialisation, Traceable, for_user, source_of
+from .hot import MISS, Call, Results, call_function, finish_function, no_call, results_of
 from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
+from .runtime import options
+from .runtime.compile import entry_point
 from .tracer.calls import call as staged_call
 from .tracer.session import current
 from .tree import Tree
@@ -64,6 +67,7 @@ class Transform:
         self._argnums = argnums
         self._has_aux = has_aux
         self._last: Specialisation | None = None
+        self._hot: Call = no_call
         functools.update_wrapper(self, function, updated=())  # type: ignore[arg-type]
         self.__wrapped__ = function
 
@@ -119,6 +123,38 @@ class Transform:
         return ()
 
 
+class Entry:
+    """One transform of one form under given options: how it is called, and how its results are given back."""
+
+    def __init__(
+        self,
+        form: Specialisation,
+        wrt: tuple[int, ...],
+        settings: options.Options,
+        kind: str,
+        make: Callable[[Program], Program],
+        results: Results,
+    ):
+        self.wrt = wrt
+        self._form, self._settings, self._kind, self._make, self._results = form, settings, kind, make, results
+        self._finish = finish_function(results)
+        self._hot: Call | None = None
+
+    def call(self, transform: Transform, params: tuple[Any, ...]) -> Any:
+        """Run it; from then on the transform tries this form first."""
+        form, settings = self._form, self._settings
+        run = form.compiled(self._kind, self._make)
+        try:
+            values = run(*params)
+        except Exception as error:
+            raise for_user(error) from None
+        if self._hot is None:
+            run = entry_point(run, params)
+            self._hot = call_function(form.traced, form.tree, run, self._results, settings)
+        transform._hot = self._hot
+        return self._finish(values)
+
+
 class Jit(Transform):
     """The function itself, compiled."""
 
@@ -126,15 +162,25 @@ class Jit(Transform):
         if current() is not None:
             return self._traceable.function(*args, **kwargs)
         try:
-            form, params, _, _ = self._traceable.find(args, kwargs)
-        except PullbackError as error:  # says all; our frames would only hide it
-            raise error.with_traceback(None) from None
-        self._last = form
-        try:
-            values = form.compiled("jit", _same)(*params)
+            result = self._hot(args, kwargs)
         except Exception as error:
             raise for_user(error) from None
-        return results_to_user(form, values)
+        return self._call(args, kwargs) if result is MISS else result
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The long way: find the form, or make it."""
+        try:
+            form, params, _, _ = self._traceable.find(args, kwargs)
+            settings = options.current()
+            with form.lock:
+                entry = form.entries.get(("jit", settings))
+                if entry is None:
+                    entry = Entry(form, (), settings, "jit", _same, results_of(form.traced, form.out))
+                    form.entries["jit", settings] = entry
+            self._last = form
+            return entry.call(self, params)
+        except PullbackError as error:  # says all; our frames would only hide it
+            raise error.with_traceback(None) from None
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
         return staged_call(self._traceable.function, args, kwargs)

@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from .call import Specialisation, Traceable, for_user, results_to_user
+from .call import Specialisation, Traceable, for_user
 from .gradient import finisher
+from .hot import MISS, Call, call_function, finish_function, put_together, results_of
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.walk import inline
+from .runtime import options
+from .runtime.compile import entry_point
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
+from .tracer.paths import named
 from .tracer.session import current
 from .tracer.symbol import Symbol, wrap
 from .transform import Jit
-from .tree import flatten
+from .tree import Tree, flatten
 
 
 def vjp(
@@ -38,35 +42,74 @@ def vjp(
         return _nested_vjp(function, args, kwargs)
     traceable = function._traceable if isinstance(function, Jit) else traceable_of(function)
     try:
-        form, params, leaves, tree = traceable.find(args, kwargs)
-    except PullbackError as error:  # says all; our frames would only hide it
-        raise error.with_traceback(None) from None
-    wrt = tuple(
-        k for k, p in enumerate(form.program.params) if p.type.is_float and k in set(form.traced.leaves)
-    )
-    if not wrt:
-        raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
-    forward, backward = form.pair(wrt, split_adjoint)
-    try:
-        values = forward(*params)
+        found = traceable.hot_vjp(args, kwargs)
     except Exception as error:
         raise for_user(error) from None
-    count = len(form.program.results)
-    y = results_to_user(form, values[:count])
-    residuals = values[count:]
-    shapes = [np.shape(v) for v in values[:count]]
+    sweeps, values = _run(traceable, args, kwargs) if found is MISS else found
+    return sweeps.value(values), sweeps.pull(values)
 
-    def pull(seed: Any) -> tuple[Any, ...]:
-        seeds = _checked_seeds(form, seed, shapes)
-        bars = dict(zip(wrt, backward(*residuals, *seeds)))
-        flat = []
+
+def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sweeps, tuple[Any, ...]]:
+    """The long way: find the form, or make it, and run its forward sweep."""
+    try:
+        form, params, _, tree = traceable.find(args, kwargs)
+        settings = options.current()
+        with form.lock:
+            sweeps = form.entries.get(("vjp", settings))
+            if sweeps is None:
+                sweeps = form.entries["vjp", settings] = Sweeps(form, tree)
+    except PullbackError as error:  # says all; our frames would only hide it
+        raise error.with_traceback(None) from None
+    try:
+        values = sweeps.forward(*params)
+    except Exception as error:
+        raise for_user(error) from None
+    if sweeps.hot is None:
+        run = entry_point(sweeps.forward, params)
+        scope: dict[str, Any] = {}
+        results = -1, f"({named(scope, sweeps)}, values)", scope
+        sweeps.hot = call_function(form.traced, tree, run, results, settings)
+    traceable.hot_vjp = sweeps.hot
+    return sweeps, values
+
+
+class Sweeps:
+    """The forward and the backward program of one form, compiled."""
+
+    def __init__(self, form: Specialisation, tree: Tree):
+        leaves = {p for p in form.traced.leaves if p is not None}
+        wrt = tuple(k for k, p in enumerate(form.program.params) if p.type.is_float and k in leaves)
+        if not wrt:
+            raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
+        self.form = form
+        self.hot: Call | None = None
+        self.forward, self.backward = form.pair(wrt, split_adjoint)
+        self._finish = finish_function(results_of(form.traced, form.out))
+        self._count = len(form.program.results)
+        scope: dict[str, Any] = {}
+        bars = {param: k for k, param in enumerate(wrt)}
+        texts = []
         for param in form.traced.leaves:
-            bar = bars.get(param) if param is not None else None
-            finish = None if bar is None else finisher(form, param)  # type: ignore[arg-type]
-            flat.append(finish(bar) if finish else bar)
-        return tree.unflatten(flat)[0]
+            finish = None if param not in bars else finisher(form, param)
+            text = "None" if param not in bars else f"r{bars[param]}"
+            texts.append(text if finish is None else f"{named(scope, finish)}({text})")
+        positional = tree.children[0]
+        expression = put_together(positional, texts[: positional.count], scope)
+        self._bars = finish_function((len(wrt), expression, scope))
 
-    return y, pull
+    def value(self, values: tuple[Any, ...]) -> Any:
+        """The user's result, of what the forward program gave."""
+        return self._finish(values[: self._count])
+
+    def pull(self, values: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
+        residuals = values[self._count :]
+        shapes = [np.shape(v) for v in values[: self._count]]
+
+        def pull(seed: Any) -> tuple[Any, ...]:
+            seeds = _checked_seeds(self.form, seed, shapes)
+            return self._bars(self.backward(*residuals, *seeds))
+
+        return pull
 
 
 @functools.lru_cache(maxsize=256)

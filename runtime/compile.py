@@ -56,6 +56,19 @@ def compile_source(
     return function
 
 
+def entry_point(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+    """Machine code for arguments of exactly the types of `args`, entered without numba's look at their types.
+
+    `function` is what `compile_source` gave, and was called with such arguments before. Whoever calls the result
+    must have checked the types.
+    """
+    overloads = getattr(function, "overloads", None)
+    if not overloads:
+        return function
+    found = overloads.get(tuple(map(function.typeof_pyval, args)))  # type: ignore[attr-defined]
+    return function if found is None else found.entry_point
+
+
 def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector: bool) -> Callable[..., Any]:
     # By name, because `import pullback` must not load numba.
     vectormath = importlib.import_module(f"{__package__}.vectormath") if vector else None

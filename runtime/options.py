@@ -7,8 +7,12 @@ this thread (and async task) alone, until the block ends.
 from __future__ import annotations
 
 import difflib
+import dis
+import functools
 import os
+import sys
 import threading
+import types
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, fields, replace
@@ -55,7 +59,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 
-_global = Options()
+everywhere = Options()
+"""The options of the process: those in force where no `with` block is open."""
 _lock = threading.Lock()
 
 
@@ -69,16 +74,28 @@ class _Local:
 
 
 _local: ContextVar[_Local | None] = ContextVar("pullback_options", default=None)
+local = _local.get
+"""The overrides of this thread or task, None if there are none."""
 
 
 def current() -> Options:
     """The options in force in this thread."""
     local = _local.get()
     if local is None:
-        return _global
-    if local.base is _global:
+        return everywhere
+    if local.base is everywhere:
         return local.merged
-    return replace(_global, **local.overrides)  # set for the process since the block was entered
+    return _merged(everywhere, local.overrides)  # set for the process since the block was entered
+
+
+@functools.lru_cache(maxsize=256)
+def _interned(settings: Options) -> Options:
+    """One object for equal settings: calls look at which object is in force."""
+    return settings
+
+
+def _merged(base: Options, values: dict[str, Any]) -> Options:
+    return _interned(replace(base, **values))
 
 
 class options:  # noqa: N801  (used like a function)
@@ -103,7 +120,9 @@ class options:  # noqa: N801  (used like a function)
                 raise TypeError(f"no option '{name}'{hint} There are {', '.join(_NAMES)}")
         self._values = {name: _CHECKS[name](name, value) for name, value in values.items()}
         self._tokens: list[Token[_Local | None]] = []
-        self._before: dict[str, Any] | None = _set_global(self._values)
+        # In `with options(...)` no other thread may see them, not even until the block is entered.
+        entered = _opens_block(sys._getframe(1))
+        self._before: dict[str, Any] | None = None if entered else _set_global(self._values)
 
     def __enter__(self) -> Options:
         if self._before is not None:  # the call has set them for every thread: take that back
@@ -111,8 +130,8 @@ class options:  # noqa: N801  (used like a function)
             self._before = None
         outer = _local.get()
         overrides = {**(outer.overrides if outer else {}), **self._values}
-        base = _global
-        self._tokens.append(_local.set(_Local(overrides, base, replace(base, **overrides))))
+        base = everywhere
+        self._tokens.append(_local.set(_Local(overrides, base, _merged(base, overrides))))
         return current()
 
     def __exit__(self, *_: object) -> None:
@@ -123,19 +142,32 @@ class options:  # noqa: N801  (used like a function)
         return "options(" + ", ".join(f"{name}={getattr(now, name)!r}" for name in _NAMES) + ")"
 
 
+def _opens_block(frame: types.FrameType) -> bool:
+    """Does the frame enter a `with` block right after the call that it is in?
+
+    Where this cannot be told (another Python, an ExitStack) the call sets the values for every thread, and
+    entering the block takes that back.
+    """
+    code = frame.f_code.co_code
+    for k in range(frame.f_lasti + 2, len(code), 2):
+        if code[k] != dis.opmap.get("CACHE", 0):
+            return code[k] == dis.opmap.get("BEFORE_WITH")
+    return False
+
+
 def _set_global(values: dict[str, Any]) -> dict[str, Any]:
-    global _global
+    global everywhere
     with _lock:
-        before = {name: getattr(_global, name) for name in values}
+        before = {name: getattr(everywhere, name) for name in values}
         if values:
-            _global = replace(_global, **values)
+            everywhere = _merged(everywhere, values)
     return before
 
 
 def _unset_global(values: dict[str, Any], before: dict[str, Any]) -> None:
     """Put the former values back, where no other thread has set something else since."""
-    global _global
+    global everywhere
     with _lock:
-        ours = {name: before[name] for name, value in values.items() if getattr(_global, name) is value}
+        ours = {name: before[name] for name, value in values.items() if getattr(everywhere, name) is value}
         if ours:
-            _global = replace(_global, **ours)
+            everywhere = _merged(everywhere, ours)

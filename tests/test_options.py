@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pullback.runtime import options as module
 from pullback.runtime.options import Options, current, options
 
 
@@ -88,3 +89,13 @@ def test_cache_dir_is_absolute(tmp_path, monkeypatch):
 
 def test_repr_names_the_values():
     assert repr(options(jit=False)).startswith("options(jit=False, cache=True")
+
+
+def test_a_block_is_never_seen_by_other_threads(monkeypatch):
+    published = []
+    monkeypatch.setattr(module, "_set_global", lambda values: published.append(values) or {})
+    with options(jit=False), options(cache=False):
+        assert not current().jit and not current().cache
+    assert not published
+    options(jit=True)
+    assert published == [{"jit": True}]

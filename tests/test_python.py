@@ -399,3 +399,18 @@ def test_python_numbers_become_traced():
 
     assert pb.grad(f)(2.0, 3) == pytest.approx(3 * 4.0 * 3)
     assert pb.grad(f)(1.0, 3) == pytest.approx(3.0)
+
+
+def test_a_length_repeats_lists():
+    """`[0.0] * n` is a list of n elements, and never the array of NumPy's product."""
+
+    def f(x):
+        parts = [0.0] * len(x)
+        for i in range(len(x)):
+            parts[i] = np.sum(x[i]) * i
+        return sum(parts) + np.sum(x) * len((1.0, 2.0) * len(x)) * len(len(x) * [0.0])
+
+    with pb.options(jit=False):
+        for n in (2, 3):
+            expected = np.arange(n)[:, None] + 2.0 * n * n
+            np.testing.assert_allclose(pb.grad(f)(np.ones((n, 2))), np.broadcast_to(expected, (n, 2)))

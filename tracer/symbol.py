@@ -388,20 +388,23 @@ def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, 
 
 def _binary(function: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def forward(self: Symbol, other: Any) -> Any:
-        if not _operand(other):
+        if not _operand(self, other):
             return NotImplemented
         return call_function(function, f"np.{function.__name__}", (self, other), {})
 
     def backward(self: Symbol, other: Any) -> Any:
-        if not _operand(other):
+        if not _operand(self, other):
             return NotImplemented
         return call_function(function, f"np.{function.__name__}", (other, self), {})
 
     return forward, backward
 
 
-def _operand(value: Any) -> bool:
-    return isinstance(value, (Symbol, np.ndarray, np.generic, *PythonNumber, list, tuple))
+def _operand(symbol: Symbol, value: Any) -> bool:
+    """Does NumPy's operation apply? A Python number leaves lists alone: `[0.0] * n` repeats one."""
+    if isinstance(value, (list, tuple)):
+        return not (isinstance(symbol, Scalar) and symbol.weak)
+    return isinstance(value, (Symbol, np.ndarray, np.generic, *PythonNumber))
 
 
 OPERATORS = {
