@@ -151,6 +151,7 @@ def test_forward_and_reverse_are_told_apart():
     assert all("_bar" in " ".join(n) or "_1" in " ".join(n) or not n for n in names[turn : turn + 1])
     headings = re.findall(r'class="heading \w+">([^<]+)<', page)
     assert headings == ["forward sweep", "reverse sweep"]
+    assert "part of the derivative of sin" in page and "computed a second time" in page
 
 
 def test_arrays_seeds_and_helpers():

@@ -28,6 +28,8 @@ class Row:
     index: str = ""  # of a loop's head: its index
     heading: str = ""
     """What stands above it."""
+    title: str = ""
+    """What it is, for those who point at it."""
 
 
 @dataclass
@@ -91,12 +93,20 @@ def _rows(program: Program, place: Places) -> tuple[list[Row], dict[tuple[int, s
             row.user = [place[span.file, span.line]]
             row.number = "" if str(span.line) == shown else str(span.line)
             shown = str(span.line)
+            row.title = _title(span)
         if isinstance(what, For):
             row.index = what.index.name
         if isinstance(what, Node):
             lines_of.setdefault((id(what), "test" if _is_test(line.text) else ""), len(rows))
         rows.append(row)
     return rows, lines_of
+
+
+def _title(span: Span) -> str:
+    """Where a line comes from, in words."""
+    why = {"": "", "again": ", computed a second time for the reverse sweep", "count": ", counted before"}
+    derivative = f", part of the derivative of {span.sweep}"
+    return f"line {span.line}: {span.text.strip()}{why.get(span.sweep, derivative)}"
 
 
 def _is_test(text: str) -> bool:

@@ -163,8 +163,9 @@ def _line(key: str, k: int, row: Row) -> str:
     above = f'<div class="heading {row.sweep}">{html.escape(row.heading)}</div>' if row.heading else ""
     badge = {"saved": '<i class="badge">saves</i>', "reads": '<i class="badge">reads</i>'}.get(row.part, "")
     classes = " ".join(filter(None, ("line", row.sweep, row.part)))
+    title = f' title="{html.escape(row.title, quote=True)}"' if row.title else ""
     return (
-        f'{above}<div class="{classes}" id="{key}-{k}"><span class="no">{row.number}</span>'
+        f'{above}<div class="{classes}" id="{key}-{k}"{title}><span class="no">{row.number}</span>'
         f'<code>{_indented(row.text)}</code>{badge}<span class="chip"></span></div>'
     )
 
