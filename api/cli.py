@@ -1,0 +1,283 @@
+"""The command line: `pullback show`, `explain`, `check`, `demo`, also as `python -m pullback`.
+
+A command is one entry of COMMANDS: what it adds to its parser, and what it does; its exit code is 0, or 1 if what it
+checked does not hold or a function cannot be traced. 2 stands for a command line that is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import __version__, arguments, testing
+from .arguments import UsageError
+from .explain import explain
+from .gradient import Gradient
+from .ir.errors import PullbackError, UnsupportedFunction
+from .runtime import options
+from .terminal import GREEN, PLAIN, coloured, in_colour
+
+RED = "\x1b[31m"
+STAGES = ("trace", "optimised", "source")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand. `examples` are command lines of it, for its help."""
+
+    name: str
+    summary: str
+    setup: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    examples: tuple[str, ...] = ()
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command; what it returns is the exit code."""
+    parser = _parser()
+    chosen = parser.parse_args(words)
+    if chosen.command is None:
+        parser.print_help()
+        return 0
+    command = next(c for c in COMMANDS if c.name == chosen.command)
+    try:
+        code = command.run(chosen)
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except PullbackError as error:
+        return _fail(str(error), 1)
+    except Exception as error:  # the user's own, or ours; a traceback on request
+        if os.environ.get("PULLBACK_TRACEBACK"):
+            raise
+        text = f"{type(error).__name__}: {error}"
+        return _fail(f"{text}\n(PULLBACK_TRACEBACK=1 in the environment shows where.)", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    label = f"{RED}error:{PLAIN}" if in_colour(sys.stderr) else "error:"
+    print(f"{label} {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    examples = "\n".join(f"  {line}" for c in COMMANDS for line in c.examples[:1])
+    parser = argparse.ArgumentParser(
+        prog="pullback",
+        description="Gradients of plain NumPy code, as readable Python.",
+        epilog=f"examples:\n{examples}\n\n`pullback COMMAND --help` says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pullback {__version__}")
+    commands = parser.add_subparsers(metavar="command", dest="command")
+    for command in COMMANDS:
+        lines = "\n".join(f"  {line}" for line in command.examples)
+        own = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            epilog=f"examples:\n{lines}" if lines else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.setup(own)
+    return parser
+
+
+# -- what commands share -------------------------------------------------------------------------------------
+
+
+def add_target(parser: argparse.ArgumentParser, *, values: bool = True) -> None:
+    """The function and its arguments, for `target_of`."""
+    parser.add_argument("target", metavar="FILE:FUNCTION", help="a function of a .py file, or of a module a.b:f")
+    parser.add_argument(
+        "--args",
+        metavar="TYPES",
+        help='its arguments, such as "f64[n, 3], f64, i64[5], 2.5": types with sizes that are numbers or names, '
+        "or Python values",
+    )
+    parser.add_argument(
+        "--argnums", metavar="K", type=int, nargs="+", help="differentiate by these arguments (all with floats)"
+    )
+    parser.add_argument("--size", metavar="N=8", action="append", default=[], help="what a named size is")
+    if values:
+        parser.add_argument(
+            "--between", metavar=("LOW", "HIGH"), type=float, nargs=2,
+            help="floats are evenly spread between these (else normal)",
+        )  # fmt: skip
+        parser.add_argument("--seed", metavar="K", type=int, default=0, help="of the random numbers (0)")
+
+
+def target_of(chosen: argparse.Namespace) -> tuple[Callable[..., Any], list[Any]]:
+    """The function, and its arguments as sample values."""
+    function, given = typed_target_of(chosen)
+    between = tuple(chosen.between) if getattr(chosen, "between", None) else None
+    return function, arguments.samples(given, arguments.sizes(chosen.size), between, getattr(chosen, "seed", 0))
+
+
+def typed_target_of(chosen: argparse.Namespace) -> tuple[Callable[..., Any], list[Any]]:
+    """The function, and its arguments: types, or Python values."""
+    function = arguments.load(chosen.target)
+    given = None if chosen.args is None else arguments.parsed(chosen.args)
+    return function, list(arguments.counted(function, given))
+
+
+def argnums_of(chosen: argparse.Namespace) -> int | tuple[int, ...] | None:
+    numbers = chosen.argnums
+    return numbers if numbers is None else numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+# -- show ----------------------------------------------------------------------------------------------------
+
+
+def _setup_show(parser: argparse.ArgumentParser) -> None:
+    add_target(parser, values=False)
+    parser.add_argument(
+        "--stage", choices=(*STAGES, "all"), default="all",
+        help="trace: the program; optimised: the program of its gradient; source: Python (all)",
+    )  # fmt: skip
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    function, given = typed_target_of(chosen)
+    if chosen.size:
+        given = arguments.samples(given, arguments.sizes(chosen.size), None, 0)
+    given = [str(a) if isinstance(a, arguments.Typed) else a for a in given]
+    numbers = argnums_of(chosen)
+    if numbers is not None or not isinstance(function, Gradient):
+        function = Gradient(arguments.plain(function), 0 if numbers is None else numbers)
+    lowered = function.lower(*given)
+    texts = {"trace": lowered.ir, "optimised": lowered.adjoint_ir, "source": lowered.source}
+    text = texts.get(chosen.stage) or "\n\n".join(f"# {name}\n{text}" for name, text in texts.items())
+    print(coloured(text) if in_colour(sys.stdout) else text)
+    return 0
+
+
+# -- explain -------------------------------------------------------------------------------------------------
+
+
+def _setup_explain(parser: argparse.ArgumentParser) -> None:
+    add_target(parser)
+    parser.add_argument("-o", "--output", metavar="PAGE", help="the file that is written (FUNCTION.html)")
+    parser.add_argument("--steps", metavar="N", type=int, default=2000, help="record at most N operations (2000)")
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    function, given = target_of(chosen)
+    if chosen.steps < 8:
+        raise UsageError(f"--steps must be at least 8, not {chosen.steps}")
+    page = explain(function, *given, argnums=argnums_of(chosen), steps=chosen.steps)
+    target = Path(chosen.output or f"{chosen.target.rpartition(':')[2]}.html")
+    try:
+        page.save(target)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from None
+    print(f"{target}: {page.steps} steps, {target.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+# -- check ---------------------------------------------------------------------------------------------------
+
+
+def _setup_check(parser: argparse.ArgumentParser) -> None:
+    add_target(parser)
+    parser.add_argument("--rtol", type=float, help="relative tolerance (1e-6 for finite differences, 1e-10 for SymPy)")
+    parser.add_argument("--only", choices=("differences", "sympy"), help="one of the two checks")
+    parser.add_argument("--uncompiled", action="store_true", help="run the generated Python without numba: sooner")
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    function, given = target_of(chosen)
+    function = arguments.plain(function)
+    numbers = argnums_of(chosen)
+    failed = False
+    tolerance = {} if chosen.rtol is None else {"rtol": chosen.rtol}
+    with options.options(**({"jit": False} if chosen.uncompiled else {})):
+        if chosen.only != "sympy":
+            check = lambda: testing.check_grad(function, *given, argnums=numbers, seed=chosen.seed, **tolerance)
+            failed |= not _verdict("finite differences", "agree, in 3 random directions", check)
+        if chosen.only != "differences":
+            check = lambda: testing.assert_matches_sympy(
+                function, *given, argnums=numbers, seed=chosen.seed, **tolerance
+            )
+            failed |= not _verdict("SymPy", "agrees, at 3 points", check)
+    return int(failed)
+
+
+def _verdict(name: str, good: str, check: Callable[[], None]) -> bool:
+    """Print what a check found; False if it failed."""
+    colour = in_colour(sys.stdout)
+    paint = lambda text, code: f"{code}{text}{PLAIN}" if colour else text
+    try:
+        check()
+    except AssertionError as error:
+        print(f"{name:<20}{paint('differ', RED) if name.endswith('s') else paint('differs', RED)}")
+        print(textwrap.indent(str(error), "    "))
+        return False
+    except UnsupportedFunction as error:
+        if name != "SymPy":
+            raise
+        print(f"{name:<20}not checked: {error.bare_message.removeprefix('to_sympy: ')}")
+        return True
+    print(f"{name:<20}{paint(good, GREEN)}")
+    return True
+
+
+# -- demo ----------------------------------------------------------------------------------------------------
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    try:
+        demo = importlib.import_module(".demo", __package__)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        return _fail(
+            "The demo fits a model to a data set that comes with scikit-learn, which is not installed.\n"
+            "The extra 'demo' has it: python -m pip install 'pullback[demo]'\n"
+            "In a checkout:           python -m pip install '.[demo]'",
+            1,
+        )
+    demo.run()
+    return 0
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "show", "print a function at every stage: program, adjoint, generated Python", _setup_show, _show,
+        (
+            'pullback show model.py:loss --args "f64[n, 3], f64[n]" --stage source',
+            'pullback show model.py:loss --args "f64[n, 3], f64[n]" --stage optimised',
+        ),
+    ),
+    Command(
+        "explain", "write a page that steps through a function and its gradient", _setup_explain, _explain,
+        (
+            'pullback explain model.py:loss --args "f64[n, 3], f64[n]" --size n=6 -o loss.html',
+            'pullback explain model.py:simulate --args "f64, 10" --between 0 1',
+        ),
+    ),
+    Command(
+        "check", "compare a gradient with finite differences and with SymPy", _setup_check, _check,
+        (
+            'pullback check model.py:loss --args "f64[n, 3], f64[n]"',
+            'pullback check model.py:loss --args "f64[5], i64[5]" --between 0.1 2 --only differences',
+        ),
+    ),
+    Command(
+        "demo", "fit a model to measured data, and show every stage of its gradient", lambda parser: None, _demo,
+        ("pullback demo",),
+    ),
+)  # fmt: skip
