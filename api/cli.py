@@ -19,13 +19,13 @@ from typing import Any
 from . import __version__, arguments, testing
 from .arguments import UsageError
 from .explain import explain
-from .gradient import Gradient
 from .ir.errors import PullbackError, UnsupportedFunction
 from .runtime import options
-from .terminal import GREEN, PLAIN, coloured, in_colour
+from .show import STAGES, shown
+from .terminal import BOLD, GREEN, PLAIN, coloured, in_colour
+from .transforms import grad
 
 RED = "\x1b[31m"
-STAGES = ("trace", "optimised", "source")
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,10 @@ def _setup_show(parser: argparse.ArgumentParser) -> None:
     add_target(parser, values=False)
     parser.add_argument(
         "--stage", choices=(*STAGES, "all"), default="all",
-        help="trace: the program; optimised: the program of its gradient; source: Python (all)",
+        help="trace: the program; adjoint: that of its gradient, as it is made; optimised: cleaned up; scalar: loops "
+        "over numbers; source: Python (all)",
     )  # fmt: skip
+    parser.add_argument("--passes", action="store_true", help="what each pass on the way changes, as a diff")
 
 
 def _show(chosen: argparse.Namespace) -> int:
@@ -156,13 +158,18 @@ def _show(chosen: argparse.Namespace) -> int:
         given = arguments.samples(given, arguments.sizes(chosen.size), None, 0)
     given = [str(a) if isinstance(a, arguments.Typed) else a for a in given]
     numbers = argnums_of(chosen)
-    if numbers is not None or not isinstance(function, Gradient):
-        function = Gradient(arguments.plain(function), 0 if numbers is None else numbers)
-    lowered = function.lower(*given)
-    texts = {"trace": lowered.ir, "optimised": lowered.adjoint_ir, "source": lowered.source}
-    text = texts.get(chosen.stage) or "\n\n".join(f"# {name}\n{text}" for name, text in texts.items())
-    print(coloured(text) if in_colour(sys.stdout) else text)
+    if numbers is not None:
+        function = grad(arguments.plain(function), numbers)
+    text = str(shown(function, tuple(given), stage=chosen.stage, passes=chosen.passes))
+    if in_colour(sys.stdout):
+        text = _coloured_diff(text) if chosen.passes else coloured(text)
+    print(text)
     return 0
+
+
+def _coloured_diff(text: str) -> str:
+    colours = {"+": GREEN, "-": RED, "@": BOLD}
+    return "\n".join(f"{colours[line[0]]}{line}{PLAIN}" if line[:1] in colours else line for line in text.split("\n"))
 
 
 # -- explain -------------------------------------------------------------------------------------------------
@@ -259,7 +266,7 @@ COMMANDS: tuple[Command, ...] = (
         "show", "print a function at every stage: program, adjoint, generated Python", _setup_show, _show,
         (
             'pullback show model.py:loss --args "f64[n, 3], f64[n]" --stage source',
-            'pullback show model.py:loss --args "f64[n, 3], f64[n]" --stage optimised',
+            'pullback show model.py:loss --args "f64[n, 3], f64[n]" --stage optimised --passes',
         ),
     ),
     Command(
