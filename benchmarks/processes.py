@@ -18,8 +18,6 @@ import numpy as np
 from peers import Peer
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-CLEAN = 0.9
-"""A round counts if the process had the processor for this part of it."""
 
 
 class Failed(Exception):
@@ -143,14 +141,11 @@ def load(processes: dict[str, Process], kernel: str, size: str, folder: Path) ->
 
 
 def measure(processes: dict[str, Process], rounds: int, budget: float, batch: float) -> dict[str, dict[str, Any]]:
-    """Seconds per gradient, all in turn in every round; one that is slow gets fewer rounds, but at least 3.
-
-    Rounds in which others had the processor do not count, as long as 3 are left.
-    """
+    """Seconds per gradient, all in turn in every round; one that is slow gets fewer rounds, but at least 3."""
     counts, spent = {}, dict.fromkeys(processes, 0.0)
     for name, process in processes.items():
         counts[name] = process.ask("calibrate", seconds=batch)["count"]
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
+    found: dict[str, list[float]] = {name: [] for name in processes}
     names = list(processes)
     for k in range(rounds):
         for name in names[k % len(names) :] + names[: k % len(names)]:
@@ -159,12 +154,12 @@ def measure(processes: dict[str, Process], rounds: int, budget: float, batch: fl
             began = time.perf_counter()
             answer = processes[name].ask("time", count=counts[name])
             spent[name] += time.perf_counter() - began
-            found[name].append((answer["wall"] / counts[name], answer["cpu"] / answer["wall"]))
-    return {name: summary(pairs) for name, pairs in found.items()}
+            found[name].append(seconds(answer) / counts[name])
+    return {
+        name: {"median": statistics.median(t), "fastest": min(t), "rounds": len(t)} for name, t in found.items()
+    }
 
 
-def summary(rounds: list[tuple[float, float]]) -> dict[str, Any]:
-    """Of (seconds per gradient, part of the time that the process ran)."""
-    clean = [wall for wall, share in rounds if share >= CLEAN]
-    kept = clean if len(clean) >= 3 else [wall for wall, _ in rounds]
-    return {"median": statistics.median(kept), "fastest": min(kept), "rounds": len(kept)}
+def seconds(answer: dict[str, Any]) -> float:
+    """The time that the process itself took: not what it waited for a processor that others had."""
+    return min(answer["wall"], answer["cpu"])

@@ -1,8 +1,9 @@
 """Times gradients of every kernel against other libraries: `python benchmarks/run.py [--quick] [--kernels ...]`.
 
 Each implementation runs in a process of its own, on one thread, and all take turns in every round, so that what
-else the machine does hits them alike; medians count. Before anything is timed all gradients must agree to 1e-8.
-Prints a Markdown table and writes JSON; with `--docs` also the page docs/benchmarks.md and its picture.
+else the machine does hits them alike; medians of the processor's time count. Before anything is timed all
+gradients must agree to 1e-8. Prints a Markdown table and writes JSON; with `--docs` also the page
+docs/benchmarks.md and its picture.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.special
 
 import pullback as pb
 
@@ -15,7 +17,7 @@ sys.path.insert(0, str(BENCHMARKS))
 
 import processes  # noqa: E402
 import report  # noqa: E402
-from peers import limit  # noqa: E402
+from peers import functional, limit  # noqa: E402
 from peers.limit import arrays, dense, loops, stencils  # noqa: E402
 from problems import PROBLEMS  # noqa: E402
 from worker import flat  # noqa: E402
@@ -63,10 +65,9 @@ def test_the_command_measures_and_writes_json(tmp_path):
     assert "| chain tanh 10 |" in done.stdout
 
 
-def test_rounds_in_which_others_ran_do_not_count():
-    rounds = [(1.0, 1.0), (2.0, 0.95), (9.0, 0.3), (3.0, 0.99), (8.0, 0.5)]
-    assert processes.summary(rounds) == {"median": 2.0, "fastest": 1.0, "rounds": 3}
-    assert processes.summary(rounds[2:])["median"] == 8.0  # too few clean ones: all count
+def test_waiting_for_a_processor_does_not_count():
+    assert processes.seconds({"wall": 5.0, "cpu": 2.0}) == 2.0
+    assert processes.seconds({"wall": 2.0, "cpu": 3.0}) == 2.0  # by the clock, if two threads ran
 
 
 ROWS = {
@@ -86,3 +87,34 @@ def test_the_table_has_a_row_for_each_kernel():
     assert lines[2] == "| f 10 | 2.00 µs | 2.00 | 4.0 |"
     assert lines[3] == "| g 10 | 8.00 ms | 8.00 |  |"
     assert lines[4] == "| geometric mean | | 4.00 | 4.0 |"
+
+
+# -- the losses that libraries share -------------------------------------------------------------------
+
+PLAIN = functional.Library(
+    np=np,
+    array=lambda a: a,
+    erf=scipy.special.erf,
+    cross_entropy=lambda z, labels, c: np.sum(
+        c * (scipy.special.logsumexp(z, axis=1) - z[np.arange(len(labels)), labels])
+    ),
+    logits=lambda z, y, c: np.sum(c * (np.logaddexp(0.0, z) - y * z)),
+    cholesky=np.linalg.cholesky,
+    solve=scipy.linalg.solve,
+    put=lambda A, i, j, v: A + embedded(v - A[i, j], A.shape, i, j),
+    loop=functional.python_loop,
+    scan=functional.python_scan(np.stack),
+)
+
+
+def embedded(block, shape, i, j):
+    whole = np.zeros(shape)
+    whole[i, j] = block
+    return whole
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda p: p.name)
+def test_the_libraries_compute_the_same_loss(problem):
+    expected = problem.function(*problem.arguments(problem.tiny))
+    found = functional.losses(PLAIN)[problem.name](*problem.arguments(problem.tiny))
+    assert found == pytest.approx(expected, rel=1e-11)

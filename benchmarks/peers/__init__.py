@@ -16,8 +16,6 @@ class Peer:
     module: str
     packages: tuple[str, ...]
     """What has to be installed; the first one's version is reported."""
-    needs: str | None = None
-    """The attribute of the module without which it is left out."""
 
 
 PEERS = {
@@ -25,5 +23,10 @@ PEERS = {
     for peer in (
         Peer("pullback", "peers.pullback_", ("pullback",)),
         Peer("limit", "peers.limit", ("numba",)),
+        Peer("JAX", "peers.jax_", ("jax",)),
+        Peer("JAX checkpoint", "peers.jax_checkpoint", ("jax",)),
+        Peer("PyTorch", "peers.torch_", ("torch",)),
+        Peer("torch.compile", "peers.torch_compile", ("torch",)),
+        Peer("autograd", "peers.autograd_", ("autograd",)),
     )
 }
