@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,20 @@ class Transform:
     def __repr__(self) -> str:
         name = getattr(self._traceable.function, "__name__", "function")
         return f"<pullback.{self._kind} of {name}>"
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba asks for: compiled code may call this object."""
+        return importlib.import_module(".njit", __package__).type_of(self)
+
+    def cfunc(self, signature: str) -> Any:
+        """A C function: its `.address`, `.ctypes`, and the line that declares it, `.declaration`.
+
+        signature   of numbers, as numba writes it: "float64(float64, int64)"; the result must be one number
+                    of arrays: "f64[n, 3], f64". Then C passes a pointer for each array and each result, and
+                    the sizes before them; it gets 0, or 1 if the call failed.
+        """
+        return importlib.import_module(".cfunc", __package__).cfunc(self, signature)
 
     # -- stages ----------------------------------------------------------------------------------------
 

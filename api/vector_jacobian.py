@@ -21,13 +21,11 @@ from .tracer.nested import capture
 from .tracer.paths import named
 from .tracer.session import current
 from .tracer.symbol import Symbol, wrap
-from .transform import Jit
+from .transform import Jit, Transform
 from .tree import Tree, flatten
 
 
-def vjp(
-    function: Callable[..., Any], *args: Any, **kwargs: Any
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The value of a function and `pull`, which takes a cotangent of it to cotangents of the arguments.
 
     `pull(seed)` may be called again and again; seed has the structure, shapes and dtypes of the value
@@ -37,7 +35,11 @@ def vjp(
     >>> y, pull = vjp(lambda x: x * x, np.array([1.0, 2.0]))
     >>> y, pull(np.array([1.0, 10.0]))
     (array([1., 4.]), (array([ 2., 40.]),))
+
+    Without arguments, `vjp(f)` is a function of `(*args, seed=s)` that returns (value, cotangents) at once.
     """
+    if not args and not kwargs:
+        return Seeded(function)
     if current() is not None:
         return _nested_vjp(function, args, kwargs)
     traceable = function._traceable if isinstance(function, Jit) else traceable_of(function)
@@ -110,6 +112,28 @@ class Sweeps:
             return self._bars(self.backward(*residuals, *seeds))
 
         return pull
+
+
+class Seeded(Transform):
+    """vjp as one function: of the arguments and a seed, to the value and the cotangents of the arguments."""
+
+    _kind = "vjp"
+
+    def __init__(self, function: Callable[..., Any]):
+        super().__init__(function)
+        signature = self._traceable.signature
+        if signature is not None and "seed" in signature.parameters:
+            raise TypeError(
+                f"{getattr(function, '__name__', 'the function')} has a parameter named seed, as vjp(f) calls "
+                "the cotangent of the value: use y, pull = pb.vjp(f, *args), or rename it"
+            )
+
+    def __call__(self, *args: Any, seed: Any, **kwargs: Any) -> Any:
+        y, pull = vjp(self.__wrapped__, *args, **kwargs)
+        return y, pull(seed)
+
+    def __pullback_call__(self, *args: Any, seed: Any, **kwargs: Any) -> Any:
+        return self(*args, seed=seed, **kwargs)
 
 
 @functools.lru_cache(maxsize=256)

@@ -99,7 +99,8 @@ def resolve_known(session: Session, place: Affine, size: Affine, axis: int, give
     below = session.ensure(size - place - 1)
     above = session.ensure(place)
     atom = builder.integer(place, hint="k")
-    if not below and builder.holds(size - place - 1) is False or builder.holds(place) is False:
+    known = not session.from_example(size - place)
+    if known and (not below and builder.holds(size - place - 1) is False or builder.holds(place) is False):
         raise session.error(
             BoundsError,
             f"index {given} is out of bounds for axis {axis} with size {session.shown([_dim(builder, size)])[1:-2]}",

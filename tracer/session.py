@@ -42,6 +42,15 @@ class NeedStatic(Exception):  # noqa: N818  (control flow, never seen by a user)
         self.names = names
 
 
+class NeedEqual(Exception):  # noqa: N818
+    """Tracing must start again with example sizes for which this form is 0."""
+
+    def __init__(self, form: Affine, error: ShapeMismatch):
+        super().__init__(str(form))
+        self.form = form
+        self.error = error
+
+
 class NeedConcrete(Exception):  # noqa: N818
     """Python needs the number that a traced integer stands for (a list index, `[0] * n`)."""
 
@@ -60,6 +69,7 @@ class Session:
     guards    forms that must be >= 0 (equalities: both signs) for the program to be right
     intervals between what the elements of an integer array lie, by its name
     parameters, loop_variables   names in scope that no node of an open region binds
+    examples  names in `present` whose value is an example, because only the input's type is given
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     frames    the variables of every staged function call, and `cells` the content of every array
     """
@@ -79,6 +89,7 @@ class Session:
     parameters: list[Any] = field(default_factory=list)
     loop_variables: list[Any] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
+    examples: set[str] = field(default_factory=set)
     derived: dict[str, str] = field(default_factory=dict)
     roots: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -143,6 +154,10 @@ class Session:
     def root_names(self, form: Affine) -> frozenset[str]:
         """The sizes and integers of the inputs behind a form."""
         return frozenset().union(*(self.roots.get(n, frozenset((n,))) for n in form.names))
+
+    def from_example(self, form: Affine) -> bool:
+        """Does the form's value come from example sizes, so that it tells nothing of a call?"""
+        return not self.examples.isdisjoint(self.root_names(form))
 
     def _guard(self, form: Affine) -> None:
         self.guards.append(form)
@@ -212,6 +227,10 @@ class Session:
         if not self.from_inputs(form):
             return False
         if form.value(self.present) != 0:
+            if self.examples.intersection(form.names):  # a size of which only the name is known
+                for name in set(form.names) - self.examples:
+                    form = form.substitute(name, Affine(self.present[name]))
+                raise NeedEqual(form, self.mismatch(shapes, what))
             values = [builder.affine(d).value(self.present) for d in (a, b)]
             if 1 in values:
                 raise NeedStatic(self.root_names(form))

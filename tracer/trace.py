@@ -25,9 +25,10 @@ from ..ir.walk import bound, defined, map_type, regions, rename, substitute
 from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
 from .calls import call
 from .control import Control
+from .examples import Examples
 from .hidden import Found, Hidden
 from .paths import Guard, Path
-from .session import NeedConcrete, NeedStatic, Session, tracing
+from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
 from .source import span_of
 from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_of, wrap
 
@@ -113,8 +114,9 @@ def trace(
     names    a name for each leaf, for the program's parameters
     pins     input sizes and integers to treat as static from the start
     """
+    examples = Examples()
     for _ in range(MAX_RESTARTS):
-        run = _Run(function, pins)
+        run = _Run(function, pins, examples)
         try:
             return run.trace(leaves, names, rebuild, flatten)
         except NeedStatic as need:
@@ -126,6 +128,9 @@ def trace(
                     "instead of i64)", run.session.span,
                 ) from None  # fmt: skip
             pins |= slots
+        except NeedEqual as need:
+            if not examples.require(need.form):
+                raise need.error.with_traceback(None) from None
         except NeedConcrete as need:
             raise TracedValueError(
                 f"Python needs {need.what}, but it is only known when the program runs: a traced integer cannot index "
@@ -137,9 +142,10 @@ def trace(
 class _Run:
     """One attempt at tracing."""
 
-    def __init__(self, function: Callable[..., Any], pins: frozenset[Slot]):
+    def __init__(self, function: Callable[..., Any], pins: frozenset[Slot], examples: Examples):
         self.function = function
         self.pins = pins
+        self.examples = examples
         self.session = Session({})
         self.session.hidden = Hidden(self.session, self.hidden_input, self.control)
         self.slots: dict[str, Slot] = {}
@@ -223,7 +229,7 @@ class _Run:
                 continue
             builder.names.add(size_name)
             self.slots[size_name] = slot
-            self.session.present[size_name] = dim if isinstance(dim, int) else example[axis]
+            self._set_present(size_name, dim if isinstance(dim, int) else None, example[axis] if example else 0)
             builder.inputs.add(size_name)
             builder.facts.bound(size_name, lower=Affine(2))
             sizes.append(size_name)
@@ -236,12 +242,19 @@ class _Run:
         self.inputs.append(Input(var_name, type_, fixed, weak, zero_dim))
         if type_ == I64:
             self.slots[var_name] = (*key, -1)
-            self.session.present[var_name] = int(value) if not isinstance(value, Abstract) else 5
+            self._set_present(var_name, None if isinstance(value, Abstract) else int(value), 2)
             builder.inputs.add(var_name)
         symbol = self._symbol(value, var, var_name, weak)
         if isinstance(symbol, Array) and key[0] == "leaf":
             self.argument_cells[len(self.params) - 1] = symbol.cell
         return symbol
+
+    def _set_present(self, name: str, value: int | None, example: int) -> None:
+        """The value of a size or an integer in this call; if it has none, one that stands in for it."""
+        if value is None:
+            self.session.examples.add(name)
+            value = self.examples.value(name, example)
+        self.session.present[name] = value
 
     def _symbol(self, value: Any, var: Var, var_name: str, weak: bool) -> Any:
         if isinstance(value, np.ndarray) or var.type.dims:

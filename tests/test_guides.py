@@ -1,0 +1,34 @@
+"""The pages of docs/ that are guides: their Python runs, and prints what its comments say."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+GUIDES = {"njit.md": ()}
+"""Pages, and the packages they need beyond ours."""
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_guide(page, tmp_path, monkeypatch):
+    for package in GUIDES[page]:
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    source = "\n".join(blocks)
+    path = tmp_path / "guide.py"  # in a file, because functions are traced by their source
+    path.write_text(source)
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", source, re.MULTILINE)
+    assert said, "a guide shows what it prints"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, str(path), "exec"), {"__name__": "guide"})
+    rest = printed.getvalue()
+    for text in said:
+        wanted = text.partition(" = ")[2] or text
+        wanted = wanted.removesuffix("...")
+        assert wanted in rest, f"{page} does not print {wanted!r}: {rest}"
+        rest = rest.partition(wanted)[2]

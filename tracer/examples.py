@@ -1,0 +1,44 @@
+"""Example sizes, for inputs of which only the type is known: chosen so that what must be equal is equal."""
+
+from __future__ import annotations
+
+from ..ir.affine import Affine
+
+
+class Examples:
+    """The values that stand in for symbolic sizes, and the equations between sizes that tracing has met.
+
+    >>> found = Examples()
+    >>> found.value("n", 5), found.value("m", 6)
+    (5, 6)
+    >>> found.require(Affine.name("m") - Affine.name("n") + 4)
+    True
+    >>> found.value("n", 5), found.value("m", 6)
+    (18, 14)
+    """
+
+    def __init__(self) -> None:
+        self.solved: dict[str, Affine] = {}
+        self.defaults: dict[str, int] = {}
+        self.shift = 0
+
+    def require(self, form: Affine) -> bool:
+        """Choose sizes for which form is 0. False if there are none that were not tried before."""
+        for name, value in self.solved.items():
+            form = form.substitute(name, value)
+        unit = [(name, c) for name, c in form.terms if abs(c) == 1]
+        if not unit:
+            return False
+        name, sign = unit[-1]
+        value = form.substitute(name, Affine()).scaled(-sign)
+        self.solved = {known: other.substitute(name, value) for known, other in self.solved.items()}
+        self.solved[name] = value
+        # Large enough that sizes which are smaller by a constant are sizes still.
+        self.shift = 2 * max(abs(v.constant) for v in self.solved.values())
+        return True
+
+    def value(self, name: str, default: int) -> int:
+        """The example for a size or an integer; `default` where nothing was found out about it."""
+        self.defaults.setdefault(name, default)
+        form = self.solved.get(name, Affine.name(name))
+        return form.value({n: self.defaults[n] + self.shift for n in form.names})
