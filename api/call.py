@@ -71,16 +71,17 @@ class Specialisation:
 
     def source(self, kind: str, make: Callable[[Program], Program]) -> str:
         """The generated Python; from the disk cache if this program was generated before."""
-        name = f"{kind} {options.current().bounds_check}"
+        checked, reassociate = options.current().bounds_check, options.current().reassociate
+        name = f"{kind} {checked} {reassociate}"
         if name not in self._sources:
-            checked = options.current().bounds_check
             written = lines(self.program)
             texts = [f"{line.text}  # {line.span.text if line.span else ''}" for line in written]
-            key = cache.key("\n".join(texts), kind, str(checked))
+            key = cache.key("\n".join(texts), kind, str(checked), str(reassociate))
             entry = cache.lookup(key)
             if entry is None or not isinstance(entry.get("source"), str):
                 derived = self.derived(kind, make)
-                entry = {"source": source_of(self.program, derived if checked else unchecked(derived))}
+                derived = derived if checked else unchecked(derived)
+                entry = {"source": source_of(self.program, derived, reassociate)}
                 cache.store(key, entry)
             self._sources[name] = entry["source"]
         return self._sources[name]
@@ -120,9 +121,10 @@ def for_user(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
-def source_of(program: Program, derived: Program) -> str:
-    """The generated Python of a program made from another; only what was added may be reassociated."""
-    return generate(shorten_chains(derived, {v.name for v in bound(program.body)}))
+def source_of(program: Program, derived: Program, reassociate: bool = True) -> str:
+    """The generated Python of a program made from another one."""
+    own = {v.name for v in bound(program.body)}
+    return generate(shorten_chains(derived, own), own=None if reassociate else own)
 
 
 class Traceable:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..ir.passes import Seen, dead_code, run, simplify
 from ..ir.program import Program
+from .accumulate import accumulate
 from .chains import shorten_chains
 from .emit import Written, emit, emit_lines
 from .hoist import hoist
@@ -24,20 +27,30 @@ PIPELINE = (
     registers,
     simplify,
     dead_code,
+    accumulate,
     free_order,
     hoist,
     storage,
 )
 
 
-def lowered(program: Program, seen: Seen | None = None) -> Program:
-    """The program as loops over scalars, with memory decided: what is written as Python."""
-    return run(PIPELINE, program, seen)
+def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | None = None) -> Program:
+    """The program as loops over scalars, with memory decided: what is written as Python.
+
+    The order of a sum in a loop is free if the loop does nothing else with it. With `own`, the names of the user's
+    own program, only that of the adjoint's sums is.
+    """
+
+    def free_order_but_own(program: Program) -> Program:
+        return free_order(program, own)
+
+    steps = PIPELINE if own is None else [free_order_but_own if s is free_order else s for s in PIPELINE]
+    return run(steps, program, seen)
 
 
-def generate(program: Program, *, comments: bool = True) -> str:
+def generate(program: Program, *, comments: bool = True, own: Collection[str] | None = None) -> str:
     """The source of a standalone Python function that computes the program, fast once numba compiles it."""
-    return emit(lowered(program), comments=comments)
+    return emit(lowered(program, own=own), comments=comments)
 
 
 def generate_lines(program: Program, *, comments: bool = True) -> list[Written]:

@@ -1,7 +1,7 @@
 """Innermost loops whose iterations may run in any order: upwards, with sums that vectorise.
 
 The reverse sweep runs loops backwards, and adds to several elements of one array per iteration. Where no
-iteration reads what another writes, the loop runs forwards instead; sums of cotangents become `radd`; a
+iteration reads what another writes, the loop runs forwards instead; sums become `radd`; a
 sum in one element is a scalar until the loop ends; and of several additions to one array (a stencil's
 adjoint) each gets a loop of its own, in which the elements are all different.
 """
@@ -9,7 +9,7 @@ adjoint) each gets a loop of its own, in which the elements are all different.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -32,8 +32,10 @@ VALUES = 3
 """How many different values per iteration a split loop may keep for the loops split off."""
 
 
-def free_order(program: Program) -> Program:
+def free_order(program: Program, own: Collection[str] | None = None) -> Program:
     """The program whose innermost loops run upwards and are split where that changes no more than rounding.
+
+    With `own`, the names of the user's own program, only sums of cotangents lose their order.
 
     >>> from ..ir.text import parse
     >>> print(free_order(parse('''
@@ -56,7 +58,7 @@ def free_order(program: Program) -> Program:
         x_end: f64[n] = last(x_bar)
         return x_end
     """
-    return replace(program, body=_Orders(program).region(program.body, Facts()))
+    return replace(program, body=_Orders(program, own).region(program.body, Facts()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def primed(form: Affine, names: Iterable[str]) -> Affine:
 
 
 class _Orders:
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, own: Collection[str] | None):
+        self.own = own
         self.builder = Builder()
         self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
         self.builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
@@ -143,7 +146,7 @@ class _Orders:
             return [node]
         arrays = {p.var.name for p in node.phis if p.var.type.rank}
         found = self.accesses(node, arrays)
-        if found is None or not all(p.var.type.rank or self.is_sum(p, node, node.reverse) for p in node.phis):
+        if found is None or not all(p.var.type.rank or self.is_sum(p, node) for p in node.phis):
             return [node]
         pairs = [(a, b) for every in found.values() for k, a in enumerate(every) for b in every[: k + 1]]
         if len(pairs) > PAIRS or not all(self.apart(a, b, node, facts) for a, b in pairs):
@@ -222,8 +225,8 @@ class _Orders:
     def stays(self, var: Var, value: Atom, home: Mapping[str, str]) -> bool:
         return home.get(var.name) == home.get(getattr(value, "name", ""))
 
-    def is_sum(self, phi: Phi, node: For, ours: bool) -> bool:
-        """Is a scalar that the loop carries a sum, whose order nobody chose?"""
+    def is_sum(self, phi: Phi, node: For) -> bool:
+        """Is a scalar that the loop carries a sum, of which nothing is read before the loop has ended?"""
         name = phi.var.name
         used = self.uses[name] - sum(e.phi == phi.var for e in node.exits)
         if used != 1 or not phi.var.type.is_float or not isinstance(phi.second, Var):
@@ -232,14 +235,20 @@ class _Orders:
             return False  # what has come together so far is read: that depends on the order
         for inner in node.body:
             if isinstance(inner, Let) and inner.var == phi.second:
-                ours = inner.op is radd or (inner.op is arith.add and ours and "_bar" in name)
-                return ours and phi.var in inner.args
+                if inner.op is not radd and not self.may_move(name):
+                    return False
+                places = {radd: (0, 1), arith.add: (0, 1), arith.sub: (0,)}.get(inner.op, ())
+                return any(inner.args[k] == phi.var for k in places)
             if isinstance(inner, For):
                 end = next((e for e in inner.exits if e.var == phi.second), None)
                 start = next((p for p in inner.phis if end is not None and p.var == end.phi), None)
                 if start is not None:
-                    return start.first == phi.var and self.is_sum(start, inner, ours)
+                    return start.first == phi.var and self.is_sum(start, inner)
         return False
+
+    def may_move(self, name: str) -> bool:
+        """Is the order of this sum free?"""
+        return self.own is None or ("_bar" in name and name not in self.own)
 
     def apart(self, a: _Access, b: _Access, node: For, facts: Facts) -> bool:
         """Can no iteration disturb another through these two?"""
@@ -272,11 +281,16 @@ class _Orders:
 
     def reassociated(self, node: For) -> For:
         sums = {p.second.name for p in node.phis if isinstance(p.second, Var) and not p.var.type.rank}
-        body = tuple(
-            replace(let, op=radd) if isinstance(let, Let) and let.var.name in sums else let
-            for let in node.body
-        )
-        return replace(node, body=body)
+        body: list[Node] = []
+        for let in node.body:
+            if isinstance(let, Let) and let.var.name in sums:
+                if let.op is arith.sub:
+                    negative = self.builder.var(let.var.name, let.var.type)
+                    body.append(Let(negative, arith.neg, (let.args[1],), let.span))
+                    let = replace(let, args=(let.args[0], negative))
+                let = replace(let, op=radd)
+            body.append(let)
+        return replace(node, body=tuple(body))
 
     # -- what the loop does not need to do itself --------------------------------------------------------
 
@@ -293,7 +307,7 @@ class _Orders:
         local = bound - {node.index.name}
         for accesses in found.values():
             adds = [a for a in accesses if a.kind == "at_add"]
-            summed += [a.let for a in adds if self.fixed(a.let, bound, facts)]
+            summed += [a.let for a in adds if self.may_move(a.let.var.name) and self.fixed(a.let, bound, facts)]
             rest = [a for a in adds if a.let not in summed]
             plain = all(not local & set(p.names) for a in rest for p in a.places)
             if len(adds) == len(accesses) and len(rest) > 1 and plain:

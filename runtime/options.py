@@ -30,6 +30,8 @@ class Options:
     bounds_check  check subscripts that are not known to be in range; without, one that is out of range
                   reads or overwrites foreign memory
     vector_math   compute exp, sin, ... of several elements at once, with the vector library of the platform
+    reassociate   let the compiler choose the order of a loop's sums, so that it can vectorise them; without, a
+                  sum that the user wrote as a loop is added up in that order
     """
 
     jit: bool = True
@@ -37,6 +39,7 @@ class Options:
     cache_dir: Path | None = None
     bounds_check: bool = True
     vector_math: bool = True
+    reassociate: bool = True
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -55,7 +58,7 @@ def _directory(name: str, value: Any) -> Path | None:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
-    "vector_math": _flag,
+    "vector_math": _flag, "reassociate": _flag,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 
@@ -109,7 +112,7 @@ class options:  # noqa: N801  (used like a function)
     >>> options(jit_=False)
     Traceback (most recent call last):
     ...
-    TypeError: no option 'jit_', did you mean 'jit'? There are jit, cache, cache_dir, bounds_check, vector_math
+    TypeError: no option 'jit_', did you mean 'jit'? There are jit, cache, cache_dir, bounds_check, vector_math, reassociate
     """
 
     def __init__(self, **values: Any):

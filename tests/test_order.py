@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import pullback as pb
 from pullback.codegen import emit, free_order, hoist, storage
 from pullback.codegen.primitives import radd
 from pullback.ir import walk
@@ -111,9 +112,9 @@ def test_random_nests(seed):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
-def loops(text):
+def loops(text, own=None):
     """The loops of the program after the pass: (index, reverse) in order, and how many sums are free."""
-    program = verify(free_order(verify(parse(text))))
+    program = verify(free_order(verify(parse(text)), own))
     found = [n for n in walk.walk(program.body) if isinstance(n, For)]
     sums = sum(isinstance(n, Let) and n.op is radd for n in walk.walk(program.body))
     return [(n.index.name, n.reverse) for n in found], sums
@@ -189,16 +190,57 @@ def f(x: f64[n], y_bar: f64[n]) -> f64[n]:
     assert found == [("i", False), ("j", False)] and sums == 1
 
 
-def test_sums_of_the_user_keep_their_order():
+def test_sums_that_are_asked_to_keep_their_order():
     text = """
 def f(x: f64[n]) -> f64:
     n: i64 = dim(x, 0)
     for i in {}:
         s: f64 = phi(0.0, s1)
         t: f64 = x[i]
-        s1: f64 = s + t
+        s1: f64 = s {} t
     r: f64 = last(s)
     return r
 """
-    assert loops(text.format("range(n)")) == ([("i", False)], 0)
-    assert loops(text.format("reversed(range(n))")) == ([("i", True)], 0)
+    for sign in "+-":
+        up, down = (text.format(way, sign) for way in ("range(n)", "reversed(range(n))"))
+        assert loops(up) == ([("i", False)], 1) == loops(down)
+        assert loops(up, own={"s"}) == ([("i", False)], 0)
+        assert loops(down, own={"s"}) == ([("i", True)], 0)
+
+
+def plain_sum(x):
+    s = 0.0
+    for i in range(len(x)):
+        s += x[i]
+    return s
+
+
+def compensated_sum(x):
+    """Kahan's: what a sum loses is added again; nothing of it is left if additions are reordered."""
+    s = c = 0.0
+    for i in range(len(x)):
+        y = x[i] - c
+        t = s + y
+        c = (t - s) - y
+        s = t
+    return s
+
+
+def dot_in_place(x):
+    y = np.zeros(1)
+    for i in range(len(x)):
+        y[0] -= x[i] * x[i]
+    return y[0]
+
+
+def test_the_option_keeps_the_order_of_sums():
+    x = np.random.default_rng(0).normal(size=10_001)
+    x[::7] *= 1e8
+    for function in (plain_sum, dot_in_place):
+        free = pb.jit(function)(x)
+        with pb.options(reassociate=False):
+            kept = pb.jit(function)(x)
+        assert kept == function(x)
+        assert free == pytest.approx(kept, rel=1e-9)
+        assert free != kept  # else nothing was vectorised
+    assert pb.jit(compensated_sum)(x) == compensated_sum(x)
