@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import linecache
 import re
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
 from .ir.text import lines
 from .ir.walk import bound, rebuilt
-from .runtime import cache, options
+from .runtime import cache, locks, options
 from .runtime.compile import compile_source
 from .specialise import canonical, matcher, refuse_overlaps
 from .tracer.trace import Abstract, Slot, Traced, trace
@@ -41,7 +40,7 @@ class Specialisation:
         self.match = matcher(traced)
         self.program = optimise(unroll(traced.program))
         self.results = [entry[1] for entry in traced.out_leaves]
-        self.lock = threading.RLock()
+        self.lock = locks.make()
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self._programs: dict[str, Program] = {}
         self._sources: dict[str, str] = {}
@@ -139,7 +138,7 @@ class Traceable:
         self.pins: frozenset[Slot] = frozenset()
         self.traces = 0
         self.hot_vjp: Call = no_call
-        self._lock = threading.RLock()
+        self._lock = locks.make()
         try:
             self.signature: inspect.Signature | None = inspect.signature(function)
         except (TypeError, ValueError):

@@ -18,6 +18,7 @@ from .runtime import options
 from .runtime.compile import entry_point
 from .tracer.calls import call as staged_call
 from .tracer.session import current
+from .transfer import reduced
 from .tree import Tree
 
 
@@ -73,6 +74,9 @@ class Transform:
         self.__wrapped__ = function
 
     _kind = "jit"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return reduced(self, self._argnums, self._has_aux)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import linecache
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from . import cache, options
+from . import cache, locks, options
 
 counts: Counter[str] = Counter()
 """What this process did: "compiled" and "loaded" signatures, "sources" executed."""
 
 _functions: dict[tuple[Any, ...], Callable[..., Any]] = {}
-_lock = threading.RLock()
+_lock = locks.make()
 
 
 def compile_source(

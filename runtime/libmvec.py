@@ -12,7 +12,6 @@ import functools
 import os
 import platform
 import sys
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +20,14 @@ import numpy as np
 from numba import config
 from numba.core.registry import cpu_target
 
+from . import locks
+
 LIBRARY = "libmvec.so.1"
 TOLERANCE = 4
 BINARY = ("pow", "atan2", "hypot")
 DTYPES = {"double": np.float64, "float": np.float32}
 
-_lock = threading.RLock()
+_lock = locks.make()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ compiled signature is one file of `cache`, checked before anything in it is look
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 
 import llvmlite.binding
 import numba
-from numba.core import caching, compiler, serialize
+from numba.core import caching, compiler, compiler_lock, serialize
 
 from . import cache
 
@@ -23,6 +24,12 @@ from . import cache
 # loop around it. Where that one runs backwards, as the reverse sweep over time does, the moved check fails
 # and the slow loop runs: five times slower. In its place the check costs next to nothing.
 llvmlite.binding.set_option("pullback", "-hoist-runtime-checks=false")
+
+
+# A fork waits until no thread compiles: in the child the compiler would be in the middle of something for ever.
+if hasattr(os, "register_at_fork"):
+    _numba = compiler_lock.global_compiler_lock
+    os.register_at_fork(before=_numba.acquire, after_in_parent=_numba.release, after_in_child=_numba.release)
 
 
 class VerifiedCache(caching._Cache):

@@ -11,13 +11,14 @@ import dis
 import functools
 import os
 import sys
-import threading
 import types
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from . import locks
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ _NAMES = tuple(f.name for f in fields(Options))
 
 everywhere = Options()
 """The options of the process: those in force where no `with` block is open."""
-_lock = threading.Lock()
+_lock = locks.make()
 
 
 @dataclass(frozen=True)
