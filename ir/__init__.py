@@ -1,6 +1,7 @@
 """The intermediate representation: programs, primitives, text, checks and passes."""
 
+from .graph import Graph
 from .program import Program
 from .text import parse, show
 
-__all__ = ["Program", "parse", "show"]
+__all__ = ["Graph", "Program", "parse", "show"]

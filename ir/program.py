@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .types import Dim, Type
 
 if TYPE_CHECKING:
+    from .graph import Graph
     from .primitive import Primitive
 
 
@@ -155,6 +156,8 @@ class Program:
     body: tuple[Node, ...]
     results: tuple[Atom, ...]
     origins: tuple[str, ...] = field(default=(), compare=False)
+    graph: ClassVar[Callable[..., Graph]]
+    """The dataflow as a picture, see graph.py."""
 
 
 def atoms(operand: Any) -> Iterator[Atom]:
