@@ -396,3 +396,13 @@ def test_a_list_that_a_short_loop_fills():
         return np.sum(np.stack(rows) ** 2) * rows[-1]
 
     check_grad(f, X)
+
+
+def test_a_while_that_steps_two_names_at_once():
+    def f(x):
+        old, r = 2.0, 1.0
+        while abs(r - old) > 1e-12:
+            old, r = r, 0.5 * (r + x / r)
+        return r
+
+    check_grad(f, 2.0)

@@ -380,14 +380,14 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_For(self, node: ast.For) -> list[ast.stmt]:
         assert self.liveness is not None
-        iterable = self.visit(node.iter)
-        bind = ast.Assign([self.visit(node.target)], _load("_item_"))
-        body = self.thunk("body", [bind, *self.block(node.body)], ["_item_"])
         targets = [
             n.id for n in ast.walk(node.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
         ]
+        stored = stored_names(node.body) | set(targets)  # now: visiting changes the names in tuples
+        iterable = self.visit(node.iter)
+        bind = ast.Assign([self.visit(node.target)], _load("_item_"))
+        body = self.thunk("body", [bind, *self.block(node.body)], ["_item_"])
         flag = getattr(node, "flag", None)
-        stored = stored_names(node.body) | set(targets)
         call = _call(
             "for_", iterable, _load(body.name), _load(self.frame), _strings(self.liveness.head[node] | {RESULT}),
             _strings(self.liveness.after[node] | {RESULT}), _strings(stored),
@@ -398,12 +398,12 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_While(self, node: ast.While) -> list[ast.stmt]:
         assert self.liveness is not None
+        stored = stored_names(node.body)
         test = ast.Lambda(arguments_of([]), self.visit(node.test))
         body = self.thunk("body", self.block(node.body))
         call = _call(
             "while_", test, _load(body.name), _load(self.frame), _strings(self.liveness.head[node] | {RESULT}),
-            _strings(self.liveness.after[node] | {RESULT}), _strings(stored_names(node.body)),
-            ast.Constant(node.lineno),
+            _strings(self.liveness.after[node] | {RESULT}), _strings(stored), ast.Constant(node.lineno),
         )  # fmt: skip
         return [body, ast.Expr(call)]
 
