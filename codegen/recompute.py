@@ -52,6 +52,7 @@ def recomputed(
 class _Plan:
     def __init__(self, items: Sequence[Item], groups: Sequence[Group], needed: set[str]):
         self.home = {id(item): k for k, g in enumerate(groups) for item in g.items}
+        self.places = {id(item): k for k, item in enumerate(items)}
         self.makers: dict[str, Op] = {}
         self.readers: dict[str, list[Item]] = {}
         self.needed = set(needed)
@@ -85,6 +86,8 @@ class _Plan:
                 continue
             if self.home[id(store)] != self.home[id(op)] or self.home[id(store)] >= group:
                 continue
+            if self.places[id(store)] > position:
+                continue  # in the order of the program it is not there yet
             (value,) = store.args
             places = value.places if isinstance(value, Read) else ()
             if any(not isinstance(p, Along) and p != Fixed() for p in places):

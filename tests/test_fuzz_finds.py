@@ -406,3 +406,12 @@ def test_a_while_that_steps_two_names_at_once():
         return r
 
     check_grad(f, 2.0)
+
+
+def test_an_array_that_is_gathered_before_it_is_stored():
+    def f(x, A):
+        v = x[:3]
+        np.add.at(v, [1, 0, 2], A[1, 0])
+        return x + np.sum(v)
+
+    check_grad(f, X.copy(), A)
