@@ -1,6 +1,7 @@
 """pullback: gradients of plain NumPy code, as readable Python."""
 
 from . import testing
+from .debug import debug
 from .explain import explain
 from .ir.errors import PullbackError
 from .runtime.options import options
@@ -11,6 +12,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PullbackError",
+    "debug",
     "evaluate",
     "explain",
     "grad",

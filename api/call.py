@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .codegen import generate, shorten_chains
+from .finite import checked_run
 from .hot import Call, no_call
 from .index import Forms
 from .ir.errors import IRError, PullbackError, TracedValueError, TypeMismatch
@@ -89,6 +90,8 @@ class Specialisation:
         settings = options.current()
         key = (kind, settings)
         with self.lock:
+            if key not in self._compiled and settings.check_nan:
+                self._compiled[key] = self._checked(kind, make)
             if key not in self._compiled:
                 source = self.source(kind, make)
                 names = re.findall(r"^def (\w+)", source, re.MULTILINE)
@@ -96,6 +99,16 @@ class Specialisation:
                     source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir
                 )
             return self._compiled[key]
+
+    def _checked(self, kind: str, make: Callable[[Program], Program]) -> Callable[..., Any]:
+        """The program interpreted, with a look at every value."""
+        program = self.derived(kind, make)
+        sweep = kind.partition(" ")[0]
+        if sweep in ("jit", "forward"):  # the function itself; behind its results is what backward reads
+            return checked_run(program, len(self.program.results))
+        if sweep == "backward":
+            return checked_run(program, len(program.results), takes="saved value")
+        return checked_run(program, len(program.results), self.program)
 
 
 def unchecked(program: Program) -> Program:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .check_primitive import check_primitive as check_primitive
 from .transforms import trace, vjp
 from .tree import Tree, flatten
 

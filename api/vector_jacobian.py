@@ -84,6 +84,7 @@ class Sweeps:
         if not wrt:
             raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
         self.form = form
+        self.wrt = wrt
         self.hot: Call | None = None
         self.forward, self.backward = form.pair(wrt, split_adjoint)
         self._finish = finish_function(results_of(form.traced, form.out))

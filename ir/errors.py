@@ -43,5 +43,9 @@ class TracedValueError(PullbackError, TypeError):
     """Python asked a traced value for something only a concrete one has, such as bool(x)."""
 
 
+class NotFinite(PullbackError, FloatingPointError):
+    """A NaN or an inf, where `options(check_nan=True)` looks for the first one."""
+
+
 class BoundsError(PullbackError, IndexError):
     """An index out of range."""

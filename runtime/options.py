@@ -33,6 +33,7 @@ class Options:
     vector_math   compute exp, sin, ... of several elements at once, with the vector library of the platform
     reassociate   let the compiler choose the order of a loop's sums, so that it can vectorise them; without, a
                   sum that the user wrote as a loop is added up in that order
+    check_nan     find the line and the operation that make the first NaN or inf: programs are interpreted, slowly
     """
 
     jit: bool = True
@@ -41,6 +42,7 @@ class Options:
     bounds_check: bool = True
     vector_math: bool = True
     reassociate: bool = True
+    check_nan: bool = False
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -59,7 +61,7 @@ def _directory(name: str, value: Any) -> Path | None:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
-    "vector_math": _flag, "reassociate": _flag,
+    "vector_math": _flag, "reassociate": _flag, "check_nan": _flag,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 

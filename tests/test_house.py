@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samples import TEXTS
 
 from pullback.ir import ops
 from pullback.ir.primitive import REGISTRY
+from pullback.ir.samples import TEXTS
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("api", "tracer", "ir", "codegen", "runtime")
