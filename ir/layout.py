@@ -215,7 +215,7 @@ def _spot(spot: Spot, x: float, y: float, width: float, height: float) -> str:
     middle = x + width / 2
     label = f'<text class="label" x="{middle:.1f}" y="{y + 30:.1f}" text-anchor="middle">{_text(spot.label)}</text>'
     return (
-        f'<g class="{kind}"><title>{_text(spot.title)}</title>'
+        f'<g class="{kind}" data-name="{html.escape(spot.key)}"><title>{_text(spot.title)}</title>'
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="5"/>'
         f'<text class="name" x="{middle:.1f}" y="{y + 15:.1f}" text-anchor="middle">{_text(spot.name)}</text>'
         f"{label if spot.label else ''}</g>"

@@ -44,6 +44,11 @@ def scaled(x, c):
     return c * np.sin(x)
 
 
+def loss_of_rows(X):
+    y = np.sin(X)
+    return np.sum(y * y)
+
+
 def fails(x):
     y = np.sqrt(x)
     assert y[0] < 0.5, "too large"
@@ -133,12 +138,18 @@ def test_links_join_the_lines_that_belong_together():
     assert not any("sin" in text for key in ("program", "adjoint", "generated") for text in texts[key])
 
 
+def test_generated_loops_belong_to_the_lines_in_them():
+    found = columns(stages_of(loss_of_rows, (np.ones((3, 2)),), None, None))
+    loops = [row for row in found.generated if row.text.lstrip().startswith("for ")]
+    assert loops and all(row.user for row in loops)
+
+
 def test_what_is_kept_and_where_it_is_used():
-    text = re.sub(r"<[^>]+>", " ", pb.explain(logistic, 3.1, 0.3, 4).html.split('id="kept"')[1])
+    text = re.sub(r"<[^>]+>", " ", pb.explain(logistic, 3.1, 0.3, 4).html.split('<section id="kept">')[1])
     first = logistic.__code__.co_firstlineno
     assert "saved each iteration" in text and "32 B" in text
     assert f"{first + 2}, {first + 3}, {first + 4}, {first + 6}" in text
-    nothing = pb.explain(lambda x: 3.0 * x, 2.0).html.split('id="kept"')[1]
+    nothing = pb.explain(lambda x: 3.0 * x, 2.0).html.split('<section id="kept">')[1]
     assert "Nothing: the derivative does not depend" in nothing
 
 
@@ -228,6 +239,7 @@ def test_text_of_the_user_cannot_leave_its_place(tmp_path):
 def test_nothing_is_asked_of_the_network():
     page = pb.explain(logistic, 3.1, 0.3, 2).html
     assert "default-src 'none'" in page
+    page = page.replace('xmlns="http://www.w3.org/2000/svg"', "")  # a name, not an address
     assert not re.search(r"https?:|url\(|@import|src=", page)
 
 
@@ -309,8 +321,11 @@ def test_the_page_in_a_browser(chromium, tmp_path):
     light = chromium.run(colour)
     chromium.press("t")
     assert chromium.run(colour) != light
-    chromium.press("2")
-    assert chromium.run("return document.getElementById('program').hidden") is True
+    chromium.press("2", "5")
+    hidden = "return document.getElementById(arguments[0]).hidden"
+    assert chromium.run(hidden, "program") is True and chromium.run(hidden, "picture") is False
+    chromium.point("#picture .spot.reverse[data-name=w_bar]")
+    assert {"adjoint", "generated"} <= {name.partition("-")[0] for name in classes(chromium, "lit")}
     chromium.press("\ue012")  # arrow left
     assert chromium.messages() == []
 
@@ -340,7 +355,8 @@ def test_the_page_fits_narrow_windows_and_paper(chromium, tmp_path):
     visible = "return getComputedStyle(document.querySelector(arguments[0])).display"
     assert chromium.run(visible, ".transport") == "none" and chromium.run(visible, "#adjoint") == "block"
     hidden = chromium.run(
-        "return [...document.querySelectorAll('.code')].filter(e => e.scrollHeight > e.clientHeight + 1).length"
+        "return [...document.querySelectorAll('.code, .column, .panes section')]"
+        ".filter(e => e.scrollHeight > e.clientHeight + 1).length"
     )
     assert hidden == 0, "on paper every line is there"
     chromium.command("Emulation.setEmulatedMedia", media="")

@@ -55,6 +55,7 @@ def columns(stages: Stages) -> Columns:
     _mark_sweeps(adjoint, stages, lines_of)
     known = {v.name for v in (*stages.adjoint.params, *bound(stages.adjoint.body))}
     generated = [_generated_row(line, place, known) for line in stages.generated]
+    _link_heads(generated)
     return Columns(user, program, adjoint, generated, lines_of)
 
 
@@ -162,6 +163,17 @@ def _generated_row(line: Written, place: Places, known: set[str]) -> Row:
     comment = line.text.lstrip().startswith("#")
     number = str(next(p.span.line for p in line.parts if p.span)) if comment and user else ""
     return Row(line.text, number, list(dict.fromkeys(user)), sorted(names))
+
+
+def _link_heads(rows: list[Row]) -> None:
+    """A loop that no line of the user's stands for belongs to the lines in it, and so does an else."""
+    for k, row in enumerate(rows):
+        if row.text.endswith(":") and not row.user and row.text.startswith(" "):
+            depth = len(row.text) - len(row.text.lstrip())
+            for inner in rows[k + 1 :]:
+                if inner.text and len(inner.text) - len(inner.text.lstrip()) <= depth:
+                    break
+                row.user += [u for u in inner.user if u not in row.user]
 
 
 def stem(name: str) -> str:

@@ -43,13 +43,19 @@
   };
 
   let pinned = null;
-  const clear = () => document.querySelectorAll(".line.lit, .line.near, .line.made, .line.used, .line.pinned")
+  const spots = {};
+  document.querySelectorAll("#picture .spot").forEach((spot) => { spots[spot.dataset.name] = spot; });
+  const clear = () => document
+    .querySelectorAll(".line.lit, .line.near, .line.made, .line.used, .line.pinned, .spot.lit")
     .forEach((e) => e.classList.remove("lit", "near", "made", "used", "pinned"));
   const light = (key, k) => {
     clear();
     const { lit, near } = related(key, k);
     for (const id of near.keys()) $(id)?.classList.add("near");
     for (const id of lit.keys()) $(id)?.classList.add("lit");
+    for (const [c, r] of lit.values())
+      if (c === "adjoint" && (c === key || r === k || columns[c][r].names?.length === 1))
+        for (const name of columns[c][r].names ?? []) spots[name]?.classList.add("lit");
     if (pinned) row(...pinned).classList.add("pinned");
   };
   const restore = () => (pinned ? light(...pinned) : clear());
@@ -107,6 +113,13 @@
       event.stopPropagation();
     });
   }
+  $("picture").addEventListener("mouseover", (event) => {
+    const name = event.target.closest(".spot")?.dataset.name;
+    const place = byName[name]?.find(([c]) => c === "adjoint");
+    if (place) light(...place);
+    else restore();
+  });
+  $("picture").addEventListener("mouseleave", restore);
   document.querySelectorAll("#kept tr[data-rows]").forEach((line) => {
     const [made, used] = JSON.parse(line.dataset.rows);
     const on = () => {
@@ -277,7 +290,8 @@
     slider.value = at;
     slider.setAttribute("aria-valuetext", `step ${at} of ${steps.length - 1}, ${reversing ? "reverse" : "forward"}`);
     const { names, state } = stateAt(at);
-    document.querySelectorAll(".line.now").forEach((e) => e.classList.remove("now"));
+    document.querySelectorAll(".now:not(output)").forEach((e) => e.classList.remove("now"));
+    for (let j = 0; j < bound.length && !skipped; j += 2) spots[bound[j]]?.classList.add("now");
     const now = rowsNow(step);
     for (const key of keys) {
       for (const r of now[key]) row(key, r).classList.add("now");
@@ -337,19 +351,29 @@
   addEventListener("beforeprint", () => {
     const before = at;
     go(steps.length - 1, false);
-    palette = { plus: [194, 65, 12], minus: [29, 95, 168], zero: [243, 240, 232], nan: [0, 0, 0] };
+    palette = { plus: [194, 65, 12], minus: [29, 95, 168], zero: [243, 240, 232], nan: [163, 168, 174] };
+    $("picture").querySelector("svg").style.width = "";
     render(false);
-    addEventListener("afterprint", () => { palette = colours(); go(before, false); }, { once: true });
+    addEventListener("afterprint", () => { palette = colours(); fit(); go(before, false); }, { once: true });
   });
 
-  const toggles = keys.map((key, k) => {
+  /** The picture as wide as its column, but not too small to read. */
+  const fit = () => {
+    const drawing = $("picture").querySelector("svg");
+    const natural = drawing.viewBox.baseVal.width, room = $("picture").clientWidth - 24;
+    if (room > 0) drawing.style.width = `${Math.min(natural, Math.max(room, 0.62 * natural))}px`;
+  };
+  addEventListener("resize", fit);
+  const panels = [...keys, "picture"];
+  const toggles = panels.map((key, k) => {
     const button = make("button", { type: "button", textContent: `${k + 1} ${$(`${key}-title`).firstChild.textContent.trim()}` });
-    button.setAttribute("aria-pressed", "true");
+    button.setAttribute("aria-pressed", String(!$(key).hidden));
     button.title = `show or hide this column (${k + 1})`;
     button.addEventListener("click", () => {
       const hide = !$(key).hidden;
-      if (hide && keys.filter((other) => !$(other).hidden).length === 1) return;
+      if (hide && panels.filter((other) => !$(other).hidden).length === 1) return;
       $(key).hidden = hide;
+      fit();
       button.setAttribute("aria-pressed", String(!hide));
     });
     document.querySelector(".toggles").append(button);
@@ -368,6 +392,7 @@
       r: () => go(data.forward), t: () => setTheme(theme + 1), "?": help,
       Escape: () => { pinned = null; clear(); }, " ": play,
       1: () => toggles[0].click(), 2: () => toggles[1].click(), 3: () => toggles[2].click(), 4: () => toggles[3].click(),
+      5: () => toggles[4].click(),
     };
     if (!(event.key in actions) || (event.key === " " && event.target.closest("button"))) return;
     if (event.key !== " " && event.key !== "t" && event.key !== "?") stop();

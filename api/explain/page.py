@@ -104,7 +104,7 @@ def _page(stages: Stages, found: Columns, recording: Recording, entries: list[Ke
         "data": _json(_data(stages, found, recording)),
         "name": html.escape(stages.name),
         "about": _about(stages),
-        "columns": "\n".join(_column(key, rows) for key, rows in found.all().items()),
+        "columns": "\n".join(_column(key, rows) for key, rows in found.all().items()) + _picture(stages),
         "kept": _kept_table(entries, found),
         "note": html.escape(" ".join(filter(None, (recording.note, _failed(recording))))),
     }
@@ -156,6 +156,15 @@ def _column(key: str, rows: list[Row]) -> str:
         f'<h2 id="{key}-title">{title} <small>{subtitle}</small></h2>'
         f'<div class="code" tabindex="0" role="group" aria-label="{title}: arrow keys move between lines">'
         f"{lines}</div></section>"
+    )
+
+
+def _picture(stages: Stages) -> str:
+    """The dataflow, hidden at first."""
+    return (
+        '<section class="column" id="picture" aria-labelledby="picture-title" hidden>'
+        '<h2 id="picture-title">Picture <small>what flows where; across: what the reverse sweep needs</small></h2>'
+        f'<div class="code" tabindex="0">{stages.adjoint.graph().svg("plain")}</div></section>'
     )
 
 
