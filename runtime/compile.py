@@ -1,11 +1,13 @@
 """From the text of a generated function to something to call, compiled by numba or as it is.
 
 The text becomes a real file, so that a debugger, `inspect` and tracebacks show its lines; what is run comes
-from the text itself, never from the file. For numba, functions like exp are swapped for those of `vectormath`.
+from the text itself, never from the file. For numba, functions like exp are swapped for those of `vectormath`, and
+allocations for those of `pages`.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib
@@ -72,9 +74,13 @@ def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector
     # By name, because `import pullback` must not load numba.
     vectormath = importlib.import_module(f"{__package__}.vectormath") if vector else None
     library = vectormath.library(source) if vectormath else None
-    digest = hashlib.sha256(f"{cache.fingerprint()}\n{library}\n{source}".encode()).hexdigest()[:32]
+    pages = importlib.import_module(f"{__package__}.pages") if jit else None
+    swaps = [vectormath] if library else []
+    swaps += [pages] if pages and pages.useful(source) else []
+    names = [module.NAME for module in swaps]
+    digest = hashlib.sha256(f"{cache.fingerprint()}\n{library} {names}\n{source}".encode()).hexdigest()[:32]
     stem = f"{name}_{digest}"
-    function = getattr(_module(source, stem, folder, kept, vectormath if library else None), name)
+    function = getattr(_module(source, stem, folder, kept, swaps), name)
     if not jit:
         return _plain(function)
     machine = importlib.import_module(f"{__package__}.machine")
@@ -82,7 +88,7 @@ def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector
     return _plain(function) if compiled is function else compiled
 
 
-def _module(source: str, stem: str, folder: Path, kept: bool, vectormath: ModuleType | None) -> ModuleType:
+def _module(source: str, stem: str, folder: Path, kept: bool, swaps: list[ModuleType]) -> ModuleType:
     path = folder / (stem + cache.SOURCE)
     if not (kept and _on_disk(path, source)):
         # Nowhere to write: the lines for tracebacks and debuggers come from memory.
@@ -90,11 +96,11 @@ def _module(source: str, stem: str, folder: Path, kept: bool, vectormath: Module
         linecache.cache[str(path)] = (len(source), None, source.splitlines(keepends=True), str(path))
     module = ModuleType(f"pullback_generated_{stem}")
     module.__file__ = str(path)
-    text: Any = source
-    if vectormath:
-        module.__dict__[vectormath.NAME] = vectormath
-        text = vectormath.vectorised(source)
-    exec(compile(text, str(path), "exec"), module.__dict__)
+    tree = ast.parse(source)
+    for swap in swaps:
+        module.__dict__[swap.NAME] = swap
+        tree = swap.swapped(tree)
+    exec(compile(tree, str(path), "exec"), module.__dict__)
     sys.modules[module.__name__] = module  # inspect and numba look functions' modules up by name
     counts["sources"] += 1
     return module

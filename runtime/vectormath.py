@@ -1,6 +1,6 @@
 """Functions like exp as LLVM's vectoriser can use them: for a whole vector at once, from libmvec.
 
-Generated source says `np.exp(x)`. Before it is compiled, `vectorised` puts our `exp(x)` in its place:
+Generated source says `np.exp(x)`. Before it is compiled, `swapped` puts our `exp(x)` in its place:
 the same call of the scalar function, with an attribute that names the vector variants of it. A loop that is
 vectorised calls those, other code the scalar function. Without libmvec the source stays as it is.
 """
@@ -51,13 +51,13 @@ def library(source: str) -> str | None:
 # -- sources -------------------------------------------------------------------------------------------
 
 
-def vectorised(source: str) -> ast.Module:
-    """The source with the functions of this module, on the same lines.
+def swapped(tree: ast.Module) -> ast.Module:
+    """The source's tree with the functions of this module, on the same lines.
 
-    >>> print(ast.unparse(vectorised("y = np.exp(x) ** w + x ** 2 + np.floor(x)")))
+    >>> print(ast.unparse(swapped(ast.parse("y = np.exp(x) ** w + x ** 2 + np.floor(x)"))))
     y = pullback.vectormath.pow(pullback.vectormath.exp(x), w) + x ** 2 + np.floor(x)
     """
-    return ast.fix_missing_locations(_Swap().visit(ast.parse(source)))
+    return ast.fix_missing_locations(_Swap().visit(tree))
 
 
 class _Swap(ast.NodeTransformer):
