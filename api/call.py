@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .codegen import generate, shorten_chains
+from .codegen.parallel import LONG
 from .finite import checked_run
 from .hot import Call, no_call
 from .index import Forms
@@ -27,6 +28,8 @@ from .tracer.trace import Abstract, Slot, Traced, trace
 from .tree import Tree, flatten
 
 MAX_PINNED = 8
+IN_SOURCE = ("bounds_check", "reassociate", "parallel")
+"""The options that decide what is written."""
 _ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, np.float64, np.float32, np.int64, np.bool_))
 _TYPE_TEXT = re.compile(r"(f64|f32|i64|bool)(\[.*\])?")
 
@@ -71,17 +74,17 @@ class Specialisation:
 
     def source(self, kind: str, make: Callable[[Program], Program]) -> str:
         """The generated Python; from the disk cache if this program was generated before."""
-        checked, reassociate = options.current().bounds_check, options.current().reassociate
-        name = f"{kind} {checked} {reassociate}"
+        name = f"{kind} {[(n, getattr(options.current(), n)) for n in IN_SOURCE]}"
         if name not in self._sources:
+            checked = options.current().bounds_check
             written = lines(self.program)
             texts = [f"{line.text}  # {line.span.text if line.span else ''}" for line in written]
-            key = cache.key("\n".join(texts), kind, str(checked), str(reassociate))
+            key = cache.key("\n".join(texts), name)
             entry = cache.lookup(key)
             if entry is None or not isinstance(entry.get("source"), str):
                 derived = self.derived(kind, make)
                 derived = derived if checked else unchecked(derived)
-                entry = {"source": source_of(self.program, derived, reassociate)}
+                entry = {"source": source_of(self.program, derived)}
                 cache.store(key, entry)
             self._sources[name] = entry["source"]
         return self._sources[name]
@@ -133,10 +136,15 @@ def for_user(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
-def source_of(program: Program, derived: Program, reassociate: bool = True) -> str:
-    """The generated Python of a program made from another one."""
+def source_of(program: Program, derived: Program) -> str:
+    """The generated Python of a program made from another one, under the options in force."""
     own = {v.name for v in bound(program.body)}
-    return generate(shorten_chains(derived, own), own=None if reassociate else own)
+    reassociate, parallel = options.current().reassociate, options.current().parallel
+    return generate(
+        shorten_chains(derived, own),
+        own=None if reassociate else own,
+        parallel=LONG if parallel is True else parallel or None,
+    )
 
 
 class Traceable:

@@ -11,13 +11,15 @@ from .chains import shorten_chains
 from .emit import Written, emit, emit_lines
 from .hoist import hoist
 from .order import free_order
+from .outline import outlined_lines
+from .parallel import Plans, parallel_loops
 from .registers import registers, unroll
 from .scalarise import scalarise
 from .storage import storage
 
 __all__ = [
-    "Written", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered", "scalarise",
-    "shorten_chains", "storage",
+    "Written", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered",
+    "parallel_loops", "scalarise", "shorten_chains", "storage",
 ]  # fmt: skip
 
 
@@ -48,11 +50,37 @@ def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | N
     return run(steps, program, seen)
 
 
-def generate(program: Program, *, comments: bool = True, own: Collection[str] | None = None) -> str:
-    """The source of a standalone Python function that computes the program, fast once numba compiles it."""
-    return emit(lowered(program, own=own), comments=comments)
+def generate(
+    program: Program,
+    *,
+    comments: bool = True,
+    own: Collection[str] | None = None,
+    parallel: int | None = None,
+) -> str:
+    """The source of a standalone Python function that computes the program, fast once numba compiles it.
+
+    With `parallel`, long loops run on all cores: those of at least so many operations.
+    """
+    written = generate_lines(program, comments=comments, own=own, parallel=parallel)
+    return "\n".join(line.text for line in written) + "\n"
 
 
-def generate_lines(program: Program, *, comments: bool = True) -> list[Written]:
+def generate_lines(
+    program: Program,
+    *,
+    comments: bool = True,
+    own: Collection[str] | None = None,
+    parallel: int | None = None,
+) -> list[Written]:
     """The lines of `generate`, each with the names of the program and the user's lines it comes from."""
-    return emit_lines(lowered(program), comments=comments)
+    plans: Plans = {}
+
+    def look(name: str, before: Program, after: Program) -> None:
+        if name.startswith(free_order.__name__) and parallel is not None:
+            plans.update(parallel_loops(after, own=own))
+
+    final = lowered(program, look, own)
+    plans = parallel_loops(final, plans, own) if plans else plans
+    if parallel is None or not plans:
+        return emit_lines(final, comments=comments)
+    return outlined_lines(final, plans, parallel, comments)

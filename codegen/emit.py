@@ -72,7 +72,7 @@ def emit(program: Program, *, comments: bool = True) -> str:
 
 def emit_lines(program: Program, *, comments: bool = True) -> list[Written]:
     """The lines of `emit`, each with what it comes from."""
-    return _Emitter(program, comments).source()
+    return Emitter(program, comments).source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,22 @@ class Written:
     parts: tuple[Part, ...] = ()
 
 
+def with_imports(lines: Sequence[Written]) -> list[Written]:
+    """The lines below the imports that they need."""
+    body = "\n".join(line.text for line in lines)
+    imports = [
+        line
+        for word, line in (
+            (r"\bmath\.", "import math\n"),
+            (r"\bnp\.", "import numpy as np\n"),
+            (r"\bsupport\.", "\nfrom pullback.runtime import support\n"),
+        )
+        if re.search(word, body)
+    ]
+    above = [line for text in imports for line in text.splitlines()]
+    return [*map(Written, [*above, *(["", ""] if above else [])]), *lines]
+
+
 @dataclass(slots=True)
 class _Waiting:
     """A temporary that is not written yet: it becomes part of the expression that uses it."""
@@ -103,7 +119,7 @@ class _Waiting:
     fixed: bool = False  # index arithmetic that is written wherever it is used
 
 
-class _Emitter:
+class Emitter:
     def __init__(self, program: Program, comments: bool):
         self.program = program
         self.comments = comments
@@ -123,24 +139,15 @@ class _Emitter:
         self.constant |= {n.index.name for n in walk.walk(program.body) if isinstance(n, For)}
 
     def source(self) -> list[Written]:
+        return with_imports(self.definition())
+
+    def definition(self) -> list[Written]:
         program = self.program
         self.region(program.body)
         results = [self.text(r).text for r in program.results]
         self.line(f"return ({', '.join(results)}{',' if len(results) == 1 else ''})")
         head = f"def {program.name}({', '.join(self.variable[p.name] for p in program.params)}):"
-        body = "\n".join([head, *(line.text for line in self.lines)])
-        imports = [
-            line
-            for word, line in (
-                (r"\bmath\.", "import math\n"),
-                (r"\bnp\.", "import numpy as np\n"),
-                (r"\bsupport\.", "\nfrom pullback.runtime import support\n"),
-            )
-            if re.search(word, body)
-        ]
-        above = [line for text in imports for line in text.splitlines()]
-        params = tuple(Part(p.name, None) for p in program.params)
-        return [*map(Written, [*above, *(["", ""] if above else [])]), Written(head, params), *self.lines]
+        return [Written(head, tuple(Part(p.name, None) for p in program.params)), *self.lines]
 
     # -- lines -----------------------------------------------------------------------------------------
 

@@ -58,11 +58,11 @@ def free_order(program: Program, own: Collection[str] | None = None) -> Program:
         x_end: f64[n] = last(x_bar)
         return x_end
     """
-    return replace(program, body=_Orders(program, own).region(program.body, Facts()))
+    return replace(program, body=Orders(program, own).region(program.body, Facts()))
 
 
 @dataclass(frozen=True, slots=True)
-class _Access:
+class Access:
     """One read or write of an array that the loop updates."""
 
     kind: str  # getitem, at_set or at_add
@@ -78,7 +78,7 @@ def primed(form: Affine, names: Iterable[str]) -> Affine:
     return form
 
 
-class _Orders:
+class Orders:
     def __init__(self, program: Program, own: Collection[str] | None):
         self.own = own
         self.builder = Builder()
@@ -156,10 +156,10 @@ class _Orders:
             split(upwards, self.plan(node, found, facts), self.builder, self.form) if innermost else [upwards]
         )
 
-    def accesses(self, node: For, arrays: set[str]) -> dict[str, list[_Access]] | None:
+    def accesses(self, node: For, arrays: set[str]) -> dict[str, list[Access]] | None:
         """What happens to each array that the loop updates; None if it is more than elements."""
         home = {name: name for name in arrays}
-        found: dict[str, list[_Access]] = {name: [] for name in arrays}
+        found: dict[str, list[Access]] = {name: [] for name in arrays}
         if not self.collect(node.body, home, found, {}):
             return None
         for phi in node.phis:
@@ -171,7 +171,7 @@ class _Orders:
         self,
         nodes: Iterable[Node],
         home: dict[str, str],
-        found: dict[str, list[_Access]],
+        found: dict[str, list[Access]],
         inner: dict[str, For],
     ) -> bool:
         """Record all accesses; `home` tells the array of each of its versions, `inner` the loops around."""
@@ -192,7 +192,7 @@ class _Orders:
                         return False
                     places = tuple(self.form(item) for item in index.items)  # type: ignore[arg-type]
                     array = home[base.name]  # type: ignore[union-attr]
-                    found[array].append(_Access(op.name, places, node, tuple(inner.values())))
+                    found[array].append(Access(op.name, places, node, tuple(inner.values())))
                     if op.name in WRITES:
                         home[var.name] = array
                 case For(index=index_var, phis=phis, body=body, exits=exits):
@@ -250,7 +250,7 @@ class _Orders:
         """Is the order of this sum free?"""
         return self.own is None or ("_bar" in name and name not in self.own)
 
-    def apart(self, a: _Access, b: _Access, node: For, facts: Facts) -> bool:
+    def apart(self, a: Access, b: Access, node: For, facts: Facts) -> bool:
         """Can no iteration disturb another through these two?"""
         if a.kind == b.kind and a.kind in ("getitem", "at_add"):
             return True
@@ -294,7 +294,7 @@ class _Orders:
 
     # -- what the loop does not need to do itself --------------------------------------------------------
 
-    def plan(self, node: For, found: Mapping[str, Sequence[_Access]], facts: Facts) -> Plan:
+    def plan(self, node: For, found: Mapping[str, Sequence[Access]], facts: Facts) -> Plan:
         """Reads that leave the loop, additions that become sums or get loops of their own."""
         bound = {v.name for v in walk.bound(node.body)} | {node.index.name} | {p.var.name for p in node.phis}
         lifted = []

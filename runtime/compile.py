@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib
 import linecache
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,9 @@ from . import cache, locks, options
 
 counts: Counter[str] = Counter()
 """What this process did: "compiled" and "loaded" signatures, "sources" executed."""
+
+ON_ALL_CORES = "support.on_all_cores("
+"""What calls functions of parts of loops; a source with this defines these functions above its own."""
 
 _functions: dict[tuple[Any, ...], Callable[..., Any]] = {}
 _lock = locks.make()
@@ -80,10 +84,16 @@ def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector
     names = [module.NAME for module in swaps]
     digest = hashlib.sha256(f"{cache.fingerprint()}\n{library} {names}\n{source}".encode()).hexdigest()[:32]
     stem = f"{name}_{digest}"
-    function = getattr(_module(source, stem, folder, kept, swaps), name)
+    module = _module(source, stem, folder, kept, swaps)
+    function = getattr(module, name)
     if not jit:
         return _plain(function)
     machine = importlib.import_module(f"{__package__}.machine")
+    if ON_ALL_CORES in source:
+        importlib.import_module(f"{__package__}.cores").ready()
+        for other in re.findall(r"^def (\w+)", source, re.MULTILINE):
+            if other != name:
+                setattr(module, other, machine.part(getattr(module, other)))
     compiled = machine.njit(function, folder if kept else None, stem, counts)
     return _plain(function) if compiled is function else compiled
 

@@ -105,3 +105,20 @@ def njit(
     if hasattr(dispatcher, "_cache"):  # not if NUMBA_DISABLE_JIT is set
         dispatcher._cache = VerifiedCache(folder, stem, counts) if folder else CountingCache(counts)
     return dispatcher
+
+
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does one part of a loop, compiled to be called by compiled code only.
+
+    What it writes to is known to overlap nothing else that it is given.
+    """
+    wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    dispatcher: Any = numba.njit(error_model="numpy", nogil=True, boundscheck=False, **wrappers)(function)
+    if hasattr(dispatcher, "_compiler"):
+        dispatcher._compiler._customize_flags = _without_aliases
+    return dispatcher
+
+
+def _without_aliases(flags: Any) -> Any:
+    flags.noalias = True
+    return flags

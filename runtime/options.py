@@ -33,6 +33,9 @@ class Options:
     vector_math   compute exp, sin, ... of several elements at once, with the vector library of the platform
     reassociate   let the compiler choose the order of a loop's sums, so that it can vectorise them; without, a
                   sum that the user wrote as a loop is added up in that order
+    parallel      run long loops on all cores where their iterations are independent; sums are then added up
+                  in another order. A number instead of True says what is long: how many simple operations
+                  (True is two million, about half a millisecond)
     check_nan     find the line and the operation that make the first NaN or inf: programs are interpreted, slowly
     """
 
@@ -42,6 +45,7 @@ class Options:
     bounds_check: bool = True
     vector_math: bool = True
     reassociate: bool = True
+    parallel: bool | int = False
     check_nan: bool = False
 
 
@@ -59,9 +63,15 @@ def _directory(name: str, value: Any) -> Path | None:
     return Path(os.fsdecode(value)).expanduser().absolute()  # a later chdir does not move it
 
 
+def _parallel(name: str, value: Any) -> bool | int:
+    if not isinstance(value, int) or (value < 2 and not isinstance(value, bool)):  # 1 == True
+        raise TypeError(f"options: {name} must be True, False or a number of operations from 2 up, not {value!r}")
+    return value
+
+
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
-    "vector_math": _flag, "reassociate": _flag, "check_nan": _flag,
+    "vector_math": _flag, "reassociate": _flag, "parallel": _parallel, "check_nan": _flag,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 

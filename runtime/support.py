@@ -13,8 +13,11 @@ from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
 from .blas import add_matmul, matmul
+from .cores import add_all, largest, on_all_cores, parts, share, smallest, total
 
-__all__ = ["add_matmul", "matmul"]
+__all__ = [
+    "add_all", "add_matmul", "largest", "matmul", "on_all_cores", "parts", "share", "smallest", "total",
+]  # fmt: skip
 jitable = register_jitable(error_model="numpy")
 
 

@@ -1,0 +1,328 @@
+"""Loops that may run on all cores: which ones, what each part needs of its own, and when it is worth it.
+
+A loop qualifies if no iteration can disturb another. Proven with the dependence test of `order`: of two
+accesses to an array that the loop updates, one of which writes, no two iterations touch the same element.
+Other than that a loop may carry sums (and the like), and arrays that it only adds to: each part then adds to
+a copy of its own, and what the copies hold is added up afterwards, in order. So results do not depend on the
+number of cores or on who came first; they differ from those of one core by the order of additions.
+
+Checks, while loops and calls for whole arrays keep a loop as it is: an error inside could not leave it.
+Of nested loops the outermost that qualifies is taken. `outline` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..ir import walk
+from ..ir.affine import Affine, Facts
+from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, atoms
+from ..ir.types import I64
+from .order import PAIRS, Access, Orders
+from .primitives import radd
+
+SUMS = {
+    "add": "total", "radd": "total", "sub": "total",
+    "maximum": "largest", "rmax": "largest", "minimum": "smallest", "rmin": "smallest",
+}  # fmt: skip
+"""What may join a scalar that a loop carries: the function of `support` that joins those of the parts."""
+
+LONG = 2_000_000
+"""How many operations make it worth waking other cores: some hundred microseconds, which that costs ten of."""
+
+ELEMENTS = ("getitem", "at_set", "at_add")
+ALLOCATIONS = ("empty", "zeros", "copy")
+COSTS = {"div": 4, "sqrt": 4, "floor_divide": 8, "mod": 8, "power": 15}
+FUNCTION = 10
+"""About how many simple operations it is to call exp, sin, ... once."""
+UNKNOWN = 8
+"""How often a loop is taken to run whose bounds are not known in advance."""
+FEW = 8
+"""Loops known to run less often than this are left to what is inside them."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much there is to do: so many operations, and some more per iteration of inner loops."""
+
+    operations: int
+    loops: tuple[tuple[Affine, int, Work], ...] = ()
+    """Per inner loop: its trips are form / divisor."""
+
+    def and_also(self, other: Work) -> Work:
+        return Work(self.operations + other.operations, self.loops + other.loops)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the parts of a loop are made independent."""
+
+    joined: tuple[tuple[Phi, str], ...]
+    """Scalars: each part has its own, and this function of `support` joins them."""
+    added: tuple[Phi, ...]
+    """Arrays that are only added to: each part has its own, of zeros."""
+    scratch: tuple[Phi, ...]
+    """Buffers that each iteration writes before it reads: each part has its own."""
+    work: Work
+    """Of one iteration."""
+    trips: Affine
+    carried: frozenset[str] = field(default_factory=frozenset)
+    """All that the loop carried when it was looked at."""
+
+
+Plans = dict[str, Plan]
+"""By the name of the loop's index."""
+
+
+def parallel_loops(
+    program: Program, before: Mapping[str, Plan] | None = None, own: Collection[str] | None = None
+) -> Plans:
+    """The loops that may run on all cores.
+
+    With `before`, what was found before buffers moved out of loops: only those loops are looked at, and what
+    one carries that it did not carry then is a buffer of each iteration. With `own`, the names of the user's
+    own program, sums that the user wrote as loops keep their order.
+
+    >>> from ..ir.text import parse
+    >>> plans = parallel_loops(parse('''
+    ... def f(x: f64[n], w: f64) -> (f64[n], f64):
+    ...     n: i64 = dim(x, 0)
+    ...     y: f64[n] = empty((n,), f64)
+    ...     for i in range(n):
+    ...         y_1: f64[n] = phi(y, y_2)
+    ...         s: f64 = phi(0.0, s_1)
+    ...         t: f64 = x[i]
+    ...         u: f64 = t * w
+    ...         y_2: f64[n] = y_1.at[i].set(u)
+    ...         s_1: f64 = s + u
+    ...     y_end: f64[n] = last(y_1)
+    ...     s_end: f64 = last(s)
+    ...     return y_end, s_end'''))
+    >>> plans["i"].joined[0][1], plans["i"].added, plans["i"].work.operations
+    ('total', (), 4)
+    """
+    finder = _Finder(program, before, own)
+    finder.look(program.body, Facts())
+    return finder.plans
+
+
+class _Finder(Orders):
+    def __init__(
+        self, program: Program, before: Mapping[str, Plan] | None, own: Collection[str] | None
+    ):
+        super().__init__(program, own)
+        self.before = before
+        self.plans: Plans = {}
+
+    def look(self, nodes: Iterable[Node], facts: Facts) -> None:
+        for node in nodes:
+            if isinstance(node, Let):
+                self.learn(node)
+            elif isinstance(node, For):
+                inside = self.bounded(facts, (node,), "")
+                self.learn_all(node.body)
+                plan = self.plan_of(node, inside)
+                if plan is not None:
+                    self.plans[node.index.name] = plan
+                else:
+                    self.look(node.body, inside)
+            else:
+                for region in walk.regions(node):
+                    self.look(region, facts)
+
+    def learn_all(self, nodes: Iterable[Node]) -> None:
+        for inner in walk.walk(nodes):
+            if isinstance(inner, Let):
+                self.learn(inner)
+
+    # -- one loop --------------------------------------------------------------------------------------
+
+    def plan_of(self, node: For, facts: Facts) -> Plan | None:
+        if self.before is not None and node.index.name not in self.before:
+            return None
+        trips = self.form(node.stop) - self.form(node.start)
+        if not trips.terms and trips.constant < FEW:
+            return None
+        carried = frozenset(p.var.name for p in node.phis)
+        known = carried if self.before is None else self.before[node.index.name].carried
+        scratch = tuple(p for p in node.phis if p.var.type.rank and p.var.name not in known)
+        arrays = [p for p in node.phis if p.var.type.rank and p.var.name in known]
+        joined = tuple((p, self.joins(p, node)) for p in node.phis if not p.var.type.rank)
+        written = {p.var.name for p in (*arrays, *scratch)}
+        if any(kind is None for _, kind in joined) or not _independent(node.body, written):
+            return None
+        if not any(isinstance(n, Let) and n.op.name in ELEMENTS for n in walk.walk(node.body)):
+            return None  # it only counts something
+        added = self.added(node, arrays, facts)
+        if added is None:
+            return None
+        kinds = tuple((p, kind) for p, kind in joined if kind is not None)
+        return Plan(kinds, added, scratch, self.work(node.body, (node,)), trips, carried)
+
+    def joins(self, phi: Phi, loop: For) -> str | None:
+        kind = joins(phi, loop)
+        last = next((n for n in walk.walk(loop.body) if isinstance(n, Let) and n.var == phi.second), None)
+        free = last is not None and last.op is radd or self.may_move(phi.var.name)
+        return kind if free or kind != "total" or not phi.var.type.is_float else None
+
+    def added(self, node: For, arrays: Sequence[Phi], facts: Facts) -> tuple[Phi, ...] | None:
+        """The arrays that are only added to, if iterations touch different elements of all others."""
+        home = {p.var.name: p.var.name for p in arrays}
+        found: dict[str, list[Access]] = {p.var.name: [] for p in arrays}
+        if not self.collect(node.body, home, found, {}):
+            return None
+        added = []
+        for p in arrays:
+            every = found[p.var.name]
+            if not isinstance(p.first, Var) or home.get(getattr(p.second, "name", "")) != p.var.name:
+                return None  # arrays change places
+            pairs = [(a, b) for k, a in enumerate(every) for b in every[: k + 1]]
+            if len(pairs) > PAIRS:
+                return None
+            if all(self.different(a, b, node, facts) for a, b in pairs):
+                continue
+            if any(a.kind != "at_add" or not self.may_move(a.let.var.name) for a in every):
+                return None
+            added.append(p)
+        return tuple(added)
+
+    def different(self, a: Access, b: Access, node: For, facts: Facts) -> bool:
+        """Do two iterations never touch the same element through these two, or only read it?"""
+        if a.kind == b.kind == "at_add":
+            # The order does not matter for these, but here they would happen at the same time.
+            a = Access("at_set", a.places, a.let, a.loops)
+        return self.apart(a, b, node, facts)
+
+    # -- how much there is to do -----------------------------------------------------------------------
+
+    def work(self, nodes: Iterable[Node], around: tuple[For, ...]) -> Work:
+        operations = 0
+        loops: list[tuple[Affine, int, Work]] = []
+        for node in nodes:
+            match node:
+                case Let():
+                    operations += cost(node)
+                case For():
+                    trips = self.trips(node, around)
+                    inner = self.work(node.body, (*around, node))
+                    if loops and loops[-1][:2] == trips:
+                        inner = loops.pop()[2].and_also(inner)
+                    loops.append((*trips, inner))
+                case If(then=then, orelse=orelse):
+                    arms = [self.work(arm, around) for arm in (then, orelse)]
+                    operations += 1 + max(arm.operations for arm in arms)
+                    loops += [loop for arm in arms for loop in arm.loops]
+        return Work(operations, tuple(loops))
+
+    def trips(self, node: For, around: Sequence[For]) -> tuple[Affine, int]:
+        """How often an inner loop runs, as form / divisor: on average where that depends on outer indices."""
+        form, divisor = self.form(node.stop) - self.form(node.start), 1
+        for outer in reversed(around):
+            if outer.index.name in form.names:
+                ends = (form.substitute(outer.index.name, self.form(e)) for e in (outer.start, outer.stop))
+                form, divisor = next(ends) + next(ends), 2 * divisor
+        bound = {v.name for v in walk.bound(around[0].body)} | {p.var.name for p in around[0].phis}
+        return (Affine(UNKNOWN), 1) if bound & set(form.names) else (form, divisor)
+
+
+def cost(let: Let) -> int:
+    """About how many simple operations this is."""
+    source = let.op.source or ""
+    called = source.startswith(("np.", "math.", "support.")) and let.op.name not in SUMS
+    return COSTS.get(let.op.name, FUNCTION if called and let.var.type.is_float else 1)
+
+
+def joins(phi: Phi, loop: For) -> str | None:
+    """How the parts of a scalar that a loop carries are joined, if it is a sum or the like of its iterations.
+
+    Every use of what has come together so far must only add to it.
+    """
+    so_far = {phi.var.name}
+    kinds: set[str] = set()
+    if not _only_joined(loop.body, so_far, kinds) or len(kinds) != 1:
+        return None
+    if any(_in(p.second, so_far) != (p == phi) for p in loop.phis):
+        return None
+    return kinds.pop() if phi.var.type.is_float or kinds == {"total"} and phi.var.type == I64 else None
+
+
+def _in(operand: object, names: set[str]) -> bool:
+    return any(isinstance(a, Var) and a.name in names for a in atoms(operand))
+
+
+def _only_joined(nodes: Iterable[Node], so_far: set[str], kinds: set[str]) -> bool:
+    for node in nodes:
+        match node:
+            case Let(var, op, args):
+                places = [k for k, a in enumerate(args) if _in(a, so_far)]
+                if not places:
+                    continue
+                if op.name not in SUMS or len(places) != 1 or op.name == "sub" and places != [0]:
+                    return False
+                so_far.add(var.name)
+                kinds.add(SUMS[op.name])
+            case For(start=start, stop=stop, phis=phis, body=body, exits=exits):
+                entered = [p for p in phis if _in(p.first, so_far)]
+                so_far |= {p.var.name for p in entered}
+                if _in((start, stop), so_far) or not _only_joined(body, so_far, kinds):
+                    return False
+                if any(_in(p.second, so_far) != (p in entered) for p in phis):
+                    return False
+                so_far |= {e.var.name for e in exits if e.phi.name in so_far}
+            case If(cond=cond, then=then, orelse=orelse, phis=phis):
+                if _in(cond, so_far) or not all(_only_joined(a, so_far, kinds) for a in (then, orelse)):
+                    return False
+                for p in phis:
+                    if _in(p.first, so_far) != _in(p.second, so_far):
+                        return False
+                    if _in(p.first, so_far):
+                        so_far.add(p.var.name)
+            case _:
+                return False
+    return True
+
+
+def _independent(nodes: Iterable[Node], ours: set[str]) -> bool:
+    """Are these only operations on scalars and on elements, that write to nothing but these arrays?
+
+    Arrays that the nodes allocate are added to `ours`.
+    """
+    for node in nodes:
+        match node:
+            case Let(var, op, args):
+                if op.name in ELEMENTS[1:]:
+                    if not _in(args[0], ours):
+                        return False
+                elif var.type.rank:
+                    if op.name not in ALLOCATIONS:
+                        return False
+                elif op.name != "getitem" and any(a.type.rank for a in atoms(args)) and op.name != "dim":
+                    return False
+                if any(a.type.rank for index in args if isinstance(index, Index) for a in atoms(index)):
+                    return False
+                if var.type.rank:
+                    ours.add(var.name)
+            case For(phis=phis, body=body, exits=exits):
+                if not all(_passed(p.first, ours) for p in phis if p.var.type.rank):
+                    return False
+                ours |= {p.var.name for p in phis if p.var.type.rank}
+                if not _independent(body, ours):
+                    return False
+                if not all(_passed(p.second, ours) for p in phis if p.var.type.rank):
+                    return False
+                ours |= {e.var.name for e in exits if e.var.type.rank}
+            case If(then=then, orelse=orelse, phis=phis):
+                if not (_independent(then, ours) and _independent(orelse, ours)):
+                    return False
+                arrays = [p for p in phis if p.var.type.rank]
+                if not all(_passed(a, ours) for p in arrays for a in (p.first, p.second)):
+                    return False
+                ours |= {p.var.name for p in arrays}
+            case _:
+                return False
+    return True
+
+
+def _passed(atom: Atom, ours: set[str]) -> bool:
+    return isinstance(atom, Lit) or atom.name in ours

@@ -1,0 +1,380 @@
+"""Running the parts of a loop on all cores: a small pool of threads that generated code calls without Python.
+
+A job is a function of the number of a part. The caller wakes sleeping workers and works itself; each takes the
+next part until there is none, and at the end the caller waits only for workers that are inside the job. A
+worker that the system does not run in time so costs nothing but its help. While one job runs, the jobs of
+other threads are done by those threads alone: right from any number of threads, and in a forked process,
+which has no workers. The pool knows neither numba's threading layers nor their rules.
+
+The threads are those of pthreads and compute only; the pool is on Linux. Elsewhere, and on a single core, the
+caller does all parts itself: the same parts, hence the same results.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import signal
+import sys
+from typing import Any
+
+import llvmlite.binding as llvm
+import llvmlite.ir as ll
+import numpy as np
+from numba import config, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic, overload, register_jitable
+
+from . import locks
+
+SYMBOL = "pullback_run_parts"
+WORD, POINTER = ll.IntType(64), ll.PointerType()
+MOST_PARTS = 256
+
+_POOL = """
+@busy = internal global i64 0
+@open = internal global i64 0
+@inside = internal global i64 0
+@asleep = internal global i64 0
+@next = internal global i64 0
+@count = internal global i64 0
+@job = internal global ptr null
+@data = internal global ptr null
+@sleep = internal global [16 x i64] zeroinitializer, align 64
+
+declare i32 @sem_init(ptr, i32, i32)
+declare i32 @sem_wait(ptr)
+declare i32 @sem_post(ptr)
+declare i32 @sched_yield()
+
+define void @reset() {
+  store atomic i64 0, ptr @open seq_cst, align 8
+  store atomic i64 0, ptr @inside seq_cst, align 8
+  store atomic i64 0, ptr @asleep seq_cst, align 8
+  store atomic i64 0, ptr @busy seq_cst, align 8
+  %unused = call i32 @sem_init(ptr @sleep, i32 0, i32 0)
+  ret void
+}
+
+define i64 @sleepers() {
+  %n = load atomic i64, ptr @asleep seq_cst, align 8
+  ret i64 %n
+}
+
+define internal void @take(ptr %job, ptr %data, i64 %count) {
+  br label %again
+again:
+  %part = atomicrmw add ptr @next, i64 1 seq_cst
+  %more = icmp slt i64 %part, %count
+  br i1 %more, label %do, label %end
+do:
+  call void %job(ptr %data, i64 %part)
+  br label %again
+end:
+  ret void
+}
+
+define void @run(ptr %job, ptr %data, i64 %count) {
+  %claim = cmpxchg ptr @busy, i64 0, i64 1 seq_cst seq_cst
+  %ours = extractvalue { i64, i1 } %claim, 1
+  br i1 %ours, label %start, label %alone
+alone:
+  %k = phi i64 [ 0, %0 ], [ %k.1, %alone.do ]
+  %some = icmp slt i64 %k, %count
+  br i1 %some, label %alone.do, label %return
+alone.do:
+  call void %job(ptr %data, i64 %k)
+  %k.1 = add i64 %k, 1
+  br label %alone
+start:
+  store ptr %job, ptr @job
+  store ptr %data, ptr @data
+  store atomic i64 %count, ptr @count seq_cst, align 8
+  store atomic i64 0, ptr @next seq_cst, align 8
+  store atomic i64 1, ptr @open seq_cst, align 8
+  %others = sub i64 %count, 1
+  br label %wake
+wake:
+  %there = load atomic i64, ptr @asleep seq_cst, align 8
+  %fewer = icmp slt i64 %there, %others
+  %woken = select i1 %fewer, i64 %there, i64 %others
+  %none = icmp sle i64 %woken, 0
+  br i1 %none, label %work, label %wake.some
+wake.some:
+  %left = sub i64 %there, %woken
+  %exchange = cmpxchg ptr @asleep, i64 %there, i64 %left seq_cst seq_cst
+  %exchanged = extractvalue { i64, i1 } %exchange, 1
+  br i1 %exchanged, label %post, label %wake
+post:
+  %p = phi i64 [ %woken, %wake.some ], [ %p.1, %post ]
+  %unused = call i32 @sem_post(ptr @sleep)
+  %p.1 = sub i64 %p, 1
+  %posted = icmp eq i64 %p.1, 0
+  br i1 %posted, label %work, label %post
+work:
+  call void @take(ptr %job, ptr %data, i64 %count)
+  store atomic i64 0, ptr @open seq_cst, align 8
+  br label %wait
+wait:
+  %spins = phi i64 [ 0, %work ], [ %spins.1, %wait.on ], [ 0, %wait.yield ]
+  %there.1 = load atomic i64, ptr @inside seq_cst, align 8
+  %finished = icmp eq i64 %there.1, 0
+  br i1 %finished, label %finish, label %wait.on
+wait.on:
+  %spins.1 = add i64 %spins, 1
+  %long = icmp sgt i64 %spins.1, 20000
+  br i1 %long, label %wait.yield, label %wait
+wait.yield:
+  %unused.1 = call i32 @sched_yield()
+  br label %wait
+finish:
+  store atomic i64 0, ptr @busy seq_cst, align 8
+  br label %return
+return:
+  ret void
+}
+
+define ptr @worker(ptr %unused) {
+  br label %sleep
+sleep:
+  %before = atomicrmw add ptr @asleep, i64 1 seq_cst
+  br label %sleep.on
+sleep.on:
+  %failed = call i32 @sem_wait(ptr @sleep)
+  %interrupted = icmp ne i32 %failed, 0
+  br i1 %interrupted, label %sleep.on, label %enter
+enter:
+  %before.1 = atomicrmw add ptr @inside, i64 1 seq_cst
+  %opened = load atomic i64, ptr @open seq_cst, align 8
+  %is = icmp ne i64 %opened, 0
+  br i1 %is, label %work, label %leave
+work:
+  %job = load ptr, ptr @job
+  %data = load ptr, ptr @data
+  %count = load atomic i64, ptr @count seq_cst, align 8
+  call void @take(ptr %job, ptr %data, i64 %count)
+  br label %leave
+leave:
+  %before.2 = atomicrmw sub ptr @inside, i64 1 seq_cst
+  br label %look
+look:
+  %looks = phi i64 [ 0, %leave ], [ %looks.1, %look.on ]
+  %opened.1 = load atomic i64, ptr @open seq_cst, align 8
+  %next = load atomic i64, ptr @next seq_cst, align 8
+  %count.1 = load atomic i64, ptr @count seq_cst, align 8
+  %is.1 = icmp ne i64 %opened.1, 0
+  %more = icmp slt i64 %next, %count.1
+  %again = and i1 %is.1, %more
+  br i1 %again, label %enter, label %look.on
+look.on:
+  %looks.1 = add i64 %looks, 1
+  %enough = icmp sgt i64 %looks.1, LOOKS
+  br i1 %enough, label %sleep, label %look
+}
+"""
+"""`enter`: a worker is counted as inside before it looks whether there is a job, and the caller closes the job
+before it looks whether somebody is inside; so no worker reads a job that is over. A worker that has nothing to
+do looks for the next job for some microseconds, then sleeps. `asleep` counts those that nobody has woken yet."""
+
+LOOKS = 2000
+_lock = locks.make()
+_engines: list[Any] = []
+
+
+def ready() -> int:
+    """Start the workers, if that has not been done; what is compiled or loaded later finds the pool.
+
+    How many workers there are: one less than numba's number of threads.
+    """
+    with _lock:
+        return 0 if config.DISABLE_JIT else _start()  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _start() -> int:
+    linux = sys.platform.startswith("linux")
+    function = _linux if linux else _alone
+    return function()
+
+
+def _compiled(text: str) -> Any:
+    cpu_target.target_context.codegen()  # numba sets LLVM up
+    module = llvm.parse_assembly(text)
+    machine = llvm.Target.from_default_triple().create_target_machine(opt=2)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    _engines.append(engine)  # its code lives as long as it does
+    return engine
+
+
+def _linux() -> int:
+    """The pool with its threads."""
+    engine = _compiled(_POOL.replace("LOOKS", str(LOOKS)))
+    llvm.add_symbol(SYMBOL, engine.get_function_address("run"))
+    reset = ctypes.CFUNCTYPE(None)(engine.get_function_address("reset"))
+    reset()
+    os.register_at_fork(after_in_child=reset)
+    create = ctypes.CDLL(None).pthread_create
+    create.argtypes = [ctypes.c_void_p] * 4
+    started = 0
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for Python's threads
+    try:
+        for _ in range(config.NUMBA_NUM_THREADS - 1):  # type: ignore[attr-defined]
+            thread = ctypes.c_ulong()
+            failed = create(ctypes.byref(thread), None, engine.get_function_address("worker"), None)
+            started += failed == 0
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return started
+
+
+def _alone() -> int:
+    """No pool: the caller does all parts."""
+    text = """
+    define void @run(ptr %job, ptr %data, i64 %count) {
+      br label %alone
+    alone:
+      %k = phi i64 [ 0, %0 ], [ %k.1, %do ]
+      %some = icmp slt i64 %k, %count
+      br i1 %some, label %do, label %return
+    do:
+      call void %job(ptr %data, i64 %k)
+      %k.1 = add i64 %k, 1
+      br label %alone
+    return:
+      ret void
+    }
+    """
+    llvm.add_symbol(SYMBOL, _compiled(text).get_function_address("run"))
+    return 0
+
+
+# -- what generated code calls ---------------------------------------------------------------------------
+
+
+@register_jitable
+def parts(limit, work, trips, summed):
+    """In how many parts a loop is to run: 0 for as it is, because it is too short for more to be worth it.
+
+    `work` is about the number of operations, `trips` the iterations that there are to share, `summed` how many
+    elements of arrays each part needs a copy of. The number of cores has no say: results depend on sizes only.
+    """
+    if work < limit or trips < 2:
+        return 0
+    count = min(MOST_PARTS, trips, work // max(limit // 16, 1))
+    if summed:
+        count = min(count, work // (min(limit, 256) * summed))
+    return count if count > 1 else 0
+
+
+def share(part, count, start, stop):
+    """Which of the iterations start <= i < stop a part does: the first, and how many."""
+    trips = stop - start
+    first = trips * part // count
+    return start + first, trips * (part + 1) // count - first
+
+
+@overload(share)
+def _share(part, count, start, stop):
+    def call(part, count, start, stop):
+        trips = stop - start
+        first = _ratio(trips * part, count)
+        return start + first, _ratio(trips * (part + 1), count) - first
+
+    return call
+
+
+@intrinsic
+def _ratio(context, value, count):
+    """value // count where neither is negative, as LLVM can see: so subscripts need not be tested for that."""
+
+    def generate(context, builder, signature, args):
+        return builder.and_(builder.udiv(*args), ll.Constant(WORD, 2**63 - 1))
+
+    return value(value, count), generate
+
+
+@register_jitable
+def total(start, values):
+    """start + the sum of the values, in their order."""
+    for value in values:
+        start = start + value
+    return start
+
+
+@register_jitable
+def largest(start, values):
+    """The largest, nan if there is one."""
+    for value in values:
+        start = np.maximum(start, value)
+    return start
+
+
+@register_jitable
+def smallest(start, values):
+    """The smallest, nan if there is one."""
+    for value in values:
+        start = np.minimum(start, value)
+    return start
+
+
+@register_jitable
+def add_all(array, values):
+    """Add arrays of this shape, one after the other."""
+    flat, rows = array.reshape(-1), values.reshape(values.shape[0], -1)
+    for k in range(rows.shape[0]):
+        for i in range(flat.shape[0]):
+            flat[i] += rows[k, i]
+
+
+def on_all_cores(function, count, args):
+    """Call function(part, count, *args) for each part, in any order and at the same time."""
+    args = tuple(np.float64(a) if type(a) is float else a for a in args)
+    for part in range(count):
+        function(part, count, *args)
+
+
+@overload(on_all_cores)
+def _on_all_cores(function, count, args):
+    def call(function, count, args):
+        if _run(function, count, args):
+            raise MemoryError("no memory for a loop on all cores")
+
+    return call
+
+
+@intrinsic
+def _run(context, function, count, args):
+    """Hand a job to the pool; gives 1 if a part could not allocate, the only way in which one can fail."""
+    called = function.get_call_type(context, (types.intp, types.intp, *args), {})
+
+    def generate(context, builder, signature, values):
+        part = function.dispatcher.get_compile_result(called)
+        context.active_code_library.add_linking_library(part.library)
+        fields = [ll.Constant(WORD, 0), *values[1:]]
+        struct = cgutils.make_anonymous_struct(builder, fields)
+        data = cgutils.alloca_once_value(builder, struct)
+        job = _job(context, builder.module, part.fndesc, called, struct.type)
+        run = ll.FunctionType(ll.VoidType(), [POINTER, POINTER, WORD])
+        pool = cgutils.get_or_insert_function(builder.module, run, SYMBOL)
+        builder.call(pool, [builder.bitcast(job, POINTER), builder.bitcast(data, POINTER), values[1]])
+        return builder.extract_value(builder.load(data), 0)
+
+    return types.intp(function, count, args), generate
+
+
+def _job(context, module, description, called, struct):
+    """A function of (pointer, part) for the pool: calls the compiled one with what is in the struct there."""
+    job = ll.Function(module, ll.FunctionType(ll.VoidType(), [POINTER, WORD]), module.get_unique_name("job"))
+    job.linkage = "internal"
+    builder = ll.IRBuilder(job.append_basic_block())
+    given = builder.load(job.args[0], typ=struct)
+    count, args = (builder.extract_value(given, k) for k in (1, 2))
+    operands = [job.args[1], count, *cgutils.unpack_tuple(builder, args)]
+    status, _ = context.call_internal_no_propagate(builder, description, called, operands)
+    with cgutils.if_unlikely(builder, status.is_error):
+        builder.store(ll.Constant(WORD, 1), job.args[0])  # the first field
+    builder.ret_void()
+    return job
