@@ -40,7 +40,7 @@ class Arrays(Expressions):
                 lambda: f"np.concatenate([{v(dim + -1)}, {short(1)}])", lambda: f"np.append({v(dim + -1)}, {self.atom()})",
                 lambda: f"np.concatenate(({short(2)}, {v(dim + -2)}))", lambda: f"np.hstack([{short(1)}, {v(dim + -1)}])",
                 lambda: f"np.concatenate([[{self.atom()}], {v(dim + -1)}])",
-                lambda: f"np.concatenate([{v(dim + -1)}[::-1], np.array([{self.atom()}])])",
+                lambda: f"np.concatenate([({v(dim + -1)})[::-1], np.array([{self.atom()}])])",
             ]  # fmt: skip
         for array in self.scope.arrays.values():
             x = array.name

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..ir.affine import Affine
+from ..ir.build import literal
 from ..ir.errors import TracedValueError
-from ..ir.program import Atom, Program, Var
+from ..ir.program import Atom, Node, Program, Var
 from ..ir.types import I64
-from ..ir.walk import bound, free, rename, walk
+from ..ir.walk import Nodes, bound, free, rename, substitute, substitution, walk
 from .session import Session
 from .state import State
 from .symbol import Scalar, Symbol, as_value, wrap
@@ -57,6 +59,7 @@ def capture(
     names = {v.name: builder.fresh(builder.wishes[v.name]) for v in bound(nodes) if v.name in builder.wishes}
     nodes[:] = rename(nodes, names)
     results = [Var(names.get(r.name, r.name), r.type) if isinstance(r, Var) else r for r in results]
+    nodes[:], params, results = _equal_sizes_named_once(session, nodes, params, results)
     known = {v.name: v for v in _outer(session)}
     inside = {v.name for v in bound(nodes)} | {p.name for p in params}
     needed = (
@@ -74,6 +77,32 @@ def capture(
         params.append(var)
         values.append(var)
     return Program(name, tuple(params), tuple(nodes), tuple(results)), values, positions
+
+
+def _equal_sizes_named_once(
+    session: Session, nodes: list[Node], params: list[Var], results: list[Atom]
+) -> tuple[Nodes, list[Var], list[Atom]]:
+    """What this trace knows to be equal, the adjoint pass must see: one name for all sizes that are equal."""
+    builder = session.builder
+    own = [v.name for v in bound(nodes) if v.type == I64]
+    typed = [d for v in (*params, *bound(nodes)) for d in v.type.dims if isinstance(d, str)]
+    outer = sorted({*free(nodes), *typed} - set(own))
+    names: dict[Affine, str] = {}
+    values: dict[str, Atom] = {}
+    for name in (*(n for n in outer if builder.in_scope(n)), *own):
+        form = builder.affine(name)
+        only = form.terms[0][0] if form.terms and form == Affine.name(form.terms[0][0]) else None
+        if not form.terms:
+            values[name] = literal(form.constant, "i64")
+            continue
+        if only is not None and builder.in_scope(only):
+            names.setdefault(form, only)
+        elif name not in own:
+            names.setdefault(form, name)
+        if names.get(form, name) != name:
+            values[name] = Var(names[form], I64)
+    atom, var, _ = substitution(values)
+    return substitute(nodes, values), [var(p) for p in params], [atom(r) for r in results]
 
 
 def _is_float(leaf: Any) -> bool:
