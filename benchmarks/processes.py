@@ -8,9 +8,10 @@ import select
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ class Process:
         if "missing" in answer:
             raise Failed(answer["missing"])
         return answer
+
+    def drop(self) -> None:
+        """Let go of the data; not a problem if the process has ended."""
+        with suppress(Failed):
+            self.ask("drop")
 
     @property
     def alive(self) -> bool:
@@ -126,7 +132,7 @@ def load(processes: dict[str, Process], kernel: str, size: str, folder: Path) ->
     file = folder / "gradient.npy"
     for name, process in processes.items():
         try:
-            first = process.ask("load", kernel=kernel, size=size, gradient=str(file))["first"]
+            first = seconds(process.ask("load", kernel=kernel, size=size, gradient=str(file)))
         except Failed as error:
             rows[name] = {"missing": str(error)}
             continue
@@ -142,22 +148,55 @@ def load(processes: dict[str, Process], kernel: str, size: str, folder: Path) ->
 
 def measure(processes: dict[str, Process], rounds: int, budget: float, batch: float) -> dict[str, dict[str, Any]]:
     """Seconds per gradient, all in turn in every round; one that is slow gets fewer rounds, but at least 3."""
-    counts, spent = {}, dict.fromkeys(processes, 0.0)
-    for name, process in processes.items():
-        counts[name] = process.ask("calibrate", seconds=batch)["count"]
     found: dict[str, list[float]] = {name: [] for name in processes}
+    counts: dict[str, int] = {}
+    spent = dict.fromkeys(processes, 0.0)
+    missing: dict[str, str] = {}
     names = list(processes)
     for k in range(rounds):
         for name in names[k % len(names) :] + names[: k % len(names)]:
-            if len(found[name]) >= 3 and spent[name] > budget:
+            if name in missing or (len(found[name]) >= 3 and spent[name] > budget):
                 continue
             began = time.perf_counter()
-            answer = processes[name].ask("time", count=counts[name])
+            try:
+                if name not in counts:
+                    counts[name] = processes[name].ask("calibrate", seconds=batch)["count"]
+                answer = processes[name].ask("time", count=counts[name])
+                found[name].append(seconds(answer) / counts[name])
+            except Failed as error:
+                missing[name] = str(error)
             spent[name] += time.perf_counter() - began
-            found[name].append(seconds(answer) / counts[name])
-    return {
-        name: {"median": statistics.median(t), "fastest": min(t), "rounds": len(t)} for name, t in found.items()
-    }
+    summary = {n: {"median": statistics.median(t), "fastest": min(t), "rounds": len(t)} for n, t in found.items() if t}
+    return summary | {name: {"missing": why} for name, why in missing.items()}
+
+
+def memory(processes: dict[str, Process]) -> dict[str, dict[str, Any]]:
+    """By how many bytes one gradient raises each process's memory, its results included, at its peak."""
+    found = {}
+    for name, process in processes.items():
+        try:
+            found[name] = {"memory": process.ask("memory")["bytes"]}
+        except Failed:
+            continue
+    return found
+
+
+def cold(peer: Peer, kernel: str, size: str, folder: Path, timeout: float) -> dict[str, Any]:
+    """Seconds to the first gradient in a new process: with empty caches on disk, and with those it left."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(dir=folder) as caches:
+        for name in ("cold", "cached"):
+            try:
+                process = Process(peer, Path(caches), timeout)
+            except Failed:
+                return found
+            try:
+                found[name] = seconds(process.ask("load", kernel=kernel, size=size))
+            except Failed:
+                return found
+            finally:
+                process.close()
+    return found
 
 
 def seconds(answer: dict[str, Any]) -> float:

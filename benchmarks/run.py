@@ -13,9 +13,11 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import processes
 import report
 from peers import PEERS, Peer
@@ -31,15 +33,22 @@ def main() -> None:
     if options.merge and options.json.exists():
         results["kernels"] = json.loads(options.json.read_text())["kernels"]
     with tempfile.TemporaryDirectory() as folder:
-        for kernel, size, row in run(peers, options, Path(folder)):
-            results["kernels"].setdefault(f"{kernel} {size}", {}).update(row)
-            options.json.write_text(json.dumps(results, indent=1) + "\n")
+        parts = [times] if options.quick else [cold, times]
+        for part in [p for p in parts if p.__name__ in options.parts]:
+            for title, row in part(peers, options, Path(folder)):
+                kept = results["kernels"].setdefault(title, {})
+                for name, found in row.items():
+                    kept[name] = kept.get(name, {}) | found
+                options.json.write_text(json.dumps(results, indent=1) + "\n")
     print("\n" + report.table(results["kernels"]))
     print(f"\nWritten to {options.json}.")
 
 
-def run(peers: list[Peer], options: argparse.Namespace, folder: Path) -> Any:
-    """Each kernel and size with its row: by implementation, what was measured or why nothing was."""
+Part = Iterator[tuple[str, dict[str, dict[str, Any]]]]
+"""Kernels with their rows: by implementation, what was measured or why nothing was."""
+
+
+def times(peers: list[Peer], options: argparse.Namespace, folder: Path) -> Part:
     hopeless: dict[str, str] = {}
     with processes.started(peers, folder, options.timeout) as running:
         for kernel, size in chosen(options):
@@ -53,10 +62,23 @@ def run(peers: list[Peer], options: argparse.Namespace, folder: Path) -> Any:
                 del able[name]
             for name, measured in processes.measure(able, options.rounds, options.budget, options.batch).items():
                 row[name] |= measured
+            for name, found in processes.memory(able).items():
+                row[name] |= found
+            row = {name: row[name] for name in running}
             for process in able.values():
-                process.ask("drop")
+                process.drop()
             print(report.line(f"{kernel} {size}", row, time.perf_counter() - began), file=sys.stderr, flush=True)
-            yield kernel, size, row
+            yield f"{kernel} {size}", row
+
+
+def cold(peers: list[Peer], options: argparse.Namespace, folder: Path) -> Part:
+    """First gradients, of each kernel's smallest size."""
+    for kernel, size in chosen(options):
+        if size == PROBLEMS[kernel].smallest:
+            row = {p.name: processes.cold(p, kernel, size, folder, options.timeout) for p in peers}
+            shown = [f"{n} {r['cold']:.2f} s, {r.get('cached', np.nan):.2f} s" for n, r in row.items() if "cold" in r]
+            print(f"{kernel:28} " + "  ".join(shown), file=sys.stderr, flush=True)
+            yield f"{kernel} {size}", row
 
 
 def chosen(options: argparse.Namespace) -> list[tuple[str, str]]:
@@ -73,6 +95,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kernels", nargs="+", help="those whose name and size contain one of these")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--parts", nargs="+", choices=("cold", "times"), default=["cold", "times"])
     parser.add_argument("--quick", action="store_true", help="the smallest size of each kernel, few rounds")
     parser.add_argument("--rounds", type=int, help="rounds for each kernel, at most")
     parser.add_argument("--budget", type=float, help="seconds for each implementation of a kernel, about")

@@ -25,6 +25,7 @@ class Worker:
         self.peer = peer
         self.args: tuple[Any, ...] = ()
         self.run: Any = None
+        self.slow = False
 
     def load(self, kernel: str, size: str, gradient: str | None = None) -> dict[str, Any]:
         """Make a problem's data; time the first gradient; write it to a file."""
@@ -34,12 +35,12 @@ class Worker:
         self.run = self.peer.prepare(problem, self.args)
         if self.run is None:
             return {"missing": "cannot express it"}
-        began = time.perf_counter()
+        cpu, began = time.process_time(), time.perf_counter()
         result = self.run()
-        seconds = time.perf_counter() - began
+        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
         if gradient is not None:
             np.save(gradient, flat(result))
-        return {"first": seconds}
+        return {"wall": wall, "cpu": cpu}
 
     def drop(self) -> dict[str, Any]:
         self.run, self.args = None, ()
@@ -48,7 +49,8 @@ class Worker:
 
     def calibrate(self, seconds: float) -> dict[str, Any]:
         """How many calls take about that long."""
-        count = 1
+        count, self.slow = 1, False
+        self.slow = self.time(0)["before"] > 0.2
         while True:
             took = self.time(count)["wall"]
             if took > seconds / 4:
@@ -58,11 +60,14 @@ class Worker:
     def time(self, count: int) -> dict[str, Any]:
         """Seconds of so many calls, by the clock and by the processor; one more before, for the caches."""
         run = self.run
-        run()
+        entered = time.perf_counter()
+        if not self.slow:
+            run()
         cpu, began = time.process_time(), time.perf_counter()
         for _ in range(count):
             run()
-        return {"wall": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+        return {"wall": wall, "cpu": cpu, "before": began - entered}
 
     def memory(self) -> dict[str, Any]:
         """How far one gradient raises the process's resident memory above what it holds before, in bytes."""

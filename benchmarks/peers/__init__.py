@@ -25,8 +25,11 @@ PEERS = {
         Peer("limit", "peers.limit", ("numba",)),
         Peer("JAX", "peers.jax_", ("jax",)),
         Peer("JAX checkpoint", "peers.jax_checkpoint", ("jax",)),
+        Peer("Enzyme-JAX", "peers.enzyme_", ("enzyme-ad",)),
         Peer("PyTorch", "peers.torch_", ("torch",)),
         Peer("torch.compile", "peers.torch_compile", ("torch",)),
+        Peer("PyTensor", "peers.pytensor_", ("pytensor",)),
+        Peer("CasADi", "peers.casadi_", ("casadi",)),
         Peer("autograd", "peers.autograd_", ("autograd",)),
     )
 }

@@ -1,6 +1,6 @@
 """The losses as users of libraries without in-place arrays write them: whole arrays, new ones at every step.
 
-JAX, PyTorch and autograd share these; what they spell differently is in a `Library`.
+JAX, PyTorch, autograd and PyTensor share these; what they spell differently is in a `Library`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Library:
     """(steps, body, state) -> the state after the steps."""
     scan: Callable[[Callable[[Any, Any], tuple[Any, Any]], Any, Any], tuple[Any, Any]]
     """(body, state, rows) -> the last state and the stacked results; body takes (state, row)."""
+    shape: Callable[[Array], tuple[int, ...]] = onp.shape
 
 
 def losses(lib: Library) -> dict[str, Callable[..., Any]]:
@@ -85,7 +86,7 @@ def losses(lib: Library) -> dict[str, Callable[..., Any]]:
 
     def lennard_jones(x, e):
         d = x[:, None] - x[None, :]
-        r2 = np.sum(d * d, -1) + lib.array(onp.eye(len(x)))  # a particle has no energy at 1 from itself
+        r2 = np.sum(d * d, -1) + lib.array(onp.eye(lib.shape(x)[0]))  # a particle has no energy at 1 from itself
         s6 = 1.0 / (r2 * r2 * r2)
         return 0.5 * np.sum(e[:, None] * e[None, :] * (s6 * s6 - s6))
 
@@ -119,7 +120,7 @@ def losses(lib: Library) -> dict[str, Callable[..., Any]]:
 
     def seidel_2d(A, c, steps):
         # Within a row y[j] = s[j] + y[j - 1] / 9: a product with a triangle of powers.
-        n = A.shape[0]
+        n = lib.shape(A)[0]
         distance = onp.subtract.outer(onp.arange(n - 2), onp.arange(n - 2))
         powers = lib.array(onp.tril(9.0 ** -onp.maximum(distance, 0).astype(float)))
         first = lib.array(onp.eye(n - 2)[0])
@@ -140,7 +141,7 @@ def losses(lib: Library) -> dict[str, Callable[..., Any]]:
 
     def fdtd_2d(ex, ey, hz, fict, c):
         whole, head, tail = slice(None), slice(None, -1), slice(1, None)
-        one = lib.array(onp.ones((1, ex.shape[1])))
+        one = lib.array(onp.ones((1, lib.shape(ex)[1])))
 
         def step(state, source):
             ex, ey, hz = state
@@ -160,7 +161,7 @@ def losses(lib: Library) -> dict[str, Callable[..., Any]]:
         return np.sum(c * lib.solve(np.tril(L), b))
 
     def correlation(data, c):
-        n, m = data.shape
+        n, m = lib.shape(data)
         data = data - np.mean(data, 0)
         deviation = np.sqrt(np.mean(data * data, 0))
         data = data / (n**0.5 * np.where(deviation <= 0.1, deviation**0, deviation))
