@@ -3,6 +3,7 @@
 from . import testing
 from .debug import debug
 from .explain import explain
+from .explain_sympy import explain_sympy
 from .ir.errors import PullbackError
 from .runtime.options import options
 from .show import evaluate, parse, show
@@ -15,6 +16,7 @@ __all__ = [
     "debug",
     "evaluate",
     "explain",
+    "explain_sympy",
     "grad",
     "jit",
     "options",

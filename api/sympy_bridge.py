@@ -8,7 +8,7 @@ evaluates them. Import this module only when it is needed: SymPy takes half a se
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mpmath
@@ -46,10 +46,15 @@ def to_sympy(program: Program, *args: Any, sizes: Mapping[str, int] | None = Non
         args = symbols(program, sizes)
     if len(args) != len(program.params):
         raise TypeError(f"{program.name} takes {len(program.params)} arguments, got {len(args)}")
+    results = values_of(program, args)[1]
+    return results[0] if len(results) == 1 else results
+
+
+def values_of(program: Program, args: Sequence[Any]) -> tuple[Env, tuple[Any, ...]]:
+    """All values of a program by name, and its results, as expressions."""
     env = {param.name: _argument(param, arg) for param, arg in zip(program.params, args)}
     _run(program.body, env)
-    results = tuple(_open(_value(result, env)) for result in program.results)
-    return results[0] if len(results) == 1 else results
+    return {name: _open(value) for name, value in env.items()}, tuple(_open(_value(r, env)) for r in program.results)
 
 
 def symbols(program: Program, sizes: Mapping[str, int] | None = None) -> tuple[Any, ...]:
@@ -61,7 +66,7 @@ def symbols(program: Program, sizes: Mapping[str, int] | None = None) -> tuple[A
     """
     made = []
     for param in program.params:
-        shape = tuple(_size(dim, sizes or {}, param) for dim in param.type.dims)
+        shape = tuple(_size(dim, {} if sizes is None else sizes, param) for dim in param.type.dims)
         made.append(symbol_array(param.name, shape, param.type.dtype))
     return tuple(made)
 
@@ -338,7 +343,7 @@ class ValueAndGradient:
         values = [e for array in expressions for e in np.ravel(np.asarray(array, object))]
         weights = [expression(s) for array in seeds for s in np.ravel(array)]
         total = sympy.Add(*(w * e for w, e in zip(weights, values)))
-        bars = [_without_steps(sympy.diff(total, symbol)) for symbol in flat]
+        bars = [without_steps(sympy.diff(total, symbol)) for symbol in flat]
         self._value_shapes = [np.shape(np.asarray(e, object)) for e in expressions]
         self._shapes = [np.shape(np.asarray(s, object)) for s in symbols]
         functions = {
@@ -360,7 +365,7 @@ def _split(flat: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
     return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes)]
 
 
-def _without_steps(derivative: Any) -> Any:
+def without_steps(derivative: Any) -> Any:
     """SymPy leaves the derivative of floor and the like as it is: it is 0 between the steps."""
     steps = (sympy.floor, sympy.ceiling, sympy.sign)
     return derivative.replace(
