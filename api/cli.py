@@ -163,7 +163,7 @@ def _show(chosen: argparse.Namespace) -> int:
     text = str(shown(function, tuple(given), stage=chosen.stage, passes=chosen.passes))
     if in_colour(sys.stdout):
         text = _coloured_diff(text) if chosen.passes else coloured(text)
-    print(text)
+    print(text.rstrip("\n"))
     return 0
 
 

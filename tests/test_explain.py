@@ -49,6 +49,11 @@ def loss_of_rows(X):
     return np.sum(y * y)
 
 
+def shifted(x):
+    y = x[1:] - x[:-1]
+    return np.sum(y * y)
+
+
 def fails(x):
     y = np.sqrt(x)
     assert y[0] < 0.5, "too large"
@@ -142,6 +147,11 @@ def test_generated_loops_belong_to_the_lines_in_them():
     found = columns(stages_of(loss_of_rows, (np.ones((3, 2)),), None, None))
     loops = [row for row in found.generated if row.text.lstrip().startswith("for ")]
     assert loops and all(row.user for row in loops)
+
+
+def test_the_table_has_the_users_names():
+    assert Page(pb.explain(logistic, 3.1, 0.3, 4).html).json["variables"] == ["r", "x", "n", "z", "_"]
+    assert Page(pb.explain(shifted, np.ones(4)).html).json["variables"] == ["x", "y"]
 
 
 def test_what_is_kept_and_where_it_is_used():

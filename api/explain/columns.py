@@ -157,7 +157,7 @@ def _mark_sweeps(rows: list[Row], stages: Stages, lines_of: dict[tuple[int, str]
 def _generated_row(line: Written, place: Places, known: set[str]) -> Row:
     user = [place[p.span.file, p.span.line] for p in line.parts if p.span and (p.span.file, p.span.line) in place]
     names = {p.name for p in line.parts} & known
-    target = re.match(r"\s*(\w+)(\[.*?\])? [-+]?= ", line.text)
+    target = re.match(r"\s*(\w+)(\[.*?\])? [-+]?= (?!np\.(empty|zeros)\()", line.text)  # not where it is allocated
     if target and target[1] in known:
         names.add(target[1])
     comment = line.text.lstrip().startswith("#")

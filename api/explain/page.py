@@ -257,5 +257,5 @@ def _variables(stages: Stages) -> list[str]:
     """The user's names, in the order of the program."""
     sizes = {n.var.name for n in walk(stages.program.body) if isinstance(n, Let) and n.op.name == "dim"}
     names = [p.name for p in stages.program.params]
-    names += [stem(v.name) for v in bound(stages.program.body) if v.name not in sizes]
+    names += [stem(v.name) for v in bound(stages.program.body) if stem(v.name) not in sizes]
     return [name for name in dict.fromkeys(names) if name != "t"]
