@@ -4,6 +4,7 @@ from . import testing
 from .debug import debug
 from .explain import explain
 from .explain_sympy import explain_sympy
+from .export import export
 from .ir.errors import PullbackError
 from .runtime.options import options
 from .show import evaluate, parse, show
@@ -17,6 +18,7 @@ __all__ = [
     "evaluate",
     "explain",
     "explain_sympy",
+    "export",
     "grad",
     "jit",
     "options",

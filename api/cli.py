@@ -1,4 +1,4 @@
-"""The command line: `pullback show`, `explain`, `check`, `demo`, also as `python -m pullback`.
+"""The command line: `pullback show`, `explain`, `export`, `check`, `demo`, also as `python -m pullback`.
 
 A command is one entry of COMMANDS: what it adds to its parser, and what it does; its exit code is 0, or 1 if what it
 checked does not hold or a function cannot be traced. 2 stands for a command line that is wrong.
@@ -19,6 +19,7 @@ from typing import Any
 from . import __version__, arguments, testing
 from .arguments import UsageError
 from .explain import explain
+from .export import KINDS, export
 from .ir.errors import PullbackError, UnsupportedFunction
 from .runtime import options
 from .show import STAGES, shown
@@ -195,6 +196,40 @@ def _explain(chosen: argparse.Namespace) -> int:
     return 0
 
 
+# -- export --------------------------------------------------------------------------------------------------
+
+
+def _setup_export(parser: argparse.ArgumentParser) -> None:
+    add_target(parser, values=False)
+    parser.add_argument("--also", metavar="TYPES", action="append", default=[], help="further arguments, as --args")
+    parser.add_argument("--what", choices=KINDS, nargs="+", help="the functions of the file (value and grad, or vjp)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the file that is written (FUNCTION_grad.py)")
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    function, given = typed_target_of(chosen)
+    sizes = arguments.sizes(chosen.size)
+    lists = [given, *(list(arguments.counted(function, arguments.parsed(text))) for text in chosen.also)]
+    args, *also = ([_typed(a, sizes) for a in one] for one in lists)
+    numbers = argnums_of(chosen)
+    target = Path(chosen.output or f"{chosen.target.rpartition(':')[2].rpartition('.')[2]}_grad.py")
+    text = export(function, *args, what=chosen.what, argnums=0 if numbers is None else numbers, also=also)
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from None
+    print(f"{target}: {len(text.splitlines())} lines; python {target} compares with finite differences")
+    return 0
+
+
+def _typed(argument: Any, sizes: dict[str, int]) -> Any:
+    """An argument as `export` takes it: types as texts, with the sizes that were given as numbers."""
+    if not isinstance(argument, arguments.Typed):
+        return argument
+    dims = tuple(sizes.get(d, d) if isinstance(d, str) else d for d in argument.dims)
+    return str(arguments.Typed(argument.dtype, dims))
+
+
 # -- check ---------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +309,13 @@ COMMANDS: tuple[Command, ...] = (
         (
             'pullback explain model.py:loss --args "f64[n, 3], f64[n]" --size n=6 -o loss.html',
             'pullback explain model.py:simulate --args "f64, 10" --between 0 1',
+        ),
+    ),
+    Command(
+        "export", "write the generated code as a file that needs numpy and numba only", _setup_export, _export,
+        (
+            'pullback export model.py:loss --args "f64[n, 3], f64[n]" -o loss_grad.py',
+            'pullback export model.py:loss --args "f64[n], f64" --also "f32[n], f32" --what value_and_grad vjp',
         ),
     ),
     Command(

@@ -122,8 +122,6 @@ def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
         # Binds less than anything, so it is in parentheses wherever it is an operand.
         cond, then, orelse = (o.within(TERNARY + 1) for o in operands)
         return Text(f"{then} if {cond} else {orelse}", TERNARY)
-    if op.name == "invert":
-        return call("np.invert({0})", *operands)
     template = SPELLING.get(op.name) or op.source
     assert template is not None, op.name
     return call(template, *operands)

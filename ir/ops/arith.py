@@ -126,7 +126,7 @@ or_ = elementwise("or", "{0} | {1}", np.bitwise_or, (None, None), result=same_dt
 xor = elementwise("xor", "{0} ^ {1}", np.bitwise_xor, (None, None), result=same_dtype, samples=LOGIC, sympy="Xor({0}, {1})")
 invert = elementwise(
     "invert", "~{0}", np.invert, (None,), result=same_dtype, samples=("bool", "bool[4]", "i64"),
-    source="support.invert({0})", sympy="Not({0})",
+    source="np.invert({0})", sympy="Not({0})",
 )  # fmt: skip
 shift_left = elementwise(
     "shift_left", "{0} << {1}", np.left_shift, (None, None), result=same_dtype, samples=("i64, i64[0:4]",)
