@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .call import Specialisation, source_of, unchecked
-from .export_text import Form, module_text
+from .export_form import Form
+from .export_text import module_text
 from .gradient import Gradient, ValueAndGradient
 from .ir.errors import PullbackError
 from .ir.program import Program
@@ -117,7 +118,8 @@ class _Exporter:
         program = replace(make(form.program), name=name)
         if not options.current().bounds_check:
             program = unchecked(program)
-        source = source_of(form.program, program)
+        with options.options(parallel=False):
+            source = source_of(form.program, program)
         return source[source.index("def ") :].rstrip()
 
     def names(self, count: int) -> list[str]:

@@ -53,12 +53,12 @@ class Layout:
 
     def compiled(self) -> Callable[..., Any]:
         """The program compiled by numba, whatever the options say."""
-        with options.options(jit=True):
+        with options.options(jit=True, parallel=False):
             return self.form.compiled(self.kind, self.make)
 
     def compiled_backward(self) -> Callable[..., Any]:
         assert self.backward is not None
-        with options.options(jit=True):
+        with options.options(jit=True, parallel=False):
             return self.form.compiled(*self.backward)
 
 

@@ -90,7 +90,7 @@ class Glue:
                 dims = tuple(f"{name}_shape_{axis}" for axis in range(leaf.type.rank))
                 leaves.append(Abstract(leaf.type.dtype, dims))
         try:
-            with options(jit=True):
+            with options(jit=True, parallel=False):
                 form = traceable.trace(leaves, self.tree)
                 return layout(self.transform, form, self.tree, samples(leaves))
         except TracedValueError as error:
