@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +65,18 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:  # the user's own, or ours; a traceback on request
         if os.environ.get("PULLBACK_TRACEBACK"):
             raise
-        text = f"{type(error).__name__}: {error}"
-        return _fail(f"{text}\n(PULLBACK_TRACEBACK=1 in the environment shows where.)", 1)
+        return _fail(f"{type(error).__name__}: {error}{_place(error)}", 1)
+
+
+def _place(error: Exception) -> str:
+    """The user's line where it happened; without one, how to see more."""
+    here = Path(__file__).parents[1]
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if here not in Path(f.filename).parents and "site-packages" not in f.filename]
+    own = [f for f in theirs if f.line and f.name != "<module>"]
+    if not own:
+        return "\n(PULLBACK_TRACEBACK=1 in the environment shows where.)"
+    return f'\n  File "{own[-1].filename}", line {own[-1].lineno}\n    {own[-1].line}'
 
 
 def _fail(message: str, code: int) -> int:

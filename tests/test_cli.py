@@ -43,6 +43,9 @@ def halved(x, n):
         n = n - 1
     return x
 
+def early(x):
+    return x[7] if False else np.sum(x) / len(NAMES)
+
 def unpicked(x):
     try:
         return x * x
@@ -125,6 +128,12 @@ def test_refusals_show_the_users_line(model, capsys):
     assert code == 1 and err.startswith("error: ") and "model.py" in err and "try" in err
     code, _, err = run(capsys, "explain", "model.py:loss", "--args", "f64[3], f64[4, 5], f64[4]")
     assert code == 1 and "do not go together" in err and "z = X @ w - y" in err
+
+
+def test_an_error_of_the_users_own_code_has_its_line(model, capsys):
+    code, _, err = run(capsys, "check", "model.py:early", "--args", "f64[3]", "--only", "differences")
+    assert code == 1 and "NameError: name 'NAMES' is not defined" in err
+    assert 'model.py", line' in err and "len(NAMES)" in err
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,15 @@ from html.parser import HTMLParser
 import browser
 import numpy as np
 import pytest
+from kernels import KERNELS
 
 import pullback as pb
 from pullback.explain.columns import columns
 from pullback.explain.record import record
 from pullback.explain.stages import stages_of
+from pullback.ir.evaluate import evaluate
+from pullback.ir.program import Var
+from pullback.tree import flatten
 
 
 def logistic(r, x, n):
@@ -264,8 +268,36 @@ def test_functions_without_a_file(tmp_path):
 def test_refusals():
     with pytest.raises(TypeError, match="no float among the arguments"):
         pb.explain(logistic, 3, 1, 2)
+    with pytest.raises(TypeError, match="without a float"):
+        pb.explain(lambda x: None, 1.0)
     with pytest.raises(ValueError, match="at least 8"):
         pb.explain(logistic, 3.1, 0.3, 2, steps=1)
+
+
+@pytest.mark.parametrize(
+    "name", ["cholesky", "early_return", "adaptive_ode", "masked_sizes", "swapped", "changing_rank", "kalman"]
+)
+def test_kernels(name):
+    """Whatever the program: every step has its line, and the run ends with what vjp gives."""
+    function, make, sizes, _ = KERNELS[name]
+    args = make(np.random.default_rng(1), sizes[0])
+    value, pull = pb.vjp(function, *args)
+    bars = pull(np.ones_like(value) if np.ndim(value) else 1.0)
+    stages = stages_of(function, args, None, None)
+    found = columns(stages)
+    ends = {}
+
+    def watch(node, part, values, env):
+        assert (id(node), "test" if part == "test" else "") in found.lines_of
+        ends.update(values)
+
+    evaluate(stages.adjoint, *stages.args, watch=watch)
+    results = stages.adjoint.results[1 : 1 + len(stages.wrt)]
+    expected = [bar for bar in flatten(bars)[0] if bar is not None]
+    for result, bar in zip(results, expected, strict=True):
+        assert np.allclose(ends[result.name] if isinstance(result, Var) else float(result.text), bar)
+    page = Page(pb.explain(function, *args).html)
+    assert all(0 <= step[0] < len(page.column("adjoint")) for step in page.json["steps"])
 
 
 # -- in a browser --------------------------------------------------------------------------------------------

@@ -55,6 +55,11 @@ def stages_of(
     scalar = _one_float(form, has_aux)
     if has_aux and not scalar:
         transform._check_result(form)
+    if not any(r.type.is_float for r in program.results):
+        raise TypeMismatch(
+            f"{transform._name()} returns {form.out}, without a float: there is nothing to differentiate",
+            transform._traceable.span,
+        )
     seeded = not scalar or seed is not None
     value_at = form.results[0].k if scalar else 0
     values = (program.results[value_at],) if scalar else program.results
@@ -68,7 +73,7 @@ def stages_of(
     adjoint = optimise(Program(name, (*program.params, *sweeps.seeds), body, results, origins))
     chained = shorten_chains(adjoint, {v.name for v in bound(program.body)})
     return Stages(
-        getattr(function, "__name__", "function"),
+        getattr(function, "__name__", program.name),
         transform._traceable.span,
         program,
         adjoint,
