@@ -10,10 +10,12 @@ import numpy as np
 
 from ..ir.errors import IRError
 from ..ir.ops import arith
+from ..ir.ops.array import transpose
 from ..ir.ops.declare import elementwise, same_dtype
-from ..ir.ops.index import at_add, at_set, index_dims
+from ..ir.ops.index import at_add, at_set, getitem, index_dims
 from ..ir.ops.linalg import matmul
-from ..ir.primitive import Primitive, nondifferentiable
+from ..ir.ops.reduce import sum_
+from ..ir.primitive import Primitive
 from ..ir.program import Index
 from ..ir.types import Type
 
@@ -49,12 +51,28 @@ def _add_matmul(x, index, alpha, a, b):
     return at_add.numpy(x, index, alpha * np.matmul(a, b))  # type: ignore[operator]
 
 
+def _products_vjp(part, alpha, a, b):
+    """The cotangents of alpha, a and b in alpha * (a @ b), from that of the part it goes into."""
+    scaled = part * alpha
+    left, right = transpose(a, (1, 0)), transpose(b, (1, 0))
+    return sum_(part * matmul(a, b), (0, 1)), matmul(scaled, right), matmul(left, scaled)
+
+
+def _set_matmul_vjp(y_bar, y, x, index, alpha, a, b):
+    part = getitem(y_bar, index)  # read before it is overwritten
+    return at_set(y_bar, index, 0.0), None, *_products_vjp(part, alpha, a, b)
+
+
+def _add_matmul_vjp(y_bar, y, x, index, alpha, a, b):
+    return y_bar, None, *_products_vjp(getitem(y_bar, index), alpha, a, b)
+
+
 # A part of an array becomes alpha times the product of two matrices, or that is added to it.
 set_matmul = Primitive(
     "set_matmul", "{0}.at[{1}].set_matmul({2}, {3}, {4})", _into, _set_matmul,
-    source="support.matmul", vjp=nondifferentiable, cost=100,
+    source="support.matmul", vjp=_set_matmul_vjp, cost=100,
 )  # fmt: skip
 add_matmul = Primitive(
     "add_matmul", "{0}.at[{1}].add_matmul({2}, {3}, {4})", _into, _add_matmul,
-    source="support.add_matmul", vjp=nondifferentiable, cost=100,
+    source="support.add_matmul", vjp=_add_matmul_vjp, cost=100,
 )  # fmt: skip
