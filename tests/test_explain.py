@@ -144,6 +144,8 @@ def test_links_join_the_lines_that_belong_together():
     assert texts["program"] == ["t_2: f64 = r * z_1", "t_3: f64 = 1.0 - z_1", "z_3: f64 = t_2 * t_3"]
     assert "x = r * x * (1.0 - x)" in texts["generated"] and "t_3_bar = x_bar * (r * z_5)" in texts["generated"]
     assert any("_bar" in text for text in texts["adjoint"])
+    loop = [r.text.strip() for r in found.program if line - 2 in r.user]
+    assert loop == ["for _ in range(n):", "z_1: f64 = phi(x, z_2)", "z: f64 = last(z_1)"]
     assert not any("sin" in text for key in ("program", "adjoint", "generated") for text in texts[key])
 
 

@@ -87,8 +87,11 @@ def _rows(program: Program, place: Places) -> tuple[list[Row], dict[tuple[int, s
     rows: list[Row] = []
     lines_of: dict[tuple[int, str], int] = {}
     shown = ""
+    joins: dict[int, Span | None] = {}  # phis and exits are of the line of their loop or if
     for line in lines(program):
-        what, span = line.what, line.span
+        what, span = line.what, line.span or joins.get(id(line.what))
+        for join in (*getattr(what, "phis", ()), *getattr(what, "exits", ())):
+            joins[id(join)] = joins.get(id(join)) or line.span
         row = Row(line.text, "", [], *_names(what, program, line.text))
         if span is not None and (span.file, span.line) in place:
             row.user = [place[span.file, span.line]]
