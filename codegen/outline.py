@@ -71,7 +71,9 @@ class _Outliner(Emitter):
         trips = self.trips(node)
         work = spell.call("{0} * {1}", trips, self.work(plan.work)).text
         elements = [f"{self.variable[p.var.name]}.size" for p in plan.added]
-        count = f"support.parts({self.limit}, {work}, {trips.text}, {' + '.join(elements) or 0})"
+        shares = spell.call("{0} // {1}", trips, Text(str(plan.reach))) if plan.reach > 1 else trips
+        count = f"support.parts({self.limit}, {work}, {shares.text}, {' + '.join(elements) or 0})"
+        run = "in_two_turns" if plan.reach else "on_all_cores"
         self.line(f"{parts} = {count}", node.span)
         self.line(f"if {parts}:")
         self.depth += 1
@@ -83,7 +85,7 @@ class _Outliner(Emitter):
             self.line(f"{own[p.var.name]} = np.zeros(({parts},) + {variable}.shape{_dtype(p.var.type)})")
         entered = {p.first.name: p.var for p in node.phis if p.var.type.rank and isinstance(p.first, Var)}
         args = [own.get(a.name) or self.text(entered.get(a.name, a)).text for a in made.args]
-        self.line(f"support.on_all_cores({name}, {parts}, ({', '.join(args)}{',' if len(args) == 1 else ''}))")
+        self.line(f"support.{run}({name}, {parts}, ({', '.join(args)}{',' if len(args) == 1 else ''}))")
         targets = [self.variable[p.var.name] for p, _ in plan.joined]
         firsts = [self.text(p.first).text for p, _ in plan.joined]
         calls = [f"support.{kind}({f}, {own[p.var.name]})" for (p, kind), f in zip(plan.joined, firsts)]

@@ -3,8 +3,10 @@
 A loop qualifies if no iteration can disturb another. Proven with the dependence test of `order`: of two
 accesses to an array that the loop updates, one of which writes, no two iterations touch the same element.
 Other than that a loop may carry sums (and the like), and arrays that it only adds to: each part then adds to
-a copy of its own, and what the copies hold is added up afterwards, in order. So results do not depend on the
-number of cores or on who came first; they differ from those of one core by the order of additions.
+a copy of its own, and what the copies hold is added up afterwards, in order. Where only iterations near each
+other add to the same element, as in a stencil's adjoint, parts beside each other take turns instead. So
+results do not depend on the number of cores or on who came first; they differ from those of one core by the
+order of additions.
 
 Checks, while loops and calls for whole arrays keep a loop as it is: an error inside could not leave it.
 Of nested loops the outermost that qualifies is taken. `outline` writes them.
@@ -19,7 +21,7 @@ from ..ir import walk
 from ..ir.affine import Affine, Facts
 from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, atoms
 from ..ir.types import I64
-from .order import PAIRS, Access, Orders
+from .order import PAIRS, Access, Orders, primed
 from .primitives import radd
 
 SUMS = {
@@ -67,6 +69,8 @@ class Plan:
     work: Work
     """Of one iteration."""
     trips: Affine
+    reach: int = 0
+    """Above 0: iterations add to elements that others up to so far away add to; parts beside each other take turns."""
     carried: frozenset[str] = field(default_factory=frozenset)
     """All that the loop carried when it was looked at."""
 
@@ -154,11 +158,12 @@ class _Finder(Orders):
             return None
         if not any(isinstance(n, Let) and n.op.name in ELEMENTS for n in walk.walk(node.body)):
             return None  # it only counts something
-        added = self.added(node, arrays, facts)
-        if added is None:
+        shared = self.shared(node, arrays, facts)
+        if shared is None:
             return None
+        added, reach = shared
         kinds = tuple((p, kind) for p, kind in joined if kind is not None)
-        return Plan(kinds, added, scratch, self.work(node.body, (node,)), trips, carried)
+        return Plan(kinds, added, scratch, self.work(node.body, (node,)), trips, reach, carried)
 
     def joins(self, phi: Phi, loop: For) -> str | None:
         kind = joins(phi, loop)
@@ -166,13 +171,16 @@ class _Finder(Orders):
         free = last is not None and last.op is radd or self.may_move(phi.var.name)
         return kind if free or kind != "total" or not phi.var.type.is_float else None
 
-    def added(self, node: For, arrays: Sequence[Phi], facts: Facts) -> tuple[Phi, ...] | None:
-        """The arrays that are only added to, if iterations touch different elements of all others."""
+    def shared(self, node: For, arrays: Sequence[Phi], facts: Facts) -> tuple[tuple[Phi, ...], int] | None:
+        """The arrays that parts need copies of, and how far apart iterations may be that add to the same element.
+
+        None if iterations disturb each other in another way.
+        """
         home = {p.var.name: p.var.name for p in arrays}
         found: dict[str, list[Access]] = {p.var.name: [] for p in arrays}
         if not self.collect(node.body, home, found, {}):
             return None
-        added = []
+        added, reach = [], 0
         for p in arrays:
             every = found[p.var.name]
             if not isinstance(p.first, Var) or home.get(getattr(p.second, "name", "")) != p.var.name:
@@ -180,12 +188,18 @@ class _Finder(Orders):
             pairs = [(a, b) for k, a in enumerate(every) for b in every[: k + 1]]
             if len(pairs) > PAIRS:
                 return None
-            if all(self.different(a, b, node, facts) for a, b in pairs):
-                continue
-            if any(a.kind != "at_add" or not self.may_move(a.let.var.name) for a in every):
+            clashes = [pair for pair in pairs if not self.different(*pair, node, facts)]
+            distances = [self.distance(a, b, node) for a, b in clashes]
+            near = [d for d in distances if d is not None]
+            if not all(a.kind == "at_add" and self.may_move(a.let.var.name) for pair in clashes for a in pair):
                 return None
-            added.append(p)
-        return tuple(added)
+            if len(near) == len(clashes):
+                reach = max([reach, *near])
+            elif all(a.kind == "at_add" for a in every):
+                added.append(p)
+            else:
+                return None
+        return tuple(added), reach
 
     def different(self, a: Access, b: Access, node: For, facts: Facts) -> bool:
         """Do two iterations never touch the same element through these two, or only read it?"""
@@ -193,6 +207,21 @@ class _Finder(Orders):
             # The order does not matter for these, but here they would happen at the same time.
             a = Access("at_set", a.places, a.let, a.loops)
         return self.apart(a, b, node, facts)
+
+    def distance(self, a: Access, b: Access, node: For) -> int | None:
+        """How far apart two iterations can be that touch the same element through these two, if it is fixed."""
+        index = node.index.name
+        inner = {n.index.name for n in (*a.loops, *b.loops)}
+        local = {v.name for v in walk.bound(node.body)} - inner
+        step = Affine.name(index) - Affine.name(index + "'")
+        for first, second in zip(a.places, b.places):
+            if local & {*first.names, *second.names}:
+                continue
+            difference = first - primed(second, (index, *inner))
+            for rest in (difference - step, difference + step):
+                if not rest.terms:
+                    return abs(rest.constant)
+        return None
 
     # -- how much there is to do -----------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from . import cache, locks, options
 counts: Counter[str] = Counter()
 """What this process did: "compiled" and "loaded" signatures, "sources" executed."""
 
-ON_ALL_CORES = "support.on_all_cores("
+ON_ALL_CORES = re.compile(r"\bsupport\.(on_all_cores|in_two_turns)\(")
 """What calls functions of parts of loops; a source with this defines these functions above its own."""
 
 _functions: dict[tuple[Any, ...], Callable[..., Any]] = {}
@@ -89,7 +89,7 @@ def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector
     if not jit:
         return _plain(function)
     machine = importlib.import_module(f"{__package__}.machine")
-    if ON_ALL_CORES in source:
+    if ON_ALL_CORES.search(source):
         importlib.import_module(f"{__package__}.cores").ready()
         for other in re.findall(r"^def (\w+)", source, re.MULTILINE):
             if other != name:

@@ -331,48 +331,73 @@ def add_all(array, values):
 
 def on_all_cores(function, count, args):
     """Call function(part, count, *args) for each part, in any order and at the same time."""
+    _one_by_one(function, range(count), count, args)
+
+
+def in_two_turns(function, count, args):
+    """The same for every other part, then for those between: no two beside each other at the same time."""
+    _one_by_one(function, [*range(0, count, 2), *range(1, count, 2)], count, args)
+
+
+def _one_by_one(function, parts, count, args):
     args = tuple(np.float64(a) if type(a) is float else a for a in args)
-    for part in range(count):
+    for part in parts:
         function(part, count, *args)
 
 
 @overload(on_all_cores)
 def _on_all_cores(function, count, args):
     def call(function, count, args):
-        if _run(function, count, args):
+        if _run(function, count, args, 0, 1):
+            raise MemoryError("no memory for a loop on all cores")
+
+    return call
+
+
+@overload(in_two_turns)
+def _in_two_turns(function, count, args):
+    def call(function, count, args):
+        if _run(function, count, args, 0, 2) or _run(function, count, args, 1, 2):
             raise MemoryError("no memory for a loop on all cores")
 
     return call
 
 
 @intrinsic
-def _run(context, function, count, args):
-    """Hand a job to the pool; gives 1 if a part could not allocate, the only way in which one can fail."""
+def _run(context, function, count, args, first, step):
+    """Hand a job to the pool, the parts first, first + step, ...; gives 1 if a part could not allocate.
+
+    That is the only way in which one can fail.
+    """
     called = function.get_call_type(context, (types.intp, types.intp, *args), {})
 
     def generate(context, builder, signature, values):
         part = function.dispatcher.get_compile_result(called)
         context.active_code_library.add_linking_library(part.library)
-        fields = [ll.Constant(WORD, 0), *values[1:]]
-        struct = cgutils.make_anonymous_struct(builder, fields)
+        values = [builder.sext(v, WORD) if isinstance(v.type, ll.IntType) else v for v in values]
+        _, count, args, first, step = values
+        struct = cgutils.make_anonymous_struct(builder, [ll.Constant(WORD, 0), count, args, first, step])
         data = cgutils.alloca_once_value(builder, struct)
         job = _job(context, builder.module, part.fndesc, called, struct.type)
         run = ll.FunctionType(ll.VoidType(), [POINTER, POINTER, WORD])
         pool = cgutils.get_or_insert_function(builder.module, run, SYMBOL)
-        builder.call(pool, [builder.bitcast(job, POINTER), builder.bitcast(data, POINTER), values[1]])
+        # first + step * k < count
+        jobs = builder.sdiv(builder.sub(builder.add(count, builder.sub(step, ll.Constant(WORD, 1))), first), step)
+        builder.call(pool, [builder.bitcast(job, POINTER), builder.bitcast(data, POINTER), jobs])
         return builder.extract_value(builder.load(data), 0)
 
-    return types.intp(function, count, args), generate
+    return types.intp(function, count, args, types.intp, types.intp), generate
 
 
 def _job(context, module, description, called, struct):
-    """A function of (pointer, part) for the pool: calls the compiled one with what is in the struct there."""
+    """A function of (pointer, number) for the pool: calls the compiled one with what is in the struct there."""
     job = ll.Function(module, ll.FunctionType(ll.VoidType(), [POINTER, WORD]), module.get_unique_name("job"))
     job.linkage = "internal"
     builder = ll.IRBuilder(job.append_basic_block())
     given = builder.load(job.args[0], typ=struct)
-    count, args = (builder.extract_value(given, k) for k in (1, 2))
-    operands = [job.args[1], count, *cgutils.unpack_tuple(builder, args)]
+    count, args, first, step = (builder.extract_value(given, k) for k in range(1, 5))
+    part = builder.add(first, builder.mul(step, job.args[1]))
+    operands = [part, count, *cgutils.unpack_tuple(builder, args)]
     status, _ = context.call_internal_no_propagate(builder, description, called, operands)
     with cgutils.if_unlikely(builder, status.is_error):
         builder.store(ll.Constant(WORD, 1), job.args[0])  # the first field

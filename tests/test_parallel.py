@@ -34,7 +34,13 @@ def any_order(monkeypatch):
         for part in order:
             function(part, count, *args)
 
+    def turns(function, count, args):
+        for first in (0, 1):
+            every = range(first, count, 2)
+            run(lambda k, _, *rest, every=every: function(every[k], count, *rest), len(every), args)
+
     monkeypatch.setattr(support, "on_all_cores", run)
+    monkeypatch.setattr(support, "in_two_turns", turns)
 
 
 def sides(function, args):
@@ -108,6 +114,27 @@ def pairs(x):
     return energy
 
 
+def stencil(x):
+    y = x.copy()
+    y[2:-1] = x[:-3] * x[2:-1] + np.sin(x[1:-2]) - x[3:] ** 2
+    return np.sum(y * y)
+
+
+def convolution(x, w):
+    y = np.zeros(x.shape[0] - w.shape[0] + 1)
+    for i in range(y.shape[0]):
+        for k in range(w.shape[0]):
+            y[i] += w[k] * x[i + k]
+    return np.sum(y * y)
+
+
+def scattered(x, at):
+    y = np.zeros(7)
+    for i in range(x.shape[0]):
+        y[at[i]] += x[i] ** 3
+    return np.sum(y**2)
+
+
 def conditional(x):
     total, low = 0.0, 0.0
     for i in range(x.shape[0]):
@@ -124,6 +151,9 @@ COMPILED = {
     extremes: lambda rng, n: (rng.normal(size=n),),
     pairs: lambda rng, n: (rng.normal(size=(n, 2)),),
     conditional: lambda rng, n: (rng.normal(size=n),),
+    stencil: lambda rng, n: (rng.normal(size=n),),
+    convolution: lambda rng, n: (rng.normal(size=n), rng.normal(size=9)),
+    scattered: lambda rng, n: (rng.normal(size=n), rng.integers(0, 7, n)),
 }
 
 
@@ -133,6 +163,13 @@ def test_compiled(function):
         (plain, parallel), source = sides(function, COMPILED[function](np.random.default_rng(n), n))
         assert helpers(source)
         agree(parallel, plain)
+
+
+@pytest.mark.parametrize("function", COMPILED, ids=lambda f: f.__name__)
+def test_in_any_order(function, any_order):
+    with pb.options(jit=False, cache=False):
+        (plain, parallel), _ = sides(function, COMPILED[function](np.random.default_rng(1), 30))
+    agree(parallel, plain)
 
 
 def test_float32():
@@ -316,6 +353,33 @@ def sides_of_jacobi():
     function, make, sizes, _ = KERNELS["jacobi_1d"]
     with pb.options(jit=False, cache=False):
         return sides(function, make(np.random.default_rng(0), sizes[-1]))
+
+
+def test_copies_or_turns():
+    """Adding to elements that neighbours add to takes turns; adding anywhere takes copies."""
+    text = """
+def f(x: f64[n], at: i64[n], y: f64[n], z: f64[n]) -> (f64[n], f64[n]):
+    n: i64 = dim(x, 0)
+    last_one: i64 = n - 3
+    for i in range(last_one):
+        y_1: f64[n] = phi(y, y_3)
+        z_1: f64[n] = phi(z, z_2)
+        a: f64 = x[i]
+        y_2: f64[n] = y_1.at[i].add(a)
+        i_3: i64 = i + 3
+        y_3: f64[n] = y_2.at[i_3].add(a)
+        for k in range(2):
+            z_3: f64[n] = phi(z_1, z_4)
+            {place}
+            z_4: f64[n] = z_3.at[j].add(a)
+        z_2: f64[n] = last(z_3)
+    y_end: f64[n] = last(y_1)
+    z_end: f64[n] = last(z_1)
+    return y_end, z_end"""
+    for place in ("j: i64 = at[i]", "j: i64 = i + k"):
+        plan = parallel_loops(parse(text.format(place=place)))["i"]
+        assert plan.reach == 3
+        assert [p.var.name for p in plan.added] == ["z_1"]
 
 
 def test_off_by_default_and_part_of_the_key():
