@@ -64,7 +64,8 @@ class Specialisation:
 
             return make
 
-        return self.compiled(f"forward {wrt}", half(0)), self.compiled(f"backward {wrt}", half(1))
+        forward = self.compiled(f"forward {wrt}", half(0), outside=True)
+        return forward, self.compiled(f"backward {wrt}", half(1), outside=True)
 
     def derived(self, kind: str, make: Callable[[Program], Program]) -> Program:
         """The program of this kind (the gradient, ...), made when it is first asked for."""
@@ -89,9 +90,12 @@ class Specialisation:
             self._sources[name] = entry["source"]
         return self._sources[name]
 
-    def compiled(self, kind: str, make: Callable[[Program], Program]) -> Callable[..., Any]:
+    def compiled(
+        self, kind: str, make: Callable[[Program], Program], *, outside: bool = False
+    ) -> Callable[..., Any]:
+        """The compiled program; with `outside`, to be called from Python only, NumPy allocates its results."""
         settings = options.current()
-        key = (kind, settings)
+        key = (kind, settings, outside)
         with self.lock:
             if key not in self._compiled and settings.check_nan:
                 self._compiled[key] = self._checked(kind, make)
@@ -99,7 +103,7 @@ class Specialisation:
                 source = self.source(kind, make)
                 names = re.findall(r"^def (\w+)", source, re.MULTILINE)
                 self._compiled[key] = compile_source(
-                    source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir
+                    source, names[-1], jit=settings.jit, cache_dir=settings.cache_dir, outside=outside
                 )
             return self._compiled[key]
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .ir.types import Type
 from .runtime import options
 from .specialise import SCALARS, tests
@@ -50,8 +52,15 @@ def call_function(
     lines += take_apart(positional, "args", leaves[: positional.count], scope)
     lines += take_apart(keywords, "kwargs", leaves[positional.count :], scope)
     lines += tests(traced, scope, "MISS")
-    given = ", ".join(f"a{k}" for k in range(len(traced.inputs)))
-    lines += [f"    {targets(count)}run({given})", f"    return {expression}"]
+    given = [f"a{k}" for k in range(len(traced.inputs))]
+    split = getattr(run, "outputs", None)
+    if split is None or count < 0:
+        lines.append(f"    {targets(count)}run({', '.join(given)})")
+    else:  # its Python part is written out here
+        scope |= {"run": run.kernel, "np": np}  # type: ignore[attr-defined]
+        written = split.renamed(given).lines("run", [f"r{k}" for k in range(count)])
+        lines += [f"    {line}" for line in written]
+    lines.append(f"    return {expression}")
     exec("\n".join(lines), scope)
     return scope["call"]
 

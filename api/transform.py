@@ -162,7 +162,7 @@ class Entry:
     def call(self, transform: Transform, params: tuple[Any, ...]) -> Any:
         """Run it; from then on the transform tries this form first."""
         form, settings = self._form, self._settings
-        run = form.compiled(self._kind, self._make)
+        run = form.compiled(self._kind, self._make, outside=True)
         try:
             values = run(*params)
         except Exception as error:

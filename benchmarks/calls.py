@@ -7,6 +7,7 @@ hidden inputs cost. Then the same with many forms, each called in turn.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import pullback as pb
+from pullback.runtime.compile import compile_source
 
 SCALE = 2.5
 
@@ -52,8 +54,9 @@ def best(functions: dict[str, Callable[[], Any]], rounds: int = 300, calls: int 
 
 def bare(g: Any, args: tuple[Any, ...]) -> Callable[[], Any]:
     """The dispatcher of the generated function on the parameters of this call."""
-    form, params, _, _ = g._traceable.find(args, {})
-    (dispatcher,) = form._compiled.values()
+    _, params, _, _ = g._traceable.find(args, {})
+    source = str(g.source)
+    dispatcher = compile_source(source, re.findall(r"^def (\w+)", source, re.MULTILINE)[-1])
     return lambda: dispatcher(*params)
 
 

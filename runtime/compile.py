@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import cache, locks, options
+from .outputs import outputs
 
 counts: Counter[str] = Counter()
 """What this process did: "compiled" and "loaded" signatures, "sources" executed."""
@@ -40,11 +41,13 @@ def compile_source(
     *,
     jit: bool = True,
     cache_dir: Path | None = None,
+    outside: bool = False,
 ) -> Callable[..., Any]:
     """The function `name` that this source defines.
 
     With `jit`, numba's dispatcher itself: it compiles, or loads from disk, at the first call with new
-    argument types. Without, the Python function, where 1.0/0.0 is inf as it is in compiled code.
+    argument types. Without, the Python function, where 1.0/0.0 is inf as it is in compiled code. With `outside`,
+    NumPy allocates the results where it can (`outputs`): faster to call from Python, and no dispatcher.
 
     >>> f = compile_source("def f(x):\\n    return (2.0 * x,)\\n", "f", jit=False)
     >>> f(3.0)
@@ -53,11 +56,14 @@ def compile_source(
     settings = options.current()
     folder = cache.directory(cache_dir)
     vector = jit and settings.vector_math
-    key = (source, name, jit, folder, settings.cache, vector)
+    outside = outside and jit
+    key = (source, name, jit, folder, settings.cache, vector, outside)
     with _lock:
         function = _functions.get(key)
         if function is None:
-            function = _functions[key] = _compile(source, name, jit, folder, settings.cache, vector)
+            function = _functions[key] = _compile(
+                source, name, jit, folder, settings.cache, vector, outside
+            )
     return function
 
 
@@ -67,6 +73,10 @@ def entry_point(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable
     `function` is what `compile_source` gave, and was called with such arguments before. Whoever calls the result
     must have checked the types.
     """
+    split = getattr(function, "outputs", None)
+    if split is not None:
+        kernel = function.kernel  # type: ignore[attr-defined]
+        return split.wrapper(entry_point(kernel, args + split.allocated(args)))
     overloads = getattr(function, "overloads", None)
     if not overloads:
         return function
@@ -74,12 +84,16 @@ def entry_point(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable
     return function if found is None else found.entry_point
 
 
-def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector: bool) -> Callable[..., Any]:
+def _compile(
+    source: str, name: str, jit: bool, folder: Path, kept: bool, vector: bool, outside: bool
+) -> Callable[..., Any]:
     # By name, because `import pullback` must not load numba.
     vectormath = importlib.import_module(f"{__package__}.vectormath") if vector else None
     library = vectormath.library(source) if vectormath else None
     pages = importlib.import_module(f"{__package__}.pages") if jit else None
-    swaps = [vectormath] if library else []
+    split = outputs(source, name) if outside else None
+    swaps: list[Any] = [split] if split else []
+    swaps += [vectormath] if library else []
     swaps += [pages] if pages and pages.useful(source) else []
     names = [module.NAME for module in swaps]
     digest = hashlib.sha256(f"{cache.fingerprint()}\n{library} {names}\n{source}".encode()).hexdigest()[:32]
@@ -95,10 +109,12 @@ def _compile(source: str, name: str, jit: bool, folder: Path, kept: bool, vector
             if other != name:
                 setattr(module, other, machine.part(getattr(module, other)))
     compiled = machine.njit(function, folder if kept else None, stem, counts)
-    return _plain(function) if compiled is function else compiled
+    if compiled is function:  # numba is switched off
+        return _compile(source, name, False, folder, kept, vector, False)
+    return split.wrapper(compiled) if split else compiled
 
 
-def _module(source: str, stem: str, folder: Path, kept: bool, swaps: list[ModuleType]) -> ModuleType:
+def _module(source: str, stem: str, folder: Path, kept: bool, swaps: list[Any]) -> ModuleType:
     path = folder / (stem + cache.SOURCE)
     if not (kept and _on_disk(path, source)):
         # Nowhere to write: the lines for tracebacks and debuggers come from memory.
