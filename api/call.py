@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import linecache
+import pickle
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from . import recall
 from .codegen import generate, shorten_chains
 from .codegen.parallel import LONG
 from .finite import checked_run
@@ -35,20 +38,39 @@ _TYPE_TEXT = re.compile(r"(f64|f32|i64|bool)(\[.*\])?")
 
 
 class Specialisation:
-    """One traced form of a function: its programs, and the compiled code once it was called."""
+    """One traced form of a function: its programs, and the compiled code once it was called.
 
-    def __init__(self, traced: Traced, out: Tree, tree: Tree):
+    `kept` is what the disk cache has of it: then the programs are made only when somebody asks for them.
+    """
+
+    def __init__(self, traced: Traced, out: Tree, tree: Tree, kept: recall.Kept | None = None):
         self.traced = traced
+        self._kept = kept
+        self._program = None if kept else optimise(unroll(traced.program))
         self.out = out
         self.tree = tree
         self.match = matcher(traced)
-        self.program = optimise(unroll(traced.program))
         self.results = [entry[1] for entry in traced.out_leaves]
         self.lock = locks.make()
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self._programs: dict[str, Program] = {}
         self._sources: dict[str, str] = {}
         self.entries: dict[Any, Any] = {}
+
+    @property
+    def program(self) -> Program:
+        """The traced program."""
+        if self._program is None:
+            self._program = pickle.loads(self._kept.program)  # type: ignore[union-attr]
+        return self._program
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Stands for the program and its lines in keys of the disk cache."""
+        if self._kept:
+            return self._kept.digest
+        written = (f"{line.text}  # {line.span.text if line.span else ''}" for line in lines(self.program))
+        return cache.key("\n".join(written))
 
     def pair(
         self, wrt: tuple[int, ...], split: Callable[..., tuple[Program, Program]]
@@ -78,9 +100,7 @@ class Specialisation:
         name = f"{kind} {[(n, getattr(options.current(), n)) for n in IN_SOURCE]}"
         if name not in self._sources:
             checked = options.current().bounds_check
-            written = lines(self.program)
-            texts = [f"{line.text}  # {line.span.text if line.span else ''}" for line in written]
-            key = cache.key("\n".join(texts), name)
+            key = cache.key(self.digest, name)
             entry = cache.lookup(key)
             if entry is None or not isinstance(entry.get("source"), str):
                 derived = self.derived(kind, make)
@@ -162,6 +182,7 @@ class Traceable:
         self.plain: dict[int, tuple[Tree, Forms]] = {}  # of calls with positional leaves only: by their number
         self.pins: frozenset[Slot] = frozenset()
         self.traces = 0
+        self.recalled = 0  # forms that came from the disk instead
         self.hot_vjp: Call = no_call
         self._lock = locks.make()
         try:
@@ -222,7 +243,11 @@ class Traceable:
             self._check_leaves(leaves, tree)
             if check is not None:
                 check(leaves, tree)
-            form = self.trace(leaves, tree, self._pins(forms.all, leaves))
+            name = recall.key(self.function, leaves, tree)
+            form = self._recalled(name, leaves, tree) if name else None
+            fresh = form is None
+            if form is None:
+                form = self.trace(leaves, tree, self._pins(forms.all, leaves))
             params = form.match(leaves)
             if params is None:
                 raise TracedValueError(
@@ -230,7 +255,18 @@ class Traceable:
                     "or a property gives another value each time"
                 )
             forms.add(form, leaves)
+            if fresh and name:
+                recall.keep(name, self.function, form.traced, form.out, form.program, form.digest)
             return form, params
+
+    def _recalled(self, name: str, leaves: list[Any], tree: Tree) -> Specialisation | None:
+        """The form that another process kept on disk, if it is still right and fits."""
+        for traced, kept in recall.recalled(name, self.function, leaves):
+            form = Specialisation(traced, kept.out, tree, kept)
+            if form.match(leaves) is not None:
+                self.recalled += 1
+                return form
+        return None
 
     def _pins(self, forms: list[Specialisation], leaves: list[Any]) -> frozenset[Slot]:
         """Sizes to make static: those whose guard failed for this call in a form of the same types."""

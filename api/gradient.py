@@ -58,7 +58,7 @@ class Gradient(Transform):
             floats = []
             for k in self._leaf_range(tree, position):
                 param = form.traced.leaves[k]
-                if param is not None and form.program.params[param].type.is_float:
+                if param is not None and form.traced.program.params[param].type.is_float:
                     floats.append(param)
             if not floats:
                 raise TypeMismatch(self._not_float(tree, position, leaves))
@@ -109,7 +109,7 @@ class Gradient(Transform):
             raise TypeMismatch(
                 f"{self._name()} returns {form.out}; {self._kind} needs one float.{hint} For several outputs use pb.vjp"
             )
-        type_ = form.program.results[results[0].k].type
+        type_ = form.traced.program.results[results[0].k].type
         if type_.dims:
             raise TypeMismatch(
                 f"{self._name()} returns an array of type {type_}; {self._kind} needs a scalar. "
@@ -188,17 +188,17 @@ class Gradient(Transform):
             grads.append(put_together(tree.children[0].children[position], leaves, scope))
         gradient = grads[0] if isinstance(self._argnums, int) else f"({', '.join(grads)},)"
         count = first + len(wrt)
-        results = iter(range(count, count + len(form.program.results)))
+        results = iter(range(count, count + len(form.traced.program.results)))
         texts = []
         for k, entry in enumerate(form.results):
-            type_ = form.program.results[entry.k].type if hasattr(entry, "k") else None
+            type_ = form.traced.program.results[entry.k].type if hasattr(entry, "k") else None
             if type_ is None:
                 texts.append(named(scope, entry))
             elif k == 0:
                 texts.append(finished("r0", type_, False, scope) if not entry.weak else "float(r0)")
             else:
                 texts.append(finished(f"r{next(results)}", type_, entry.weak, scope))
-        count += len(form.program.results) - 1
+        count += len(form.traced.program.results) - 1
         value = texts[0]
         if self._has_aux:
             aux = put_together(form.out.children[1], texts[1:], scope)

@@ -80,7 +80,7 @@ class Sweeps:
 
     def __init__(self, form: Specialisation, tree: Tree):
         leaves = {p for p in form.traced.leaves if p is not None}
-        wrt = tuple(k for k, p in enumerate(form.program.params) if p.type.is_float and k in leaves)
+        wrt = tuple(k for k, p in enumerate(form.traced.program.params) if p.type.is_float and k in leaves)
         if not wrt:
             raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
         self.form = form
@@ -88,7 +88,7 @@ class Sweeps:
         self.hot: Call | None = None
         self.forward, self.backward = form.pair(wrt, split_adjoint)
         self._finish = finish_function(results_of(form.traced, form.out))
-        self._count = len(form.program.results)
+        self._count = len(form.traced.program.results)
         scope: dict[str, Any] = {}
         bars = {param: k for k, param in enumerate(wrt)}
         texts = []
@@ -159,7 +159,7 @@ def _checked_seeds(form: Specialisation, seed: Any, shapes: list[tuple[int, ...]
     for path, entry, value in zip(form.out.paths("the seed"), form.results, flat):
         if not hasattr(entry, "k"):
             continue
-        type_ = form.program.results[entry.k].type
+        type_ = form.traced.program.results[entry.k].type
         if not type_.is_float:
             continue
         if value is None or isinstance(value, (str, list, tuple, dict)):

@@ -75,7 +75,7 @@ class Primitive:
         return next(refs(args)).builder.apply(self, *args)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return REGISTRY.__getitem__, (self.name,)
+        return by_name, (self.name,)
 
     def __repr__(self) -> str:
         return self.name
@@ -85,6 +85,11 @@ class Primitive:
         if self.partials is not None:
             return any(p is not None for p in self.partials)
         return self.vjp is not nondifferentiable
+
+
+def by_name(name: str) -> Primitive:
+    """The primitive of this name (pickled programs have names)."""
+    return REGISTRY[name]
 
 
 def refs(args: Any) -> Iterator[Ref]:

@@ -156,8 +156,8 @@ def _tidy(folder: Path, limit: int = LIMIT_BYTES) -> None:
 
 # -- entries ---------------------------------------------------------------------------------------
 
-ENTRY, MACHINE, SOURCE = ".entry", ".machine", ".py"
-SUFFIXES = (ENTRY, MACHINE, SOURCE)
+ENTRY, MACHINE, SOURCE, TRACE = ".entry", ".machine", ".py", ".trace"
+SUFFIXES = (ENTRY, MACHINE, SOURCE, TRACE)
 
 
 def key(*parts: str) -> str:
@@ -198,7 +198,7 @@ def clear(cache_dir: Path | None = None) -> int:
     count = 0
     folder = directory(cache_dir)
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-        ours = path.suffix in (ENTRY, MACHINE) or path.name.startswith(".tmp-") or _is_generated(path)
+        ours = path.suffix in (ENTRY, MACHINE, TRACE) or path.name.startswith(".tmp-") or _is_generated(path)
         if ours and path.is_file():
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -17,6 +17,7 @@ from typing import Any
 import llvmlite.binding
 import numba
 from numba.core import caching, compiler, compiler_lock, serialize
+from numba.core.runtime import rtsys
 
 from . import cache
 
@@ -52,15 +53,15 @@ class VerifiedCache(caching._Cache):
         return self._folder / f"{self._stem}-{digest}{cache.MACHINE}", key
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        target_context.refresh()
         path, key = self._path(sig, target_context.codegen())
         data = cache.read(path)
         if data is None:
             return None
         try:
-            kept, payload = pickle.loads(data)
+            kept, symbols, payload = pickle.loads(data)
             if kept != key:
                 return None
+            _prepare(target_context, symbols)
             result = compiler.CompileResult._rebuild(target_context, *payload)
         except Exception:
             # The checksum says these are bytes that we wrote. If they do not load (a module that has
@@ -74,7 +75,7 @@ class VerifiedCache(caching._Cache):
         if data.lifted or data.library.has_dynamic_globals:
             return  # an address of this process is in the code
         path, key = self._path(sig, data.codegen)
-        cache.write(path, serialize.dumps((key, data._reduce())))
+        cache.write(path, serialize.dumps((key, _outside(data.library), data._reduce())))
 
     def enable(self) -> None:
         pass
@@ -85,6 +86,23 @@ class VerifiedCache(caching._Cache):
     def flush(self) -> None:
         for path in self._folder.glob(f"{self._stem}-*{cache.MACHINE}"):
             path.unlink(missing_ok=True)
+
+
+def _outside(library: Any) -> list[str]:
+    """The symbols that the code leaves to others."""
+    declared = (*library._final_module.functions, *library._final_module.global_variables)
+    return sorted({s.name for s in declared if s.is_declaration and not s.name.startswith("llvm.")})
+
+
+def _prepare(target_context: Any, symbols: list[str]) -> None:
+    """Make numba ready to run code from disk.
+
+    numba makes itself ready to compile, which costs most of the first call (it imports scipy.linalg, for one).
+    Where all symbols that the code needs are there its run time is enough.
+    """
+    rtsys.initialize(target_context)
+    if any(llvmlite.binding.address_of_symbol(symbol) is None for symbol in symbols):
+        target_context.refresh()
 
 
 class CountingCache(caching.NullCache):

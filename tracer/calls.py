@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import UnsupportedFunction
+from .fingerprint import is_pure
 from .stage import staged_source
 from .state import LIBRARIES, is_record
 from .symbol import FUNCTIONS, Symbol, implements, require_session
@@ -97,6 +98,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
         if _is_user_code(function.__func__):
             return staged(function.__func__)(function.__self__, *args, **kwargs)
+        require_session().opaque.append(function.__name__)
         return function(*args, **kwargs)
     if isinstance(function, types.FunctionType) and _is_user_code(function):
         return staged(function)(*args, **kwargs)
@@ -104,7 +106,11 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         method = type(function).__call__
         if isinstance(method, types.FunctionType) and _is_user_code(method):
             return staged(method)(function, *args, **kwargs)
+    if (function is getattr or function is vars) and args and not kwargs:
+        return _looked_up(function, *args)
     refuse_impure(function)
+    if implementation is None and not is_pure(function):
+        require_session().opaque.append(getattr(function, "__name__", repr(function)))
     if traced and _is_library_function(function):
         session = require_session()
         name = getattr(function, "__qualname__", getattr(function, "__name__", repr(function)))
@@ -116,6 +122,18 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             f"{_shown_module(function)}{name} cannot be traced: pullback has no rule for it",
         )
     return function(*args, **kwargs)
+
+
+def _looked_up(function: Any, holder: Any, *rest: Any) -> Any:
+    """getattr and vars: the same as the attribute written out."""
+    session = require_session()
+    if function is vars:
+        return session.hidden.attribute(holder, "__dict__")
+    try:
+        return session.hidden.attribute(holder, rest[0])
+    except AttributeError:
+        session.opaque.append(f"getattr {rest[0]}")
+        return getattr(holder, *rest)
 
 
 def _shown_module(function: Any) -> str:

@@ -20,6 +20,7 @@ from ..ir.build import literal
 from ..ir.errors import TypeMismatch
 from ..ir.program import Atom
 from .convert import stack_values
+from .fingerprint import PURE
 from .paths import Guard, Path, items_of
 from .session import Session
 from .state import LIBRARIES, is_record
@@ -108,6 +109,8 @@ class Hidden:
             return self._input(name, f"{shown}.{name}", value, path.attr(name))
         if isinstance(holder, types.ModuleType):
             if _root(holder.__name__) in LIBRARIES or _root(holder.__name__) in sys.stdlib_module_names:
+                if _root(holder.__name__) not in PURE:
+                    self.session.opaque.append(f"{holder.__name__}.{name}")
                 return value
             return self._input(name, "global", value, Path("object", holder).attr(name))
         if isinstance(holder, (type, types.FunctionType)):

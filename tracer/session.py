@@ -71,6 +71,7 @@ class Session:
     parameters, loop_variables   names in scope that no node of an open region binds
     examples  names in `present` whose value is an example, because only the input's type is given
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
+    opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -82,6 +83,7 @@ class Session:
     hidden: Any = None
     printed: set[Span | None] = field(default_factory=set)
     unstaged: list[str] = field(default_factory=list)
+    opaque: list[str] = field(default_factory=list)
     loops: dict[Any, Any] = field(default_factory=dict)
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
         default_factory=dict

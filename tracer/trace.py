@@ -87,6 +87,7 @@ class Traced:
     code: list[types.CodeType] = field(default_factory=list)
     guarded: frozenset[Slot] = frozenset()
     written: frozenset[int] = frozenset()  # parameters that the function writes to
+    opaque: tuple[str, ...] = ()  # what nothing can check in another process
 
 
 class _Result:
@@ -340,6 +341,7 @@ class _Run:
             program, inputs, positions, static, session.hidden.inputs, self._guard_expression(), self._size_slots(),
             session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed], self.code,
             self._guarded(), frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
+            (*session.opaque, *session.unstaged, *(["print"] if session.printed else [])),
         )  # fmt: skip
 
     def _equal_names(self, body: Sequence[Node]) -> dict[str, Dim]:
