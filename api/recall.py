@@ -8,6 +8,7 @@ one, an object that cannot be compared) is not kept: tracing again is always rig
 
 from __future__ import annotations
 
+import operator
 import pickle
 import sys
 import types
@@ -226,9 +227,7 @@ class _Reader:
                 raise Unknown("a builtin is hidden")
             return Guard(kind, path, data[2], name)
         value = path(self.leaves)
-        now = {"length": len, "type": type, "keys": tuple, "items": items_of}.get(kind, _itself)(value)
-        if kind == "method":
-            now = value.__func__
+        now: Any = MEASURES[kind](value) if kind in MEASURES else value
         return Guard(kind, path, self._same(now, data), name)
 
     def traced(self) -> Traced:
@@ -254,5 +253,7 @@ class _Reader:
         )  # fmt: skip
 
 
-def _itself(value: Any) -> Any:
-    return value
+MEASURES: dict[str, Any] = {
+    "length": len, "type": type, "keys": tuple, "items": items_of, "method": operator.attrgetter("__func__"),
+}  # fmt: skip
+"""What guards of a kind compare of the value at their path."""

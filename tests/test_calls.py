@@ -23,7 +23,7 @@ x = np.linspace(0.1, 1.0, 4)
 
 @pytest.fixture(autouse=True)
 def uncompiled():
-    with pb.options(jit=False):
+    with pb.options(jit=False, cache=False):
         yield
 
 
@@ -109,7 +109,7 @@ def test_equal_sizes_are_guarded():
 def test_options_are_looked_at():
     g = pb.grad(lambda a: np.sum(a * a))
     g(x)
-    with pb.options(cache=False):
+    with pb.options(bounds_check=False):
         assert g._hot((x,), {}) is MISS
         g(x)
         assert g._hot((x,), {}) is not MISS

@@ -165,7 +165,7 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def uncompiled():
-    with pb.options(jit=False):
+    with pb.options(jit=False, cache=False):
         yield
 
 

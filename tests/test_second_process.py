@@ -1,4 +1,4 @@
-"""A second process neither differentiates nor compiles: it traces, and finds the rest on disk."""
+"""A second process neither traces nor differentiates nor compiles: it finds everything on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCRIPT = '''
 import json, sys
 import numpy as np
 import pullback as pb
-from pullback import gradient, vector_jacobian
+from pullback import call, gradient, vector_jacobian
 from pullback.runtime.compile import counts
 
 differentiated = []
@@ -23,6 +23,13 @@ for module, name in ((gradient, "adjoint"), (vector_jacobian, "split_adjoint")):
         differentiated.append(_own.__name__)
         return _own(*args, **kwargs)
     setattr(module, name, counted)
+
+def count_traces(*args, _own=call.trace, **kwargs):
+    traced.append(1)
+    return _own(*args, **kwargs)
+
+traced = []
+call.trace = count_traces
 
 def f(x, w):
     total = 0.0
@@ -35,6 +42,7 @@ x = np.linspace(-1.0, 1.0, 7)
 value, bar = pb.value_and_grad(f, argnums=1)(x, 2.0)
 y, pull = pb.vjp(lambda x: x * x, x)
 print(json.dumps({"value": value, "bar": bar, "pulled": pull(np.ones(7))[0].tolist(),
+                  "traced": len(traced),
                   "differentiated": len(differentiated), "compiled": counts["compiled"], "loaded": counts["loaded"]}))
 '''
 
@@ -54,7 +62,7 @@ def run(folder: Path) -> dict:
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("second")
     first = run(path)
-    assert first["differentiated"] == 2 and first["compiled"] == 3 and first["loaded"] == 0
+    assert first["traced"] == 2 and first["differentiated"] == 2 and first["compiled"] == 3 and first["loaded"] == 0
     (path / "first.json").write_text(json.dumps(first))
     return path
 
@@ -65,7 +73,7 @@ def same_numbers(a: dict, b: dict) -> bool:
 
 def test_second_process(folder):
     second = run(folder)
-    assert second["differentiated"] == 0 and second["compiled"] == 0 and second["loaded"] == 3
+    assert second["traced"] == 0 and second["differentiated"] == 0 and second["compiled"] == 0 and second["loaded"] == 3
     assert same_numbers(second, json.loads((folder / "first.json").read_text()))
 
 

@@ -19,10 +19,12 @@ import numpy as np
 
 from .state import LIBRARIES
 
-PURE = frozenset((*LIBRARIES, "operator", "itertools", "typing", "collections", "dataclasses", "enum", "string", "abc"))
+PURE = LIBRARIES | {"operator", "itertools", "typing", "collections", "dataclasses", "enum", "string", "abc"}
 """Modules whose functions depend on their arguments alone, as far as traced code is concerned."""
-NOT_PURE = frozenset(("open", "input", "globals", "locals", "vars", "eval", "exec", "compile", "__import__", "id", "hash",
-                      "getattr", "dir", "print"))  # fmt: skip
+NOT_PURE = frozenset((
+    "open", "input", "globals", "locals", "vars", "eval", "exec", "compile", "__import__", "id", "hash", "getattr",
+    "dir", "print",
+))  # fmt: skip
 _HARMLESS = frozenset((
     "__init__", "__post_init__", "__call__", "__repr__", "__str__", "__hash__", "__module__", "__doc__", "__dict__",
     "__weakref__", "__annotations__", "__dataclass_fields__", "__dataclass_params__", "__match_args__", "__slots__",
@@ -31,6 +33,9 @@ _HARMLESS = frozenset((
     "__getstate__", "__setstate__", "__reduce__", "__qualname__", "__init_subclass__", "__type_params__",
 ))  # fmt: skip
 _VALUES = (bool, int, float, str, bytes, complex, range, type(None), type(Ellipsis), np.generic)
+
+_TRANSFORMS = ("Gradient", "ValueAndGradient", "Jit")
+"""Transforms that their function and arguments determine."""
 
 
 class Unknown(Exception):  # noqa: N818  (control flow, never seen by a user)
@@ -145,6 +150,9 @@ def encode(value: Any) -> Any:
         return "function", code_digest(value.__code__)
     if isinstance(value, types.ModuleType):
         return "module", value.__name__
+    if isinstance(value, enum.EnumMeta):
+        members: dict[str, Any] = dict(value.__members__)
+        return (*_named(value), tuple((name, encode(member.value)) for name, member in members.items()))
     if isinstance(value, type):
         named = _named(value)
         return named if _root(value.__module__) in PURE else (*named, class_digest(value))
@@ -156,17 +164,18 @@ def encode(value: Any) -> Any:
         return _named(value)
     if isinstance(value, np.dtype):
         return "value", "dtype", value.str
-    inner = getattr(value, "__wrapped__", None) if hasattr(type(value), "__pullback_call__") else None
-    if inner is not None and hasattr(value, "_traceable"):
-        return "transform", type(value).__name__, repr((value._argnums, value._has_aux)), encode(inner)
-    inner = getattr(value, "py_func", None)
+    if type(value).__name__ in _TRANSFORMS and hasattr(value, "_traceable"):
+        made = repr((value._argnums, value._has_aux))
+        return "transform", type(value).__name__, made, encode(value.__wrapped__)
+    inner: Any = getattr(value, "py_func", None)
     if inner is not None and _root(type(value).__module__) == "numba":
         return "njit", encode(inner)
     raise Unknown(f"a {type(value).__name__} is among what was looked at")
 
 
-def _named(value: Any, module: str | None = None) -> tuple[str, str, str]:
-    module, name = module or value.__module__, getattr(value, "__qualname__", value.__name__)
+def _named(value: Any, where: str | None = None) -> tuple[str, str, str]:
+    module: str = where or value.__module__
+    name: str = value.__qualname__ if hasattr(value, "__qualname__") else value.__name__
     try:
         found = functools.reduce(getattr, name.split("."), sys.modules[module])
     except (KeyError, AttributeError):
