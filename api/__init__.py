@@ -1,6 +1,6 @@
 """pullback: gradients of plain NumPy code, as readable Python."""
 
-from . import testing
+from . import scipy, testing
 from .debug import debug
 from .explain import explain
 from .explain_sympy import explain_sympy
@@ -23,6 +23,7 @@ __all__ = [
     "jit",
     "options",
     "parse",
+    "scipy",
     "show",
     "testing",
     "trace",

@@ -18,6 +18,7 @@ from .runtime import options
 from .runtime.compile import entry_point
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
+from .tracer.numpy.arguments import same_size
 from .tracer.paths import named
 from .tracer.session import current
 from .tracer.symbol import Symbol, wrap
@@ -199,9 +200,14 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
     def pull(seed: Any) -> tuple[Any, ...]:
         seeds = []
-        for value, result in zip(out[1].take(seed, "the seed"), program.results):
+        for value, result in zip(out[1].take(seed, "the seed"), atoms):
             if result.type.is_float:
                 atom = session.builder.ref(value).atom if not isinstance(value, Symbol) else value.read()
+                shapes = (atom.type.dims, result.type.dims)
+                if len(shapes[0]) != len(shapes[1]):
+                    raise session.mismatch(shapes, "the seed and the value")
+                for axis, dim in enumerate(result.type.dims):
+                    atom = same_size(session, atom, axis, dim, shapes, "the seed and the value")
                 seeds.append(atom)
         bars = dict(zip(wrt, inline(session.builder, adjoint(program, wrt), [*values, *seeds])))
         flat = [None if p is None or p not in bars else wrap(session, bars[p]) for p in positions]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-GUIDES = {"njit.md": (), "export.md": ()}
+GUIDES = {"njit.md": (), "export.md": (), "scipy.md": ()}
 """Pages, and the packages they need beyond ours."""
 
 
