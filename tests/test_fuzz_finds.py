@@ -415,3 +415,17 @@ def test_an_array_that_is_gathered_before_it_is_stored():
         return x + np.sum(v)
 
     check_grad(f, X.copy(), A)
+
+
+def test_a_loop_traced_twice_whose_first_iteration_changes_a_rank():
+    def f(A, x):
+        if x[0] > 0.1:  # noqa: SIM102
+            if x[1] > 0.1:
+                return x[0] * 2
+        a = 0
+        for i in range(3):
+            a = a * 0.5 + A[i]
+        return a.sum()
+
+    for x in (X, -X):
+        check_grad(f, A, x)

@@ -72,7 +72,9 @@ class LoopTracer(AliasChecks):
             if self.before.get(key[0]) is not None and key in self.slots:
                 now = self.slots[key].dims
                 dims = carried.dims
-                if dims is not None and now is not None and len(dims) == len(now):
+                if (dims is None) != (now is None) or len(dims or ()) != len(now or ()):
+                    continue  # the loop after its first iteration, which changed the rank
+                if dims is not None and now is not None:
                     # What was learnt is that a size changes; the others may have new names by now.
                     dims = tuple(None if old is None else dim for old, dim in zip(dims, now))
                 self.slots[key] = replace(carried, dims=dims)
