@@ -10,7 +10,7 @@ os.environ.setdefault("PULLBACK_CHECK", "1")
 
 def pytest_addoption(parser):
     parser.addoption("--fuzz", type=int, default=300, help="how many random programs test_fuzz.py tries")
-    parser.addoption("--compiled", action="store_true", help="compile every tenth of them")
+    parser.addoption("--compiled", action="store_true", help="compile every tenth of all of them")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Random programs: value and gradient are those of plain Python and of finite differences.
 
-More of them: `pytest tests/test_fuzz.py --fuzz 3000`; every tenth compiled too with `--compiled`.
+Each runs as generated Python and in the interpreter of programs; every tenth of the first 300 is compiled, too.
+More of them: `pytest tests/test_fuzz.py --fuzz 3000`, with `--compiled` for every tenth of those compiled.
 `python tests/fuzz.py` makes failures small.
 """
 
@@ -15,8 +16,12 @@ GROUP = 25
 
 
 def pytest_generate_tests(metafunc):
+    count = metafunc.config.getoption("--fuzz")
     if "first" in metafunc.fixturenames:
-        metafunc.parametrize("first", range(0, metafunc.config.getoption("--fuzz"), GROUP))
+        metafunc.parametrize("first", range(0, count, GROUP))
+    if "compiled_from" in metafunc.fixturenames:
+        wanted = count if metafunc.config.getoption("--compiled") else min(count, 300)
+        metafunc.parametrize("compiled_from", range(0, wanted, 100))
 
 
 def described(program, outcome):
@@ -42,9 +47,8 @@ def test_random_programs(first, tmp_path):
     assert counts["invalid"] + counts["not smooth"] + counts["refused"] <= GROUP // 4, counts
 
 
-def test_random_programs_compiled(tmp_path, request):
-    wanted = request.config.getoption("--fuzz") if request.config.getoption("--compiled") else 30
-    run(range(0, wanted, 10), tmp_path, compiled=True)
+def test_random_programs_compiled(compiled_from, tmp_path):
+    run(range(compiled_from, compiled_from + 100, 10), tmp_path, compiled=True)
 
 
 def test_programs_are_functions_of_their_seeds():

@@ -40,6 +40,8 @@ KINKS = {
     "logaddexp": (lambda a, b: np.logaddexp(a, b), (3.0, 3.0), (0.5, 0.5)),
     "logaddexp(-inf, -inf)": (lambda a, b: np.logaddexp(a, b), (-INF, -INF), (0.5, 0.5)),
     "logaddexp(inf, inf)": (lambda a, b: np.logaddexp(a, b), (INF, INF), (0.5, 0.5)),
+    "logsumexp of -inf": (lambda a: scipy.special.logsumexp(a), ([-INF] * 5,), ([NAN] * 5,)),
+    "logsumexp with inf": (lambda a: scipy.special.logsumexp(a), ([INF, 0.0, 1.0],), ([NAN, 0.0, 0.0],)),
     "xlogy(0, 0)": (lambda a, b: scipy.special.xlogy(a, b), (0.0, 0.0), (0.0, 0.0)),
     "where": (
         lambda a: np.sum(np.where(a > 0, np.log(a), 0.0)),
