@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ..ir.passes import Seen, dead_code, run, simplify
 from ..ir.program import Program
@@ -13,13 +13,14 @@ from .hoist import hoist
 from .order import free_order
 from .outline import outlined_lines
 from .parallel import Plans, parallel_loops
+from .recognise import recognise_products
 from .registers import registers, unroll
 from .scalarise import scalarise
 from .storage import storage
 
 __all__ = [
     "Written", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered",
-    "parallel_loops", "scalarise", "shorten_chains", "storage",
+    "parallel_loops", "recognise_products", "scalarise", "shorten_chains", "storage",
 ]  # fmt: skip
 
 
@@ -30,6 +31,7 @@ PIPELINE = (
     simplify,
     dead_code,
     accumulate,
+    recognise_products,
     free_order,
     hoist,
     storage,
@@ -46,7 +48,13 @@ def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | N
     def free_order_but_own(program: Program) -> Program:
         return free_order(program, own)
 
-    steps = PIPELINE if own is None else [free_order_but_own if s is free_order else s for s in PIPELINE]
+    def recognise_products_but_own(program: Program) -> Program:
+        return recognise_products(program, own)
+
+    instead: dict[object, Callable[[Program], Program]] = {
+        free_order: free_order_but_own, recognise_products: recognise_products_but_own,
+    }  # fmt: skip
+    steps = PIPELINE if own is None else [instead.get(step, step) for step in PIPELINE]
     return run(steps, program, seen)
 
 

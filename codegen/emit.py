@@ -219,7 +219,8 @@ class Emitter:
         items = list(index.items)
         while items and items[-1] == full_slice(dims[len(items) - 1]):
             items.pop()
-        return f"{array}[{self.subscript(Index(tuple(items)))}]" if items else array
+        texts = [":" if i == full_slice(d) else self.subscript_item(i) for i, d in zip(items, dims)]
+        return f"{array}[{', '.join(texts)}]" if items else array
 
     def product(self, let: Let) -> str:
         """A matrix product into a part of an array."""

@@ -20,6 +20,8 @@ from .primitives import add_matmul, set_matmul
 if TYPE_CHECKING:
     from .loops import Loops
 
+LARGE = 16
+"""Loops that are a matrix product become one where each of the three sizes is at least this."""
 SMALL = 8
 """Matrix products whose two inner sizes are known and at most this big are loops, not calls."""
 
