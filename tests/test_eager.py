@@ -374,11 +374,15 @@ def test_programs_can_be_read():
     assert text.startswith("def graph(x: f32[n], W: f32[n, ") and "x @ W" in text
     assert "# z = torch.matmul(x, W) + b" in text
     verify(loss.graph.program)
+    assert "W_bar: f32[n, " in loss.adjoint_ir and " z_bar: f32[" in loss.adjoint_ir  # beside W and z
     assert "loss_bar: f32" in loss.adjoint_ir and loss.adjoint_ir.startswith("def backward(")
     scope: dict = {}
     exec(str(loss.source), scope)
     assert "# z = torch.matmul(x, W) + b" in loss.source
-    assert loss.graph.dot().startswith("digraph") and "<svg" in loss.graph._repr_svg_()
+    picture = loss.graph.draw()
+    assert loss.graph.dot() == picture.dot and picture.dot.startswith("digraph")
+    assert "<svg" in loss.graph._repr_svg_() and ">W<" in picture.svg("plain").replace(": ", "<")
+    assert "loss_bar" in loss.graph.draw(adjoint=True).dot
     with pytest.raises(RuntimeError, match="nothing was recorded"):
         _ = W.graph
 

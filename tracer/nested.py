@@ -76,7 +76,21 @@ def capture(
         var = known.get(outer, Var(outer, I64))
         params.append(var)
         values.append(var)
-    return Program(name, tuple(params), tuple(nodes), tuple(results)), values, positions
+    program = Program(name, tuple(params), tuple(nodes), tuple(results))
+    return _named_as_outside(program, values), values, positions
+
+
+def _named_as_outside(program: Program, values: list[Atom]) -> Program:
+    """The program with parameters named after their values here: their cotangents are `x_bar`, not `x_1_bar`."""
+    taken = {v.name for v in (*bound(program.body), *program.params)}
+    names: dict[str, Atom] = {}
+    for param, value in zip(program.params, values):
+        if isinstance(value, Var) and value.name not in taken:
+            taken.add(value.name)
+            names[param.name] = Var(value.name, param.type)
+    atom, var, _ = substitution(names)
+    params = tuple(var(names.get(p.name, p)) for p in program.params)  # type: ignore[arg-type]
+    return Program(program.name, params, substitute(program.body, names), tuple(map(atom, program.results)))
 
 
 def _equal_sizes_named_once(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from html import escape
 from typing import Any
 
 from ..call import source_of
+from ..ir.graph import Graph as Picture
 from ..ir.program import Program
 from ..ir.text import show
 from ..transform import Text
@@ -113,63 +113,16 @@ class Graph:
 
     # -- drawn -------------------------------------------------------------------------------------------
 
-    def _boxes(self) -> tuple[list[tuple[int, str]], list[tuple[int, int]]]:
-        """(number, label) per box, leaves negative, and the arrows."""
-        layout = self.layout
-        boxes: list[tuple[int, str]] = []
-        arrows: list[tuple[int, int]] = []
-        leaves = {}
-        for row, node in zip(layout.rows, layout.order):
-            plan, *places = row
-            for k, place in enumerate(places):
-                arrows.append((place, len(boxes)))
-                if place < 0:
-                    leaves[place] = plan.entry.kinds[k]
-            label = f"{plan.entry.function.name}: {node.kind}"
-            own = self.names.get(len(boxes))
-            boxes.append((len(boxes), label if own is None else f"{own} = {label}"))
-        for place, kind in leaves.items():
-            fixed = layout.nodes[-1 - place] is None
-            boxes.append((place, f"{self.names.get(place, 'constant' if fixed else 'leaf')}: {kind}"))
-        return boxes, arrows
+    def draw(self, adjoint: bool = False) -> Picture:
+        """The picture of the program, or of what backward will run; `.save("graph.svg")` writes it."""
+        return (self.adjoint if adjoint else self.program).graph()
 
     def dot(self) -> str:
-        """The graph in Graphviz's language."""
-        boxes, arrows = self._boxes()
-        name = lambda k: f"n{k}" if k >= 0 else f"leaf{-k}"
-        lines = ["digraph {", "  rankdir=TB; node [shape=box];"]
-        lines += [
-            f'  {name(k)} [label="{label}"{"" if k >= 0 else ", style=rounded"}];' for k, label in boxes
-        ]
-        lines += [f"  {name(a)} -> {name(b)};" for a, b in arrows]
-        return "\n".join([*lines, "}"])
+        """The picture in Graphviz's language."""
+        return self.draw().dot
 
     def _repr_svg_(self) -> str:
-        boxes, arrows = self._boxes()
-        depth: dict[int, int] = {k: 0 for k, _ in boxes if k < 0}
-        for k in range(len(self.layout.rows)):
-            depth[k] = 1 + max(depth[a] for a, b in arrows if b == k)
-        for k in [k for k in depth if k < 0]:
-            depth[k] = min(depth[b] for a, b in arrows if a == k) - 1
-        place: dict[int, tuple[int, int]] = {}
-        filled: dict[int, int] = {}
-        for k, label in boxes:
-            x = filled.get(depth[k], 10)
-            place[k] = x, 10 + 70 * depth[k]
-            filled[depth[k]] = x + 8 * len(label) + 40
-        size = f'width="{max(filled.values())}" height="{70 * (1 + max(depth.values()))}"'
-        parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="monospace" font-size="13">']
-        wide = {k: 8 * len(label) + 20 for k, label in boxes}
-        for a, b in arrows:
-            (x1, y1), (x2, y2) = place[a], place[b]
-            ends = f'x1="{x1 + wide[a] // 2}" y1="{y1 + 32}" x2="{x2 + wide[b] // 2}" y2="{y2}"'
-            parts.append(f'<line {ends} stroke="gray"/>')
-        for k, label in boxes:
-            x, y = place[k]
-            look = f'rx="{0 if k >= 0 else 12}" fill="{"#eef" if k >= 0 else "#efe"}" stroke="black"'
-            parts.append(f'<rect x="{x}" y="{y}" width="{wide[k]}" height="32" {look}/>')
-            parts.append(f'<text x="{x + 10}" y="{y + 21}">{escape(label)}</text>')
-        return "".join([*parts, "</svg>"])
+        return self.draw().svg()
 
 
 def graph_of(t: Any) -> Graph:
