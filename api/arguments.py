@@ -77,7 +77,9 @@ def _module(place: str) -> Any:
     except UsageError:
         raise
     except SyntaxError as error:
-        raise UsageError(f"{place} cannot be read: {error.msg} ({error.filename}, line {error.lineno})") from None
+        raise UsageError(
+            f"{place} cannot be read: {error.msg} ({error.filename}, line {error.lineno})"
+        ) from None
     except (Exception, SystemExit) as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
         own = [f for f in frames if f.filename.endswith(path.name)]
@@ -188,7 +190,11 @@ def samples(
 
 
 def _sample(
-    dtype: str, shape: tuple[int, ...], below: int, between: tuple[float, float] | None, rng: np.random.Generator
+    dtype: str,
+    shape: tuple[int, ...],
+    below: int,
+    between: tuple[float, float] | None,
+    rng: np.random.Generator,
 ) -> Any:
     if dtype == "i64":
         return rng.integers(below, size=shape) if shape else 3

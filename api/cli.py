@@ -113,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def add_target(parser: argparse.ArgumentParser, *, values: bool = True) -> None:
     """The function and its arguments, for `target_of`."""
-    parser.add_argument("target", metavar="FILE:FUNCTION", help="a function of a .py file, or of a module a.b:f")
+    parser.add_argument(
+        "target", metavar="FILE:FUNCTION", help="a function of a .py file, or of a module a.b:f"
+    )
     parser.add_argument(
         "--args",
         metavar="TYPES",
@@ -121,7 +123,11 @@ def add_target(parser: argparse.ArgumentParser, *, values: bool = True) -> None:
         "or Python values",
     )
     parser.add_argument(
-        "--argnums", metavar="K", type=int, nargs="+", help="differentiate by these arguments (all with floats)"
+        "--argnums",
+        metavar="K",
+        type=int,
+        nargs="+",
+        help="differentiate by these arguments (all with floats)",
     )
     parser.add_argument("--size", metavar="N=8", action="append", default=[], help="what a named size is")
     if values:
@@ -136,7 +142,9 @@ def target_of(chosen: argparse.Namespace) -> tuple[Callable[..., Any], list[Any]
     """The function, and its arguments as sample values."""
     function, given = typed_target_of(chosen)
     between = tuple(chosen.between) if getattr(chosen, "between", None) else None
-    return function, arguments.samples(given, arguments.sizes(chosen.size), between, getattr(chosen, "seed", 0))
+    return function, arguments.samples(
+        given, arguments.sizes(chosen.size), between, getattr(chosen, "seed", 0)
+    )
 
 
 def typed_target_of(chosen: argparse.Namespace) -> tuple[Callable[..., Any], list[Any]]:
@@ -181,7 +189,9 @@ def _show(chosen: argparse.Namespace) -> int:
 
 def _coloured_diff(text: str) -> str:
     colours = {"+": GREEN, "-": RED, "@": BOLD}
-    return "\n".join(f"{colours[line[0]]}{line}{PLAIN}" if line[:1] in colours else line for line in text.split("\n"))
+    return "\n".join(
+        f"{colours[line[0]]}{line}{PLAIN}" if line[:1] in colours else line for line in text.split("\n")
+    )
 
 
 # -- explain -------------------------------------------------------------------------------------------------
@@ -190,7 +200,9 @@ def _coloured_diff(text: str) -> str:
 def _setup_explain(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     parser.add_argument("-o", "--output", metavar="PAGE", help="the file that is written (FUNCTION.html)")
-    parser.add_argument("--steps", metavar="N", type=int, default=2000, help="record at most N operations (2000)")
+    parser.add_argument(
+        "--steps", metavar="N", type=int, default=2000, help="record at most N operations (2000)"
+    )
 
 
 def _explain(chosen: argparse.Namespace) -> int:
@@ -212,8 +224,12 @@ def _explain(chosen: argparse.Namespace) -> int:
 
 def _setup_export(parser: argparse.ArgumentParser) -> None:
     add_target(parser, values=False)
-    parser.add_argument("--also", metavar="TYPES", action="append", default=[], help="further arguments, as --args")
-    parser.add_argument("--what", choices=KINDS, nargs="+", help="the functions of the file (value and grad, or vjp)")
+    parser.add_argument(
+        "--also", metavar="TYPES", action="append", default=[], help="further arguments, as --args"
+    )
+    parser.add_argument(
+        "--what", choices=KINDS, nargs="+", help="the functions of the file (value and grad, or vjp)"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="the file that is written (FUNCTION_grad.py)")
 
 
@@ -246,9 +262,13 @@ def _typed(argument: Any, sizes: dict[str, int]) -> Any:
 
 def _setup_check(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
-    parser.add_argument("--rtol", type=float, help="relative tolerance (1e-6 for finite differences, 1e-10 for SymPy)")
+    parser.add_argument(
+        "--rtol", type=float, help="relative tolerance (1e-6 for finite differences, 1e-10 for SymPy)"
+    )
     parser.add_argument("--only", choices=("differences", "sympy"), help="one of the two checks")
-    parser.add_argument("--uncompiled", action="store_true", help="run the generated Python without numba: sooner")
+    parser.add_argument(
+        "--uncompiled", action="store_true", help="run the generated Python without numba: sooner"
+    )
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -259,7 +279,9 @@ def _check(chosen: argparse.Namespace) -> int:
     tolerance = {} if chosen.rtol is None else {"rtol": chosen.rtol}
     with options.options(**({"jit": False} if chosen.uncompiled else {})):
         if chosen.only != "sympy":
-            check = lambda: testing.check_grad(function, *given, argnums=numbers, seed=chosen.seed, **tolerance)
+            check = lambda: testing.check_grad(
+                function, *given, argnums=numbers, seed=chosen.seed, **tolerance
+            )
             failed |= not _verdict("finite differences", "agree, in 3 random directions", check)
         if chosen.only != "differences":
             check = lambda: testing.assert_matches_sympy(

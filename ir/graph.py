@@ -63,7 +63,7 @@ class Graph:
             "digraph {",
             '  graph [rankdir=TB, fontname="monospace", fontsize=11, nodesep=0.2, ranksep=0.35, bgcolor=white]',
             '  node [shape=box, style="rounded,filled", fillcolor="#f4f7fb", color="#1766a8", fontname="monospace",'
-            " fontsize=10, margin=\"0.08,0.04\"]",
+            ' fontsize=10, margin="0.08,0.04"]',
             '  edge [color="#8a8f96", arrowsize=0.6]',
         ]
         for item in self.items:
@@ -88,7 +88,9 @@ class Graph:
 
     def __repr__(self) -> str:
         count = sum(1 for _ in spots_of(self.items))
-        return f'<graph of {self.name}: {count} values, {len(self.edges)} edges; .save("graph.svg") writes it>'
+        return (
+            f'<graph of {self.name}: {count} values, {len(self.edges)} edges; .save("graph.svg") writes it>'
+        )
 
 
 def _graphviz() -> Any:
@@ -169,7 +171,9 @@ class _Reader:
         for k, result in enumerate(program.results):
             name = result.name if isinstance(result, Var) else result.text
             key = f"return {k}"
-            items.append(Spot(key, f"return {name}", "", "result", name in self.reverse, f"result {k}: {name}"))
+            items.append(
+                Spot(key, f"return {name}", "", "result", name in self.reverse, f"result {k}: {name}")
+            )
             self.use(result, key)
         known = {spot.key for spot in spots_of(items)}
         edges = tuple(e for e in self.edges.values() if e.source in known)

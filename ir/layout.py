@@ -53,7 +53,9 @@ def drawn(name: str, items: Sequence[Item], edges: Sequence[Edge]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="pullback-graph" viewBox="{view}" '
         f'width="{total + 2 * PAD:.0f}" height="{tall + 2 * PAD:.0f}" role="img" '
         f'aria-label="dataflow of {html.escape(name)}">\n{_STYLE}\n'
-        f'<rect class="paper" x="{-PAD}" y="{-PAD}" width="100%" height="100%"/>\n' + "\n".join(body) + "\n</svg>"
+        f'<rect class="paper" x="{-PAD}" y="{-PAD}" width="100%" height="100%"/>\n'
+        + "\n".join(body)
+        + "\n</svg>"
     )
 
 
@@ -106,7 +108,9 @@ def _sized(item: Item, edges: Sequence[Edge]) -> Placed:
 
 def _extent(placed: Iterable[Placed]) -> tuple[float, float]:
     placed = list(placed)
-    return max((p.x + p.width for p in placed), default=0.0), max((p.y + p.height for p in placed), default=0.0)
+    return max((p.x + p.width for p in placed), default=0.0), max(
+        (p.y + p.height for p in placed), default=0.0
+    )
 
 
 def _layers(before: list[set[int]], after: list[set[int]]) -> list[list[int]]:

@@ -16,7 +16,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 DRIVER = shutil.which("chromedriver")
 ARGUMENTS = (
     "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-    "disable-component-update", "disable-sync", "window-size=1600,900",
+    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1600,900",
 )  # fmt: skip
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -93,7 +93,8 @@ class Browser:
     def requests(self) -> list[str]:
         """Addresses that were asked for since the last call."""
         events = [
-            json.loads(e["message"])["message"] for e in self._send("POST", "/se/log", {"type": "performance"})
+            json.loads(e["message"])["message"]
+            for e in self._send("POST", "/se/log", {"type": "performance"})
         ]
         return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
 

@@ -11,7 +11,7 @@ from pullback import arguments
 from pullback.arguments import UsageError
 from pullback.cli import COMMANDS, main
 
-MODEL = '''
+MODEL = """
 import numpy as np
 import pullback as pb
 
@@ -51,7 +51,7 @@ def unpicked(x):
         return x * x
     except ValueError:
         return x
-'''
+"""
 
 
 @pytest.fixture
@@ -195,7 +195,9 @@ def test_colours_only_on_a_terminal(model, capsys, monkeypatch):
 
 
 def test_a_closed_pipe_is_no_error(model):
-    command = f"{sys.executable} -m pullback show model.py:loss --args 'f64[p], f64[n, p], f64[n]' | head -n 1"
+    command = (
+        f"{sys.executable} -m pullback show model.py:loss --args 'f64[p], f64[n, p], f64[n]' | head -n 1"
+    )
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("# ") and done.stderr == ""
 
@@ -219,7 +221,13 @@ def test_samples_have_the_types_and_are_the_same_again():
     again = arguments.samples(types, given, None, 1)
     assert [np.shape(v) for v in first] == [(4, 3), (), (5,), (), (2,), (4,), (), ()]
     assert [type(first[k]) for k in (1, 3, 7)] == [float, int, str]
-    assert [first[k].dtype.name for k in (0, 2, 4, 5, 6)] == ["float64", "int64", "bool", "float32", "float32"]
+    assert [first[k].dtype.name for k in (0, 2, 4, 5, 6)] == [
+        "float64",
+        "int64",
+        "bool",
+        "float32",
+        "float32",
+    ]
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
     assert not np.array_equal(first[0], arguments.samples(types, given, None, 2)[0])
     assert first[2].min() >= 0 and first[2].max() < 2, "subscripts of every array"

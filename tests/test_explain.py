@@ -142,7 +142,9 @@ def test_links_join_the_lines_that_belong_together():
     line = next(k for k, row in enumerate(found.user) if "z * (1.0 - z)" in row.text)
     texts = {key: [r.text.strip() for r in rows if line in r.user] for key, rows in found.all().items()}
     assert texts["program"] == ["t_2: f64 = r * z_1", "t_3: f64 = 1.0 - z_1", "z_3: f64 = t_2 * t_3"]
-    assert "x = r * x * (1.0 - x)" in texts["generated"] and "t_3_bar = x_bar * (r * z_5)" in texts["generated"]
+    assert (
+        "x = r * x * (1.0 - x)" in texts["generated"] and "t_3_bar = x_bar * (r * z_5)" in texts["generated"]
+    )
     assert any("_bar" in text for text in texts["adjoint"])
     loop = [r.text.strip() for r in found.program if line - 2 in r.user]
     assert loop == ["for _ in range(n):", "z_1: f64 = phi(x, z_2)", "z: f64 = last(z_1)"]
@@ -153,6 +155,12 @@ def test_generated_loops_belong_to_the_lines_in_them():
     found = columns(stages_of(loss_of_rows, (np.ones((3, 2)),), None, None))
     loops = [row for row in found.generated if row.text.lstrip().startswith("for ")]
     assert loops and all(row.user for row in loops)
+
+
+def test_what_a_while_leaves_belongs_to_its_line():
+    found = columns(stages_of(KERNELS["mandelbrot"][0], (0.1, 0.2), None, None))
+    ends = [row for row in found.program if "= last(" in row.text]
+    assert ends and all("while" in found.user[row.user[0]].text for row in ends)
 
 
 def test_the_table_has_the_users_names():
@@ -386,14 +394,18 @@ def test_the_keyboard_reaches_lines_and_kept_values(chromium, tmp_path):
     chromium.press("\ue00c")  # escape
     assert classes(chromium, "lit") == set()
     chromium.run("document.querySelector('#kept tr.saved').focus()")
-    texts = chromium.run("return [...document.querySelectorAll('.line.lit code')].map(e => e.textContent.trim())")
+    texts = chromium.run(
+        "return [...document.querySelectorAll('.line.lit code')].map(e => e.textContent.trim())"
+    )
     assert any(".set(z_1)" in text for text in texts) and any(re.search(r"saved_1\[", text) for text in texts)
 
 
 @needs_browser
 def test_the_page_fits_narrow_windows_and_paper(chromium, tmp_path):
     chromium.open(pb.explain(logistic, 3.1, 0.3, 3).save(tmp_path / "page.html"))
-    chromium.command("Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False)
+    chromium.command(
+        "Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False
+    )
     assert chromium.run("return document.documentElement.scrollWidth") <= 420
     chromium.command("Emulation.setEmulatedMedia", media="print")
     visible = "return getComputedStyle(document.querySelector(arguments[0])).display"

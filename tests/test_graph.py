@@ -22,7 +22,8 @@ ENGINES = [
     pytest.param(
         "graphviz",
         marks=pytest.mark.skipif(
-            not (shutil.which("dot") and importlib.util.find_spec("graphviz")), reason="Graphviz is not installed"
+            not (shutil.which("dot") and importlib.util.find_spec("graphviz")),
+            reason="Graphviz is not installed",
         ),
     ),
 ]
@@ -65,7 +66,22 @@ def test_every_variable_and_every_use_appears(engine):
     texts, edges = pieces(picture.svg(engine), engine)
     names = {p.name for p in program.params} | {v.name for v in bound(program.body)} | {"i"}
     assert names <= set(texts)
-    uses = ["x n", "n i", "s1 s", "x a", "i a", "a c", "s b", "w b", "s d", "a d", "b s1", "d s1", "c s1", "s s_end"]
+    uses = [
+        "x n",
+        "n i",
+        "s1 s",
+        "x a",
+        "i a",
+        "a c",
+        "s b",
+        "w b",
+        "s d",
+        "a d",
+        "b s1",
+        "d s1",
+        "c s1",
+        "s s_end",
+    ]
     expected = {tuple(use.split()) for use in uses} | {("s_end", "return 0")}
     assert {(e.source, e.target) for e in picture.edges} == expected
     assert edges == len(expected)
@@ -96,11 +112,16 @@ def test_an_adjoint_is_mirrored(text):
     kept = {(e.source, e.target) for e in picture.edges if e.kind == "kept"}
     assert any(source.startswith("z_1_saved") for source, _ in kept)
     places = {
-        spot.find("{*}text").text: (float(spot.find("{*}rect").get("x")), float(spot.find("{*}rect").get("y")))
+        spot.find("{*}text").text: (
+            float(spot.find("{*}rect").get("x")),
+            float(spot.find("{*}rect").get("y")),
+        )
         for spot in ElementTree.fromstring(picture.svg("plain")).iter("{http://www.w3.org/2000/svg}g")
         if spot.get("class").startswith("spot")
     }
-    forward = [place for name, place in places.items() if not reverse.get(name, False) and "return" not in name]
+    forward = [
+        place for name, place in places.items() if not reverse.get(name, False) and "return" not in name
+    ]
     backward = [place for name, place in places.items() if reverse.get(name, False)]
     assert max(x for x, _ in forward) < min(x for x, _ in backward)
     assert places["z_1_saved"][1] < places["z"][1], "forward runs down"
@@ -114,7 +135,12 @@ def test_edges_point_down_and_boxes_hold_what_is_in_them():
         rectangle = group.find("{*}rect")
         values = [float(rectangle.get(k)) for k in ("x", "y", "width", "height")]
         rectangles[group.find("{*}text").text] = values
-    for inner, outer in [("s", "for i in range(n)"), ("b", "then"), ("then", "if c"), ("if c", "for i in range(n)")]:
+    for inner, outer in [
+        ("s", "for i in range(n)"),
+        ("b", "then"),
+        ("then", "if c"),
+        ("if c", "for i in range(n)"),
+    ]:
         (x, y, w, h), (X, Y, W, H) = rectangles[inner], rectangles[outer]
         assert x >= X and y >= Y and x + w <= X + W and y + h <= Y + H
     for above, below in [("x", "n"), ("a", "c"), ("s1", "s_end"), ("s_end", "return s_end")]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..codegen import Written
@@ -158,9 +158,13 @@ def _mark_sweeps(rows: list[Row], stages: Stages, lines_of: dict[tuple[int, str]
 
 
 def _generated_row(line: Written, place: Places, known: set[str]) -> Row:
-    user = [place[p.span.file, p.span.line] for p in line.parts if p.span and (p.span.file, p.span.line) in place]
+    user = [
+        place[p.span.file, p.span.line] for p in line.parts if p.span and (p.span.file, p.span.line) in place
+    ]
     names = {p.name for p in line.parts} & known
-    target = re.match(r"\s*(\w+)(\[.*?\])? [-+]?= (?!np\.(empty|zeros)\()", line.text)  # not where it is allocated
+    target = re.match(
+        r"\s*(\w+)(\[.*?\])? [-+]?= (?!np\.(empty|zeros)\()", line.text
+    )  # not where it is allocated
     if target and target[1] in known:
         names.add(target[1])
     comment = line.text.lstrip().startswith("#")
@@ -186,13 +190,3 @@ def stem(name: str) -> str:
     ('z', 'z', 'x_bar')
     """
     return re.sub(r"_\d+$", "", name)
-
-
-def primal(name: str, known: Iterable[str]) -> str | None:
-    """What a cotangent is the cotangent of, by its name.
-
-    >>> primal("z_1_bar_3", {"z_1", "z"}), primal("q_bar", {"z"}), primal("z", {"z"})
-    ('z_1', None, None)
-    """
-    found = re.fullmatch(r"(.+)_bar(_\d+)?", name)
-    return found[1] if found and found[1] in known else None

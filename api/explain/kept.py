@@ -36,7 +36,9 @@ def kept(stages: Stages, columns: Columns, recording: Recording) -> list[Kept]:
     types = {v.name: v.type for v in (*stages.adjoint.params, *bound(stages.adjoint.body))}
     found: list[Kept] = []
     for name, saved in arrays.items():
-        made = tuple(k for k in forward if rows[k].part == "saved" and any(stem(n) == name for n in rows[k].names))
+        made = tuple(
+            k for k in forward if rows[k].part == "saved" and any(stem(n) == name for n in rows[k].names)
+        )
         used = _with_uses(rows, reverse, [k for k in reverse if any(stem(n) == name for n in rows[k].uses)])
         size = recording.bytes.get(saved.array.name)
         line = "" if saved.span is None else f"{saved.span.line}: {saved.span.text.strip()}"
@@ -54,7 +56,13 @@ def kept(stages: Stages, columns: Columns, recording: Recording) -> list[Kept]:
             row = rows[made_at[name]]
             line = _line(columns, row.user)
             entry = Kept(
-                name, AT_HAND, str(types[name]), recording.bytes.get(name), line, (made_at[name],), tuple(used_at)
+                name,
+                AT_HAND,
+                str(types[name]),
+                recording.bytes.get(name),
+                line,
+                (made_at[name],),
+                tuple(used_at),
             )
             found.append(entry)
         elif name in params:
@@ -65,7 +73,9 @@ def kept(stages: Stages, columns: Columns, recording: Recording) -> list[Kept]:
 
 def _with_uses(rows: list[Row], reverse: list[int], reads: list[int]) -> tuple[int, ...]:
     """The rows that read a saved value back, and those that use what was read."""
-    restored = {name for k in reads if rows[k].text.lstrip().split(" = ")[-1].endswith("]") for name in rows[k].names}
+    restored = {
+        name for k in reads if rows[k].text.lstrip().split(" = ")[-1].endswith("]") for name in rows[k].names
+    }
     return tuple(k for k in reverse if k in reads or restored & set(rows[k].uses))
 
 

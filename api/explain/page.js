@@ -153,7 +153,7 @@
   const heat = (value, tall) => {
     const cells = atob(value.q);
     const canvas = make("canvas", { width: Math.max(value.c, 1), height: Math.max(value.r, 1), className: "heat" });
-    const unit = tall ? Math.max(3, Math.min(12, Math.floor(150 / value.c), Math.floor(54 / value.r) || 3)) : 4;
+    const unit = tall ? Math.max(3, Math.min(12, Math.floor(150 / value.c), Math.floor(54 / value.r) || 3)) : Math.max(2, Math.min(4, Math.floor(64 / value.c)));
     canvas.style.width = `${Math.max(value.c * unit, 6)}px`;
     canvas.style.height = `${tall ? Math.max(value.r * unit, 10) : 10}px`;
     canvas.setAttribute("role", "img");

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import PullbackError
+from ..ir.graph import primal_of
 from ..ir.program import Let
 from ..ir.walk import bound, walk
 from ..report import size
-from .columns import Columns, Row, columns, primal, stem
+from .columns import Columns, Row, columns, stem
 from .highlight import highlight
 from .kept import Kept, kept
 from .record import Recording, Step, record
@@ -135,7 +136,9 @@ def _about(stages: Stages) -> str:
     )
     by = ", ".join(f'<span class="bar over">{html.escape(name)}</span>' for name in stages.wrt)
     seeds = ", ".join(f'<span class="bar">{html.escape(name)}</span>' for name in stages.seeds)
-    return f"<span>({params})</span> <span>gradient: {by}</span>" + (f" <span>seed: {seeds}</span>" if seeds else "")
+    return f"<span>({params})</span> <span>gradient: {by}</span>" + (
+        f" <span>seed: {seeds}</span>" if seeds else ""
+    )
 
 
 def _type(value: Any) -> str:
@@ -232,7 +235,7 @@ def _data(stages: Stages, found: Columns, recording: Recording) -> dict[str, Any
         "forward": reverse.index(True) if True in reverse else len(reverse),
         "values": recording.values.rows,
         "variables": _variables(stages),
-        "primal": {n: p for n in names if (p := primal(n, known))},
+        "primal": {n: p for n in names if (p := primal_of(n, known))},
     }
 
 
@@ -249,7 +252,9 @@ def _step(step: Step, found: Columns) -> list[Any]:
         part = "test" if step.part == "test" else ""
         row = found.lines_of[id(step.node), part]
         if step.part in ("exit", "join") and step.bound:
-            row = next((k for k, r in enumerate(found.adjoint) if set(r.names) & set(step.bound) and k > row), row)
+            row = next(
+                (k for k, r in enumerate(found.adjoint) if set(r.names) & set(step.bound) and k > row), row
+            )
     return [row, step.part, flat, step.skipped]
 
 

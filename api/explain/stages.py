@@ -15,7 +15,7 @@ from ..ir.errors import TypeMismatch
 from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
 from ..ir.passes.adjoint import Saved, differentiate
-from ..ir.program import Node, Program, Span, Var
+from ..ir.program import Node, Program, Span
 from ..ir.walk import bound, walk
 from ..transform import Transform
 from ..vector_jacobian import _checked_seeds
@@ -135,7 +135,3 @@ def _sweep_of(adjoint: Program, names: set[str]) -> dict[int, bool]:
         behind = behind or any(v.name in names for v in own)
         mark(node, behind)
     return found
-
-
-def is_saved_array(stages: Stages, var: Var) -> bool:
-    return any(var == s.array for s in stages.saved)
