@@ -24,7 +24,7 @@ from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
 from .ir.text import lines
 from .ir.walk import bound, rebuilt
-from .runtime import cache, locks, options
+from .runtime import cache, locks, options, timings
 from .runtime.compile import compile_source
 from .specialise import canonical, matcher, refuse_overlaps
 from .tracer.trace import Abstract, Slot, Traced, trace
@@ -46,7 +46,7 @@ class Specialisation:
     def __init__(self, traced: Traced, out: Tree, tree: Tree, kept: recall.Kept | None = None):
         self.traced = traced
         self._kept = kept
-        self._program = None if kept else optimise(unroll(traced.program))
+        self._program = None if kept else _optimised(traced)
         self.out = out
         self.tree = tree
         self.match = matcher(traced)
@@ -92,7 +92,10 @@ class Specialisation:
     def derived(self, kind: str, make: Callable[[Program], Program]) -> Program:
         """The program of this kind (the gradient, ...), made when it is first asked for."""
         if kind not in self._programs:
-            self._programs[kind] = optimise(make(self.program))
+            with timings.stage("differentiate"):
+                program = make(self.program)
+            with timings.stage("optimise"):
+                self._programs[kind] = optimise(program)
         return self._programs[kind]
 
     def source(self, kind: str, make: Callable[[Program], Program]) -> str:
@@ -105,7 +108,8 @@ class Specialisation:
             if entry is None or not isinstance(entry.get("source"), str):
                 derived = self.derived(kind, make)
                 derived = derived if checked else unchecked(derived)
-                entry = {"source": source_of(self.program, derived)}
+                with timings.stage("generate"):
+                    entry = {"source": source_of(self.program, derived)}
                 cache.store(key, entry)
             self._sources[name] = entry["source"]
         return self._sources[name]
@@ -136,6 +140,11 @@ class Specialisation:
         if sweep == "backward":
             return checked_run(program, len(program.results), takes="saved value")
         return checked_run(program, len(program.results), self.program)
+
+
+def _optimised(traced: Traced) -> Program:
+    with timings.stage("optimise"):
+        return optimise(unroll(traced.program))
 
 
 def unchecked(program: Program) -> Program:
@@ -261,7 +270,9 @@ class Traceable:
 
     def _recalled(self, name: str, leaves: list[Any], tree: Tree) -> Specialisation | None:
         """The form that another process kept on disk, if it is still right and fits."""
-        for traced, kept in recall.recalled(name, self.function, leaves):
+        with timings.stage("recall"):
+            found = recall.recalled(name, self.function, leaves)
+        for traced, kept in found:
             form = Specialisation(traced, kept.out, tree, kept)
             if form.match(leaves) is not None:
                 self.recalled += 1
@@ -289,9 +300,10 @@ class Traceable:
             return tree.unflatten(values, construct=False)
 
         try:
-            traced = trace(
-                self.function, leaves, self.names(tree), rebuild, pins=pins, flatten=flatten_result
-            )
+            with timings.stage("trace"):
+                traced = trace(
+                    self.function, leaves, self.names(tree), rebuild, pins=pins, flatten=flatten_result
+                )
         except PullbackError as error:
             raise error.with_traceback(None) from None
         return Specialisation(traced, out[-1], tree)

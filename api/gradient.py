@@ -144,7 +144,7 @@ class Gradient(Transform):
             result = self._hot(args, kwargs)
         except Exception as error:
             raise for_user(error) from None
-        return self._call(args, kwargs) if result is MISS else result
+        return self._first(args, kwargs) if result is MISS else result
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way: find the form, or make it."""

@@ -14,7 +14,7 @@ from .hot import MISS, Call, Results, call_function, finish_function, no_call, r
 from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
-from .runtime import options
+from .runtime import options, timings
 from .runtime.compile import entry_point
 from .tracer.calls import call as staged_call
 from .tracer.session import current
@@ -70,6 +70,7 @@ class Transform:
         self._has_aux = has_aux
         self._last: Specialisation | None = None
         self._hot: Call = no_call
+        self.timings = timings.Timings()
         functools.update_wrapper(self, function, updated=())  # type: ignore[arg-type]
         self.__wrapped__ = function
 
@@ -77,6 +78,19 @@ class Transform:
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return reduced(self, self._argnums, self._has_aux)
+
+    def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call that goes the long way, with a record of where the time went if anything was made for it."""
+        with timings.recording() as times:
+            result = self._call(args, kwargs)
+        if times.seconds.keys() - {"run"}:
+            self.timings = times
+            if options.current().timings:
+                print(f"{self!r}: {times}")
+        return result
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)  # type: ignore[arg-type]
@@ -164,7 +178,8 @@ class Entry:
         form, settings = self._form, self._settings
         run = form.compiled(self._kind, self._make, outside=True)
         try:
-            values = run(*params)
+            with timings.stage("run"):
+                values = run(*params)
         except Exception as error:
             raise for_user(error) from None
         if self._hot is None:
@@ -184,7 +199,7 @@ class Jit(Transform):
             result = self._hot(args, kwargs)
         except Exception as error:
             raise for_user(error) from None
-        return self._call(args, kwargs) if result is MISS else result
+        return self._first(args, kwargs) if result is MISS else result
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way: find the form, or make it."""

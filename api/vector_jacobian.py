@@ -14,7 +14,7 @@ from .hot import MISS, Call, call_function, finish_function, put_together, resul
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.walk import inline
-from .runtime import options
+from .runtime import options, timings
 from .runtime.compile import entry_point
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
@@ -48,8 +48,16 @@ def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         found = traceable.hot_vjp(args, kwargs)
     except Exception as error:
         raise for_user(error) from None
-    sweeps, values = _run(traceable, args, kwargs) if found is MISS else found
+    sweeps, values = _first(traceable, args, kwargs) if found is MISS else found
     return sweeps.value(values), sweeps.pull(values)
+
+
+def _first(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with timings.recording() as times:
+        result = _run(traceable, args, kwargs)
+    if options.current().timings and times.seconds.keys() - {"run"}:
+        print(f"<pullback.vjp of {getattr(traceable.function, '__name__', 'function')}>: {times}")
+    return result
 
 
 def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sweeps, tuple[Any, ...]]:
@@ -64,7 +72,8 @@ def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     except PullbackError as error:  # says all; our frames would only hide it
         raise error.with_traceback(None) from None
     try:
-        values = sweeps.forward(*params)
+        with timings.stage("run"):
+            values = sweeps.forward(*params)
     except Exception as error:
         raise for_user(error) from None
     if sweeps.hot is None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cache, locks, options
+from . import cache, locks, options, timings
 from .outputs import outputs
 
 counts: Counter[str] = Counter()
@@ -61,9 +61,9 @@ def compile_source(
     with _lock:
         function = _functions.get(key)
         if function is None:
-            function = _functions[key] = _compile(
-                source, name, jit, folder, settings.cache, vector, outside
-            )
+            with timings.stage("import"):
+                function = _compile(source, name, jit, folder, settings.cache, vector, outside)
+            _functions[key] = function
     return function
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ import numba
 from numba.core import caching, compiler, compiler_lock, serialize
 from numba.core.runtime import rtsys
 
-from . import cache
+from . import cache, timings
 
 # LLVM guards a vectorised loop by a check that its arrays do not overlap, and moves the check out of the
 # loop around it. Where that one runs backwards, as the reverse sweep over time does, the moved check fails
@@ -53,6 +54,12 @@ class VerifiedCache(caching._Cache):
         return self._folder / f"{self._stem}-{digest}{cache.MACHINE}", key
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        with timings.stage("load"):
+            found = self._load(sig, target_context)
+        self._started = time.perf_counter()  # if there is none numba compiles now, and saves
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         path, key = self._path(sig, target_context.codegen())
         data = cache.read(path)
         if data is None:
@@ -71,6 +78,7 @@ class VerifiedCache(caching._Cache):
         return result
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        timings.spent("compile", time.perf_counter() - self._started, data.fndesc.qualname)
         self._counts["compiled"] += 1
         if data.lifted or data.library.has_dynamic_globals:
             return  # an address of this process is in the code
@@ -111,7 +119,11 @@ class CountingCache(caching.NullCache):
     def __init__(self, counts: Counter[str]):
         self._counts = counts
 
+    def load_overload(self, sig: Any, target_context: Any) -> None:
+        self._started = time.perf_counter()
+
     def save_overload(self, sig: Any, cres: Any) -> None:
+        timings.spent("compile", time.perf_counter() - self._started, cres.fndesc.qualname)
         self._counts["compiled"] += 1
 
 

@@ -36,6 +36,7 @@ class Options:
     parallel      run long loops on all cores where their iterations are independent; sums are then added up
                   in another order. A number instead of True says what is long: how many simple operations
                   (True is two million, about half a millisecond)
+    timings       print where the time of each first call goes; `f.timings` has the last one as data anyway
     check_nan     find the line and the operation that make the first NaN or inf: programs are interpreted, slowly
     """
 
@@ -47,6 +48,7 @@ class Options:
     reassociate: bool = True
     parallel: bool | int = False
     check_nan: bool = False
+    timings: bool = False
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -72,6 +74,7 @@ def _parallel(name: str, value: Any) -> bool | int:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
     "vector_math": _flag, "reassociate": _flag, "parallel": _parallel, "check_nan": _flag,
+    "timings": _flag,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 

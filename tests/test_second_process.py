@@ -39,10 +39,11 @@ def f(x, w):
     return total
 
 x = np.linspace(-1.0, 1.0, 7)
-value, bar = pb.value_and_grad(f, argnums=1)(x, 2.0)
+g = pb.value_and_grad(f, argnums=1)
+value, bar = g(x, 2.0)
 y, pull = pb.vjp(lambda x: x * x, x)
 print(json.dumps({"value": value, "bar": bar, "pulled": pull(np.ones(7))[0].tolist(),
-                  "traced": len(traced),
+                  "traced": len(traced), "stages": list(g.timings.seconds),
                   "differentiated": len(differentiated), "compiled": counts["compiled"], "loaded": counts["loaded"]}))
 '''
 
@@ -62,6 +63,9 @@ def run(folder: Path) -> dict:
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("second")
     first = run(path)
+    assert first["stages"] == [
+        "recall", "trace", "optimise", "differentiate", "generate", "import", "load", "compile", "run",
+    ]  # fmt: skip
     assert first["traced"] == 2 and first["differentiated"] == 2 and first["compiled"] == 3 and first["loaded"] == 0
     (path / "first.json").write_text(json.dumps(first))
     return path
@@ -73,6 +77,7 @@ def same_numbers(a: dict, b: dict) -> bool:
 
 def test_second_process(folder):
     second = run(folder)
+    assert second["stages"] == ["recall", "import", "load", "run"]
     assert second["traced"] == 0 and second["differentiated"] == 0 and second["compiled"] == 0 and second["loaded"] == 3
     assert same_numbers(second, json.loads((folder / "first.json").read_text()))
 

@@ -157,8 +157,9 @@ def encode(value: Any) -> Any:
         named = _named(value)
         return named if _root(value.__module__) in PURE else (*named, class_digest(value))
     if isinstance(value, np.ufunc):
-        if getattr(np, value.__name__, None) is value:
-            return "named", "numpy", value.__name__
+        ufunc: Any = value
+        if getattr(np, ufunc.__name__, None) is value:
+            return "named", "numpy", ufunc.__name__
         return _named(value, "scipy.special")
     if isinstance(value, types.BuiltinFunctionType) and _root(value.__module__) in PURE:
         return _named(value)
