@@ -49,8 +49,8 @@ def output_of(command):
 
 
 def without_sizes(text):
-    """How many steps and kB a page has changes with every pass."""
-    return re.sub(r"\d+ (steps|kB)", r"N \1", text)
+    """How many steps, kB and lines there are changes with every pass."""
+    return re.sub(r"\d+ (steps|kB|lines)", r"N \1", text)
 
 
 @pytest.mark.parametrize("command, expected", CONSOLE.findall(COMMANDS.read_text()))

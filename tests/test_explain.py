@@ -1,5 +1,6 @@
 """`pb.explain`: what the page says is true, nothing in it is unescaped, and it works in a browser."""
 
+import importlib
 import json
 import re
 import textwrap
@@ -204,6 +205,22 @@ def test_arrays_seeds_and_helpers():
     page = Page(pb.explain(pb.grad(loss, has_aux=True), np.ones(3), np.ones((4, 3)), np.zeros(4)).html)
     assert page.column("user")[0] == "def loss(w, X, y):" and "def squash(v):" in page.column("user")
     assert "w_bar" in page.json["steps"][-2][2] and "X_bar" not in last_values(page)
+
+
+def test_functions_of_several_files_have_headings(tmp_path, monkeypatch):
+    (tmp_path / "other_file.py").write_text("import numpy as np\n\n\ndef bent(x):\n    return np.tanh(x) * x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    bent = importlib.import_module("other_file").bent
+
+    def both(x):
+        return bent(x) + squash(2.0 * x)
+
+    page = pb.explain(both, 2.0).html
+    found = re.findall(r'class="heading ">([^<]+)<', page)
+    assert found.count("other_file.py") == 1 and found[0] == "test_explain.py"
+    column = Page(page).column("user")
+    assert "    return np.tanh(x) * x" in column and "    return np.tanh(v)  # a helper" in column
+    assert "class=\"line apart\"" in pb.explain(lambda x: squash(x) * 2.0, 1.0).html
 
 
 def test_a_long_run_is_cut_in_the_middle_of_each_sweep_and_says_so():

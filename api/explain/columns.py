@@ -24,7 +24,7 @@ class Row:
     names: list[str] = field(default_factory=list)
     uses: list[str] = field(default_factory=list)
     sweep: str = ""  # "forward" or "reverse" in the adjoint
-    part: str = ""  # "saved": stores a value for the reverse sweep; "reads": reads one
+    part: str = ""  # "saved": stores a value for the reverse sweep; "reads": reads one; "apart": begins a function
     index: str = ""  # of a loop's head: its index
     heading: str = ""
     """What stands above it."""
@@ -79,6 +79,8 @@ def _user_rows(found: list[Block]) -> tuple[list[Row], Places]:
             row = Row(text, str(number), [len(rows)])
             if k == 0 and files > 1:
                 row.heading = block.file.replace("\\", "/").rpartition("/")[2]
+            elif k == 0 and rows:
+                row.part = "apart"
             rows.append(row)
     return rows, place
 
