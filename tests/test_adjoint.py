@@ -374,3 +374,20 @@ def test_count_of_a_while_with_a_large_bound(monkeypatch):
     assert " <= 1\n" in str(counted)
     for bar, same in zip(few, evaluate(counted, *args, 1.0)):
         np.testing.assert_array_equal(bar, same)
+
+
+def test_the_cotangent_of_new_axes_is_reshaped():
+    """No array of zeros to add it to: new axes show every element once."""
+    program = parse("""
+def f(x: f64[n, m]) -> f64[n, 1, m]:
+    n: i64 = dim(x, 0)
+    m: i64 = dim(x, 1)
+    y: f64[n, 1, m] = x[:, None, :]
+    return y""")
+    bars = adjoint(program, [0])
+    assert [n.op.name for n in bars.body if isinstance(n, Let)] == ["dim", "dim", "reshape"]
+    seed = np.arange(6.0).reshape(3, 1, 2)
+    np.testing.assert_array_equal(evaluate(verify(bars), np.ones((3, 2)), seed)[0], seed[:, 0])
+    part = parse(str(program).replace("x[:, None, :]", "x[1:n, None, :]").replace("f64[n, 1, m]", "f64[p, 1, m]")
+                 .replace("    y:", "    p: i64 = n - 1\n    y:"))  # fmt: skip
+    assert "at_add" in [n.op.name for n in adjoint(verify(part), [0]).body if isinstance(n, Let)]

@@ -88,7 +88,22 @@ def _updated(x: Type, index: Index, v: Type) -> Type:
 
 
 def _getitem_vjp(y_bar, y, x, index):
+    if _is_expanded(x.type, index):
+        return y_bar._apply("reshape", y_bar, x.shape), None
     return lambda x_bar: at_add(x_bar, index, y_bar), None
+
+
+def _is_expanded(x: Type, index: Index) -> bool:
+    """Does `x[:, None]` show all of x, with new axes of size 1?"""
+    places = [item for item in index.items if item is not None]
+    return len(places) == len(x.dims) > 0 and all(
+        isinstance(item, Slice) and item.step == 1 and item.size == dim and _starts(item.start)
+        for item, dim in zip(places, x.dims)
+    )
+
+
+def _starts(start: object) -> bool:
+    return isinstance(start, Lit) and start.text == "0"
 
 
 def _part_bar(y_bar: Ref, index: Index, v: Ref) -> Ref:
