@@ -36,6 +36,11 @@ def doubled(x, n):
     return x
 
 
+def fails_with_array(x):
+    assert x[0] < 0.5, "too large"
+    return x * x
+
+
 def squash(v):
     return np.tanh(v)  # a helper
 
@@ -250,6 +255,9 @@ def test_a_failing_run_is_shown_up_to_there():
     page = pb.explain(fails, np.ones(3)).html
     assert "The run failed: AssertionError: too large" in page
     assert "y" in last_values(Page(page))
+    with pytest.raises(AssertionError, match="too large") as caught:  # without a value there is no seed
+        pb.explain(fails_with_array, np.ones(3))
+    assert "evaluate.py" not in {frame.path.name for frame in caught.traceback}
 
 
 def test_text_of_the_user_cannot_leave_its_place(tmp_path):

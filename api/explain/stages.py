@@ -115,7 +115,10 @@ def _one_float(form: Specialisation, has_aux: bool) -> bool:
 def _seeds(form: Specialisation, params: Sequence[Any], seed: Any) -> list[Any]:
     """The cotangents of the results: the user's, or ones."""
     program = form.program
-    values = evaluate(program, *params)
+    try:
+        values = evaluate(program, *params)
+    except Exception as error:  # the user's own (an index, an assert), without our frames
+        raise error.with_traceback(None) from None
     if seed is not None:
         return _checked_seeds(form, seed, [np.shape(v) for v in values])
     return [np.ones_like(v) for v, r in zip(values, program.results) if r.type.is_float]
