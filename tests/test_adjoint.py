@@ -385,7 +385,7 @@ def f(x: f64[n, m]) -> f64[n, 1, m]:
     y: f64[n, 1, m] = x[:, None, :]
     return y""")
     bars = adjoint(program, [0])
-    assert [n.op.name for n in bars.body if isinstance(n, Let)] == ["dim", "dim", "reshape"]
+    assert [n.op.name for n in optimise(bars).body if isinstance(n, Let)] == ["dim", "dim", "reshape"]
     seed = np.arange(6.0).reshape(3, 1, 2)
     np.testing.assert_array_equal(evaluate(verify(bars), np.ones((3, 2)), seed)[0], seed[:, 0])
     part = parse(str(program).replace("x[:, None, :]", "x[1:n, None, :]").replace("f64[n, 1, m]", "f64[p, 1, m]")
