@@ -199,6 +199,16 @@ def cold(peer: Peer, kernel: str, size: str, folder: Path, timeout: float) -> di
     return found
 
 
+def overhead(peer: Peer, folder: Path) -> dict[str, float]:
+    """Seconds of a call with three small results, and of a call of what numba compiled for it."""
+    process = Process(peer, folder, 60.0)
+    try:
+        process.ask("load", kernel="chain tanh", size="10")
+        return process.ask("overhead")
+    finally:
+        process.close()
+
+
 def seconds(answer: dict[str, Any]) -> float:
     """The time that the process itself took: not what it waited for a processor that others had."""
     return min(answer["wall"], answer["cpu"])

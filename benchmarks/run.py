@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import page
 import processes
 import report
 from peers import PEERS, Peer
@@ -31,7 +32,8 @@ def main() -> None:
     peers = [PEERS[name] for name in options.peers]
     results = {"machine": report.machine(peers), "kernels": {}}
     if options.merge and options.json.exists():
-        results["kernels"] = json.loads(options.json.read_text())["kernels"]
+        results = json.loads(options.json.read_text())
+        results["machine"]["versions"] |= report.machine(peers)["versions"]
     with tempfile.TemporaryDirectory() as folder:
         parts = [times] if options.quick else [cold, times]
         for part in [p for p in parts if p.__name__ in options.parts]:
@@ -40,7 +42,12 @@ def main() -> None:
                 for name, found in row.items():
                     kept[name] = kept.get(name, {}) | found
                 options.json.write_text(json.dumps(results, indent=1) + "\n")
+        if "pullback" in options.peers:
+            results["overhead"] = processes.overhead(PEERS["pullback"], Path(folder))
+    options.json.write_text(json.dumps(results, indent=1) + "\n")
     print("\n" + report.table(results["kernels"]))
+    if options.docs:
+        page.write(results)
     print(f"\nWritten to {options.json}.")
 
 
@@ -95,13 +102,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kernels", nargs="+", help="those whose name and size contain one of these")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
-    parser.add_argument("--parts", nargs="+", choices=("cold", "times"), default=["cold", "times"])
+    parser.add_argument("--parts", nargs="+", choices=("cold", "times", "none"), default=["cold", "times"])
     parser.add_argument("--quick", action="store_true", help="the smallest size of each kernel, few rounds")
     parser.add_argument("--rounds", type=int, help="rounds for each kernel, at most")
     parser.add_argument("--budget", type=float, help="seconds for each implementation of a kernel, about")
     parser.add_argument("--batch", type=float, default=0.01, help="seconds for each measurement, at least")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds that a first gradient may take")
     parser.add_argument("--json", type=Path, default=HERE / "results.json")
+    parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and its picture")
     parser.add_argument("--merge", action="store_true", help="keep what the JSON file has of other kernels")
     options = parser.parse_args()
     options.rounds = options.rounds or (9 if options.quick else 31)

@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -31,7 +32,7 @@ class Worker:
         """Make a problem's data; time the first gradient; write it to a file."""
         self.drop()
         problem = PROBLEMS[kernel]
-        self.args = problem.arguments(problem.sizes[size])
+        self.problem, self.args = problem, problem.arguments(problem.sizes[size])
         self.run = self.peer.prepare(problem, self.args)
         if self.run is None:
             return {"missing": "cannot express it"}
@@ -68,6 +69,18 @@ class Worker:
             run()
         wall, cpu = time.perf_counter() - began, time.process_time() - cpu
         return {"wall": wall, "cpu": cpu, "before": began - entered}
+
+    def overhead(self) -> dict[str, Any]:
+        """Seconds of a call, and of the same call without what is around the compiled function."""
+        runs = {"call": self.run, "bare": self.peer.bare(self.problem, self.args)}
+        times: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(101):
+            for name, run in runs.items():
+                began = time.process_time()
+                for _ in range(1000):
+                    run()
+                times[name].append((time.process_time() - began) / 1000)
+        return {name: statistics.median(t) for name, t in times.items()}
 
     def memory(self) -> dict[str, Any]:
         """How far one gradient raises the process's resident memory above what it holds before, in bytes."""

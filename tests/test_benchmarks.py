@@ -15,6 +15,7 @@ import pullback as pb
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import page  # noqa: E402
 import processes  # noqa: E402
 import report  # noqa: E402
 from peers import functional, limit  # noqa: E402
@@ -87,6 +88,37 @@ def test_the_table_has_a_row_for_each_kernel():
     assert lines[2] == "| f 10 | 2.00 µs | 2.00 | 4.0 |"
     assert lines[3] == "| g 10 | 8.00 ms | 8.00 |  |"
     assert lines[4] == "| geometric mean | | 4.00 | 4.0 |"
+
+
+RESULTS = {
+    "machine": {"processor": "P", "cores": 2, "system": "S", "python": "3", "versions": {"numpy": "2"}},
+    "overhead": {"call": 3e-6, "bare": 2e-6},
+    "kernels": {
+        "f 10": {
+            "pullback": {"median": 1.1e-6, "cold": 1.0, "cached": 0.1, "memory": 3e6},
+            "limit": {"median": 1e-6, "memory": 2e6},
+            "JAX": {"median": 8e-6, "cold": 3.0},
+        },
+        "g 10": {"pullback": {"median": 3e-3}, "limit": {"median": 1e-3}, "JAX": {"median": 2e-3}},
+        "g 1e3": {"pullback": {"median": 2e-3}, "limit": {"median": 1e-3}, "JAX": {"missing": "too long"}},
+    },
+}
+
+
+def test_the_page_gives_a_reason_where_a_kernel_is_slow():
+    lines = page.page(RESULTS, {"g": "All sizes.", "g 1e3": "Only the large one."}).splitlines()
+    assert "- **g 10** (3.00 of the limit; JAX takes 0.67 of our time): All sizes." in lines
+    assert "- **g 1e3** (2.00 of the limit): Only the large one." in lines
+    assert not any(line.startswith("- **f 10**") for line in lines)
+
+
+def test_the_page_shows_what_was_measured_and_what_was_not():
+    text = page.page(RESULTS, {})
+    assert "| f 10 | 1.00, 0.10 | 3.00 |" in text  # the first gradient
+    assert "| f 10 | 3.0 | 2.0 | 1.50 |" in text  # megabytes
+    assert "1.00 µs are the call's own" in text
+    assert "- JAX, too long: g 1e3." in text
+    assert "JAX: takes 2.2 times as long as pullback (of 2); faster on 1." in text
 
 
 # -- the losses that libraries share -------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 from problems import Problem
 
 import pullback as pb
+from pullback.runtime.compile import compile_source
 
 
 def warm_up() -> None:
@@ -18,3 +19,10 @@ def warm_up() -> None:
 def prepare(problem: Problem, args: tuple[Any, ...]) -> Callable[[], Any]:
     gradient = pb.grad(problem.function, problem.wrt)
     return lambda: gradient(*args)
+
+
+def bare(problem: Problem, args: tuple[Any, ...]) -> Callable[[], Any]:
+    """The generated function itself, as numba dispatches it."""
+    source = pb.grad(problem.function, problem.wrt).lower(*args).source
+    function = compile_source(source, f"{problem.function.__name__}_grad")
+    return lambda: function(*args)
