@@ -34,6 +34,10 @@ does the user's arithmetic in the user's order, its reverse sweep may do anythin
 no algorithm is replaced.
 """
 
+MERGED = """\
+Some libraries and kernels were measured in an earlier run than others, on the same machine.
+"""
+
 
 def write(results: dict[str, Any]) -> None:
     """Both files, for what is in the JSON."""
@@ -46,7 +50,8 @@ def page(results: dict[str, Any], notes: dict[str, str]) -> str:
     """The text, with the notes on the kernels that need one."""
     rows: Rows = results["kernels"]
     parts = [
-        INTRODUCTION, machine(results["machine"]), "## In short\n", short(rows),
+        INTRODUCTION, machine(results["machine"]), MERGED if results.get("merged") else "",
+        "## In short\n", short(rows),
         "![Time of a gradient relative to the limit](benchmarks.svg)\n",
         "## Time of a gradient\n", report.table(rows) + "\n", overhead(results.get("overhead")),
         "## Where it is not reached, and why\n", reasons(rows, notes),
@@ -95,18 +100,19 @@ def overhead(found: dict[str, float] | None) -> str:
 
 
 def reasons(rows: Rows, notes: dict[str, str]) -> str:
-    """One line for each kernel above the limit or behind a peer, with its note."""
-    lines = []
+    """For each kernel above the limit or behind a peer what was found, and its note; once for its sizes."""
+    found: dict[str, list[str]] = {}
     for title, row in rows.items():
-        found = []
+        facts = []
         ratio = report.ratio(row, OURS, LIMIT)
         if ratio is not None and ratio > SLOW:
-            found.append(f"{ratio:.2f} of the limit")
+            facts.append(f"{ratio:.2f} of the limit")
         behind = [n for n in peers(rows) if (report.ratio(row, n, OURS) or 1.0) < 1.0]
-        found += [f"{n} takes {report.ratio(row, n, OURS):.2f} of our time" for n in behind]
-        if found:
+        facts += [f"{n} takes {report.ratio(row, n, OURS):.2f} of our time" for n in behind]
+        if facts:
             reason = notes.get(title) or note(title, notes) or "not profiled."
-            lines.append(f"- **{title}** ({'; '.join(found)}): {reason}")
+            found.setdefault(reason, []).append(f"**{title}** ({'; '.join(facts)})")
+    lines = [f"- {', '.join(kernels)}: {reason}" for reason, kernels in found.items()]
     return "\n".join(lines) + "\n" if lines else "It is reached everywhere.\n"
 
 

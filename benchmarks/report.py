@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from peers import Peer
+from peers import PEERS, Peer
 
 OURS, LIMIT = "pullback", "limit"
 
@@ -28,9 +28,8 @@ def ratio(row: dict[str, dict[str, Any]], name: str, base: str) -> float | None:
 
 
 def names(rows: Rows) -> list[str]:
-    """The implementations that have times, in the order they first appear."""
-    found = {name: None for row in rows.values() for name in row if seconds(row, name) is not None}
-    return list(found)
+    """The implementations that have times, in the order of `PEERS`."""
+    return [name for name in PEERS if any(seconds(row, name) is not None for row in rows.values())]
 
 
 def mean(rows: Rows, name: str, base: str) -> float | None:
@@ -52,7 +51,7 @@ def table(rows: Rows) -> str:
     lines = ["| " + " | ".join(["gradient", OURS, f"{OURS} / {LIMIT}", *(f"{n} / {OURS}" for n in others)]) + " |"]
     lines.append("| :-- |" + " --: |" * (2 + len(others)))
     for title, row in rows.items():
-        cells = [text(ratio(row, OURS, LIMIT), ".2f"), *(text(ratio(row, n, OURS), ".1f") for n in others)]
+        cells = [text(ratio(row, OURS, LIMIT), ".2f"), *(times(ratio(row, n, OURS)) for n in others)]
         lines.append("| " + " | ".join([title, duration(seconds(row, OURS)), *cells]) + " |")
     means = [text(mean(rows, OURS, LIMIT), ".2f"), *(text(mean(rows, n, OURS), ".1f") for n in others)]
     return "\n".join([*lines, "| geometric mean | | " + " | ".join(means) + " |"])
@@ -70,6 +69,10 @@ def line(title: str, row: dict[str, dict[str, Any]], took: float) -> str:
         else:
             cells.append(f"{name} {found['median'] / base:.2f}")
     return f"{title:28} " + "  ".join(cells) + f"  [{took:.1f} s]"
+
+
+def times(value: float | None) -> str:
+    return text(value, ".0f" if value is not None and value >= 100 else ".1f")
 
 
 def text(value: float | None, form: str) -> str:

@@ -34,6 +34,7 @@ def main() -> None:
     if options.merge and options.json.exists():
         results = json.loads(options.json.read_text())
         results["machine"]["versions"] |= report.machine(peers)["versions"]
+        results["merged"] = True
     with tempfile.TemporaryDirectory() as folder:
         parts = [times] if options.quick else [cold, times]
         for part in [p for p in parts if p.__name__ in options.parts]:
@@ -44,6 +45,8 @@ def main() -> None:
                 options.json.write_text(json.dumps(results, indent=1) + "\n")
         if "pullback" in options.peers:
             results["overhead"] = processes.overhead(PEERS["pullback"], Path(folder))
+    order = [f"{p.name} {size}" for p in PROBLEMS.values() for size in p.sizes]
+    results["kernels"] = {title: results["kernels"][title] for title in order if title in results["kernels"]}
     options.json.write_text(json.dumps(results, indent=1) + "\n")
     print("\n" + report.table(results["kernels"]))
     if options.docs:
