@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,20 @@ class Ravel:
         if len(self.slots) == 1:
             return np.asarray(leaves[self.slots[0][0]], np.float64).reshape(-1)
         return np.concatenate([np.asarray(leaves[k], np.float64).reshape(-1) for k, _ in self.slots])
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each element of the vector: the place of its leaf, and in arrays the subscripts.
+
+        >>> Ravel({"w": np.ones((1, 2)), "b": 3.0}).names
+        ['w[0,0]', 'w[0,1]', 'b']
+        """
+        paths = [re.sub(r"^\['(\w+)'\]", r"\1", path) or "x" for path in self.tree.paths()]
+        found: list[str] = []
+        for k, _ in self.slots:
+            places = np.ndindex(np.shape(self.leaves[k]))
+            found += [paths[k] + (f"[{','.join(map(str, place))}]" if place else "") for place in places]
+        return found
 
     def _matched(self, value: Any, tree: Any) -> list[Any]:
         """The leaves of a value with None where this form has what is no float."""
