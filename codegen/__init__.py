@@ -12,7 +12,7 @@ from .emit import Written, emit, emit_lines
 from .hoist import hoist
 from .order import free_order
 from .outline import outlined_lines
-from .parallel import Plans, parallel_loops
+from .parallel import Plans, parallel_loops, worthwhile
 from .recognise import recognise_products
 from .registers import registers, unroll
 from .scalarise import scalarise
@@ -88,7 +88,7 @@ def generate_lines(
             plans.update(parallel_loops(after, own=own))
 
     final = lowered(program, look, own)
-    plans = parallel_loops(final, plans, own) if plans else plans
+    plans = worthwhile(parallel_loops(final, plans, own)) if plans else plans
     if parallel is None or not plans:
         return emit_lines(final, comments=comments)
     return outlined_lines(final, plans, parallel, comments)

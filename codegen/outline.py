@@ -82,7 +82,7 @@ class _Outliner(Emitter):
             self.line(f"{own[p.var.name]} = np.empty({parts}{_dtype(p.var.type)})")
         for p in plan.added:
             variable = self.variable[p.var.name]
-            self.line(f"{own[p.var.name]} = np.zeros(({parts},) + {variable}.shape{_dtype(p.var.type)})")
+            self.line(f"{own[p.var.name]} = np.empty({parts} * {variable}.size{_dtype(p.var.type)})")
         entered = {p.first.name: p.var for p in node.phis if p.var.type.rank and isinstance(p.first, Var)}
         args = [own.get(a.name) or self.text(entered.get(a.name, a)).text for a in made.args]
         self.line(f"support.{run}({name}, {parts}, ({', '.join(args)}{',' if len(args) == 1 else ''}))")
@@ -150,9 +150,7 @@ class _PartEmitter(Emitter):
             for p in node.phis
         )
         needed = _needed(replace(node, phis=phis))
-        copied = {p.first for p in plan.added}
-        # The variable of an array that is added to stands for the copies of all parts.
-        self.args = [*(v for v in needed if v not in copied), *(p.var for p in _own(plan))]
+        self.args = [*needed, *(p.var for p in _own(plan))]  # the latter stand for those of all parts
 
         builder = Builder()
         builder.names = {v.name for v in (*needed, *bound([node]))}
@@ -183,7 +181,8 @@ class _PartEmitter(Emitter):
         bounds = ", ".join(self.text(end).text for end in (self.node.start, self.node.stop))
         self.line(f"{of[self.first.name]}, {of[self.trips.name]} = support.share({part}, {count}, {bounds})")
         for p in self.plan.added:
-            self.line(f"{of[p.first.name]} = {own[p.var.name]}[{part}]")  # type: ignore[union-attr]
+            array = of[p.first.name]  # type: ignore[union-attr]
+            self.line(f"{array} = support.own_zeros({own[p.var.name]}, {part}, {array})")
         for p in self.plan.scratch:
             self.line(f"{of[p.first.name]} = np.empty_like({of[p.first.name]})")  # type: ignore[union-attr]
         self.region(self.program.body)

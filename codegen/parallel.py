@@ -15,11 +15,11 @@ Of nested loops the outermost that qualifies is taken. `outline` writes them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..ir import walk
 from ..ir.affine import Affine, Facts
-from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, atoms
+from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..ir.types import I64
 from .order import PAIRS, Access, Orders, primed
 from .primitives import radd
@@ -38,6 +38,9 @@ ALLOCATIONS = ("empty", "zeros", "copy")
 COSTS = {"div": 4, "sqrt": 4, "floor_divide": 8, "mod": 8, "power": 15}
 FUNCTION = 10
 """About how many simple operations it is to call exp, sin, ... once."""
+USUAL = 100.0
+SHARE = 0.02
+"""Loops with less of the whole work, were all sizes USUAL, are not worth the time to compile them twice."""
 UNKNOWN = 8
 """How often a loop is taken to run whose bounds are not known in advance."""
 FEW = 8
@@ -52,8 +55,17 @@ class Work:
     loops: tuple[tuple[Affine, int, Work], ...] = ()
     """Per inner loop: its trips are form / divisor."""
 
+    def typical(self) -> float:
+        """The operations if every size that is not known is USUAL."""
+        inner = (_usual(form) / divisor * work.typical() for form, divisor, work in self.loops)
+        return self.operations + sum(inner)
+
     def and_also(self, other: Work) -> Work:
         return Work(self.operations + other.operations, self.loops + other.loops)
+
+
+def _usual(trips: Affine) -> float:
+    return USUAL * sum(c for _, c in trips.terms) + trips.constant if trips.terms else trips.constant
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,8 @@ class Plan:
     trips: Affine
     reach: int = 0
     """Above 0: iterations add to elements that others up to so far away add to; parts beside each other take turns."""
+    weight: float = 0.0
+    """What it has to do in all, loops around it included, were all sizes USUAL."""
     carried: frozenset[str] = field(default_factory=frozenset)
     """All that the loop carried when it was looked at."""
 
@@ -111,6 +125,12 @@ def parallel_loops(
     return finder.plans
 
 
+def worthwhile(plans: Plans) -> Plans:
+    """Those that have a share in the work."""
+    most = max((plan.weight for plan in plans.values()), default=0.0)
+    return {index: plan for index, plan in plans.items() if plan.weight >= SHARE * most}
+
+
 class _Finder(Orders):
     def __init__(
         self, program: Program, before: Mapping[str, Plan] | None, own: Collection[str] | None
@@ -119,7 +139,7 @@ class _Finder(Orders):
         self.before = before
         self.plans: Plans = {}
 
-    def look(self, nodes: Iterable[Node], facts: Facts) -> None:
+    def look(self, nodes: Iterable[Node], facts: Facts, times: float = 1.0) -> None:
         for node in nodes:
             if isinstance(node, Let):
                 self.learn(node)
@@ -127,13 +147,15 @@ class _Finder(Orders):
                 inside = self.bounded(facts, (node,), "")
                 self.learn_all(node.body)
                 plan = self.plan_of(node, inside)
+                times_inside = times * max(_usual(self.form(node.stop) - self.form(node.start)), 1.0)
                 if plan is not None:
-                    self.plans[node.index.name] = plan
+                    weight = times_inside * plan.work.typical()
+                    self.plans[node.index.name] = replace(plan, weight=weight)
                 else:
-                    self.look(node.body, inside)
+                    self.look(node.body, inside, times_inside)
             else:
                 for region in walk.regions(node):
-                    self.look(region, facts)
+                    self.look(region, facts, times * USUAL if isinstance(node, While) else times)
 
     def learn_all(self, nodes: Iterable[Node]) -> None:
         for inner in walk.walk(nodes):
@@ -163,7 +185,7 @@ class _Finder(Orders):
             return None
         added, reach = shared
         kinds = tuple((p, kind) for p, kind in joined if kind is not None)
-        return Plan(kinds, added, scratch, self.work(node.body, (node,)), trips, reach, carried)
+        return Plan(kinds, added, scratch, self.work(node.body, (node,)), trips, reach, carried=carried)
 
     def joins(self, phi: Phi, loop: For) -> str | None:
         kind = joins(phi, loop)

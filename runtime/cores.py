@@ -24,8 +24,10 @@ import llvmlite.ir as ll
 import numpy as np
 from numba import config, types
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
+from numba.np.arrayobj import make_array, populate_array
 
 from . import locks
 
@@ -320,13 +322,66 @@ def smallest(start, values):
     return start
 
 
-@register_jitable
-def add_all(array, values):
-    """Add arrays of this shape, one after the other."""
-    flat, rows = array.reshape(-1), values.reshape(values.shape[0], -1)
-    for k in range(rows.shape[0]):
-        for i in range(flat.shape[0]):
-            flat[i] += rows[k, i]
+# What works on whole arrays is spelled out for LLVM: numba would compile a function per rank, for a third of a second.
+
+
+def own_zeros(copies, part, like):
+    """The copy of an array that this part adds to, zero at first; `copies` has room for that of each part."""
+    own = copies[part * like.size : (part + 1) * like.size].reshape(like.shape)
+    own[...] = 0
+    return own
+
+
+@overload(own_zeros)
+def _own_zeros(copies, part, like):
+    return lambda copies, part, like: _zeroed(copies, part, like)
+
+
+@intrinsic
+def _zeroed(context, copies, part, like):
+    def generate(context, builder, signature, args):
+        source, model = (make_array(signature.args[k])(context, builder, args[k]) for k in (0, 2))
+        result = make_array(signature.return_type)(context, builder)
+        data = builder.gep(source.data, [builder.mul(args[1], model.nitems)])
+        cgutils.memset(builder, data, builder.mul(model.nitems, model.itemsize), 0)
+        populate_array(
+            result, data=data, shape=model.shape, strides=model.strides, itemsize=model.itemsize,
+            meminfo=source.meminfo, parent=source.parent,
+        )  # fmt: skip
+        return impl_ret_borrowed(context, builder, signature.return_type, result._getvalue())
+
+    return like(copies, part, like), generate
+
+
+def add_all(array, copies):
+    """Add what the parts have in their copies, one after the other."""
+    for k in range(copies.size // max(array.size, 1)):
+        array += copies[k * array.size : (k + 1) * array.size].reshape(array.shape)
+
+
+@overload(add_all)
+def _add_all(array, copies):
+    return lambda array, copies: _added(array, copies)
+
+
+@intrinsic
+def _added(context, array, copies):
+    def generate(context, builder, signature, args):
+        target, source = (make_array(signature.args[k])(context, builder, args[k]) for k in (0, 1))
+        add = builder.fadd if isinstance(array.dtype, types.Float) else builder.add
+        one = ll.Constant(WORD, 1)
+        count = builder.udiv(source.nitems, builder.select(
+            builder.icmp_signed("==", target.nitems, ll.Constant(WORD, 0)), one, target.nitems
+        ))  # fmt: skip
+        with cgutils.for_range(builder, count) as copy:
+            start = builder.mul(copy.index, target.nitems)
+            with cgutils.for_range(builder, target.nitems) as element:
+                place = builder.gep(target.data, [element.index])
+                value = builder.load(builder.gep(source.data, [builder.add(start, element.index)]))
+                builder.store(add(builder.load(place), value), place)
+        return context.get_dummy_value()
+
+    return types.void(array, copies), generate
 
 
 def on_all_cores(function, count, args):
@@ -345,61 +400,65 @@ def _one_by_one(function, parts, count, args):
         function(part, count, *args)
 
 
-@overload(on_all_cores)
-def _on_all_cores(function, count, args):
-    def call(function, count, args):
-        if _run(function, count, args, 0, 1):
-            raise MemoryError("no memory for a loop on all cores")
+@type_callable(on_all_cores)
+@type_callable(in_two_turns)
+def _type_of_run(context):
+    def typed(function, count, args):
+        function.get_call_type(context, _operands(args), {})  # compiles it
+        return types.void
 
-    return call
-
-
-@overload(in_two_turns)
-def _in_two_turns(function, count, args):
-    def call(function, count, args):
-        if _run(function, count, args, 0, 2) or _run(function, count, args, 1, 2):
-            raise MemoryError("no memory for a loop on all cores")
-
-    return call
+    return typed
 
 
-@intrinsic
-def _run(context, function, count, args, first, step):
-    """Hand a job to the pool, the parts first, first + step, ...; gives 1 if a part could not allocate.
+def _operands(args):
+    return (types.intp, types.intp, *args)
 
-    That is the only way in which one can fail.
+
+@lower_builtin(on_all_cores, types.Any, types.Any, types.Any)
+def _lower_run(context, builder, signature, values):
+    _launch(context, builder, signature, values, 0, 1)
+    return context.get_dummy_value()
+
+
+@lower_builtin(in_two_turns, types.Any, types.Any, types.Any)
+def _lower_turns(context, builder, signature, values):
+    for first in (0, 1):
+        _launch(context, builder, signature, values, first, 2)
+    return context.get_dummy_value()
+
+
+def _launch(context, builder, signature, values, first, step):
+    """Hand a job to the pool: the parts first, first + step, ..."""
+    function, _, args = signature.args
+    called = function.get_call_type(context.typing_context, _operands(args), {})
+    part = function.dispatcher.get_compile_result(called)
+    context.active_code_library.add_linking_library(part.library)
+    struct = cgutils.make_anonymous_struct(builder, [ll.Constant(WORD, 0), *values[1:]])
+    data = cgutils.alloca_once_value(builder, struct)
+    job = _job(context, builder.module, part.fndesc, called, struct.type, first, step)
+    run = ll.FunctionType(ll.VoidType(), [POINTER, POINTER, WORD])
+    pool = cgutils.get_or_insert_function(builder.module, run, SYMBOL)
+    jobs = builder.sdiv(builder.add(values[1], ll.Constant(WORD, step - 1 - first)), ll.Constant(WORD, step))
+    builder.call(pool, [builder.bitcast(job, POINTER), builder.bitcast(data, POINTER), jobs])
+    failed = builder.extract_value(builder.load(data), 0)
+    with cgutils.if_unlikely(builder, builder.icmp_signed("!=", failed, ll.Constant(WORD, 0))):
+        context.call_conv.return_user_exc(builder, MemoryError, ("no memory for a loop on all cores",))
+
+
+def _job(context, module, description, called, struct, first, step):
+    """A function of (pointer, number) for the pool: calls the compiled one with what is in the struct there.
+
+    What fails, because it cannot allocate, says so in the first field.
     """
-    called = function.get_call_type(context, (types.intp, types.intp, *args), {})
-
-    def generate(context, builder, signature, values):
-        part = function.dispatcher.get_compile_result(called)
-        context.active_code_library.add_linking_library(part.library)
-        values = [builder.sext(v, WORD) if isinstance(v.type, ll.IntType) else v for v in values]
-        _, count, args, first, step = values
-        struct = cgutils.make_anonymous_struct(builder, [ll.Constant(WORD, 0), count, args, first, step])
-        data = cgutils.alloca_once_value(builder, struct)
-        job = _job(context, builder.module, part.fndesc, called, struct.type)
-        run = ll.FunctionType(ll.VoidType(), [POINTER, POINTER, WORD])
-        pool = cgutils.get_or_insert_function(builder.module, run, SYMBOL)
-        # first + step * k < count
-        jobs = builder.sdiv(builder.sub(builder.add(count, builder.sub(step, ll.Constant(WORD, 1))), first), step)
-        builder.call(pool, [builder.bitcast(job, POINTER), builder.bitcast(data, POINTER), jobs])
-        return builder.extract_value(builder.load(data), 0)
-
-    return types.intp(function, count, args, types.intp, types.intp), generate
-
-
-def _job(context, module, description, called, struct):
-    """A function of (pointer, number) for the pool: calls the compiled one with what is in the struct there."""
     job = ll.Function(module, ll.FunctionType(ll.VoidType(), [POINTER, WORD]), module.get_unique_name("job"))
     job.linkage = "internal"
     builder = ll.IRBuilder(job.append_basic_block())
     given = builder.load(job.args[0], typ=struct)
-    count, args, first, step = (builder.extract_value(given, k) for k in range(1, 5))
-    part = builder.add(first, builder.mul(step, job.args[1]))
+    count, args = (builder.extract_value(given, k) for k in (1, 2))
+    part = builder.add(ll.Constant(WORD, first), builder.mul(ll.Constant(WORD, step), job.args[1]))
     operands = [part, count, *cgutils.unpack_tuple(builder, args)]
     status, _ = context.call_internal_no_propagate(builder, description, called, operands)
     with cgutils.if_unlikely(builder, status.is_error):
-        builder.store(ll.Constant(WORD, 1), job.args[0])  # the first field
+        builder.store(ll.Constant(WORD, 1), job.args[0])
     builder.ret_void()
     return job

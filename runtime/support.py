@@ -13,10 +13,11 @@ from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
 from .blas import add_matmul, matmul
-from .cores import add_all, in_two_turns, largest, on_all_cores, parts, share, smallest, total
+from .cores import add_all, in_two_turns, largest, on_all_cores, own_zeros, parts, share, smallest, total
 
 __all__ = [
-    "add_all", "add_matmul", "in_two_turns", "largest", "matmul", "on_all_cores", "parts", "share", "smallest", "total",
+    "add_all", "add_matmul", "in_two_turns", "largest", "matmul", "on_all_cores",
+    "own_zeros", "parts", "share", "smallest", "total",
 ]  # fmt: skip
 jitable = register_jitable(error_model="numpy")
 
