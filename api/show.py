@@ -40,6 +40,7 @@ def show(function: Any, *args: Any, stage: str = "trace", passes: bool = False, 
 
     >>> show(parse("def f(x: f64) -> f64:\\n    y: f64 = sin(x)\\n    return y"), stage="optimised")
     def f_grad(x: f64) -> f64:
+        # reverse sweep
         t: f64 = cos(x)
         return t
     """

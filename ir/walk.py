@@ -22,6 +22,7 @@ from .program import (
     Node,
     Phi,
     Program,
+    Span,
     Var,
     While,
     atoms,
@@ -169,17 +170,18 @@ def rebuilt(node: Node, region: Callable[[Nodes], Nodes]) -> Node:
     return map_node(node, same, same, same, region)
 
 
-def in_sweep(nodes: Iterable[Node], sweep: str) -> Nodes:
+def in_sweep(nodes: Iterable[Node], sweep: str, bare: bool = False) -> Nodes:
     """The nodes, whose spans say which sweep they are in; what a derivative's say already stays.
 
     sweep   "" (the forward sweep; what counts trips stays marked), "count", or "again" (the reverse sweep)
+    bare    nodes without a span get one without a line, as programs written by hand have no lines
     """
     result = []
     for node in nodes:
-        span = getattr(node, "span", None)
+        span = getattr(node, "span", None) or (Span("", 0, "") if bare else None)
         if span is not None and span.sweep != "count" and not (sweep == "again" and span.sweep):
             node = replace(node, span=replace(span, sweep=sweep))  # type: ignore[call-arg]
-        result.append(rebuilt(node, lambda inner: in_sweep(inner, sweep)))
+        result.append(rebuilt(node, lambda inner: in_sweep(inner, sweep, bare)))
     return tuple(result)
 
 

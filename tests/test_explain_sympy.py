@@ -1,13 +1,6 @@
-"""explain_sympy prints SymPy's derivative, ours, and whether they are equal; docs/sympy.md is what it prints.
+"""explain_sympy prints SymPy's derivative, ours, and whether they are equal."""
 
-`python tests/test_explain_sympy.py` writes what is printed now into the page.
-"""
-
-import contextlib
-import io
-import linecache
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +12,6 @@ from pullback.ir.errors import UnsupportedFunction
 from pullback.ir.ops.math import sin
 from pullback.ir.passes.adjoint import adjoint
 from pullback.sympy_compare import difference, largest_difference, readable
-
-PAGE = Path(__file__).parents[1] / "docs" / "sympy.md"
 
 
 def spring(x, k):
@@ -130,39 +121,3 @@ def test_programs_too(capsys):
     pb.explain_sympy(program)
     assert "df/dx\n  by SymPy     exp(x)\n" in capsys.readouterr().out
     assert adjoint(program, [0]).results
-
-
-# -- the page ------------------------------------------------------------------------------------------
-
-BLOCK = re.compile(r"^```(python|text)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-
-
-def outputs():
-    """The page with what its blocks print now, and their variables."""
-    scope = {}
-    printed = []
-
-    def run(match):
-        kind, text = match.groups()
-        if kind == "text":
-            return f"```text\n{printed[-1]}```\n"
-        file = f"{PAGE}, block {len(printed)}"
-        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(compile(text, file, "exec"), scope)
-        printed.append(out.getvalue())
-        return match[0]
-
-    return BLOCK.sub(run, PAGE.read_text()), scope
-
-
-def test_the_page_shows_what_its_code_prints():
-    """Every block of code runs, in order; a block of text behind one is what it printed."""
-    text, scope = outputs()
-    assert text == PAGE.read_text()
-    assert scope["checked"] == 3 and text.count("the difference is 0") >= 8 and text.count("True\n```") == 3
-
-
-if __name__ == "__main__":
-    PAGE.write_text(outputs()[0])

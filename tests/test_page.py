@@ -70,6 +70,13 @@ def test_generated_code_has_headings_where_sweeps_share_loops_too():
     assert comments(pb.jit(CASES["layer"][0]).lower(*CASES["layer"][1]).source) == []
 
 
+def test_programs_written_by_hand_have_headings_too():
+    text = "def f(x: f64) -> f64:\n    a: f64 = exp(x)\n    b: f64 = a * a\n    y: f64 = b * a\n    return y"
+    shown = show(adjoint(parse(text), [0]), spans=True)
+    assert comments(shown) == ["# forward sweep", "# reverse sweep"] and shown.count("#") == 2
+    assert "y_bar" not in shown.split("# reverse sweep")[0].partition("\n")[2]
+
+
 def test_a_second_derivative_has_one_forward_sweep():
     program = LOWERED["layer"].derived
     inner = Program(program.name, program.params, program.body, program.results)

@@ -261,8 +261,9 @@ def differentiate(
     written = (*forward_builder.region, *nodes)
     names = _tidy(written, kept, reverse.hints)
     count = len(forward_builder.region)
+    bare = not any(getattr(node, "span", None) for node in walk(p.body))
     written = rename(written, names)
-    written = (*in_sweep(written[:count], ""), *in_sweep(written[count:], "again"))
+    written = (*in_sweep(written[:count], "", bare), *in_sweep(written[count:], "again", bare))
     _, renamed, _ = substitution({old: Var(new, I64) for old, new in names.items()})
     cotangents = tuple(
         Var(names.get(a.name, a.name), renamed(a).type) if isinstance(a, Var) else a for a in cotangents
