@@ -5,6 +5,7 @@ Imported when numba asks for the type of such an object.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -149,6 +150,19 @@ raise_error = _raising()
 """Raises from compiled code. An error that left an `objmode` block itself would crash a `try` around the call."""
 
 
+class PythonCall:
+    """A function of this process: numba would pickle an `objmode` block, and call a copy of what is in it."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __reduce__(self) -> Any:
+        raise pickle.PicklingError("a call of Python from compiled code belongs to its process")
+
+
 def compile_fallback(name: str, params: str, python: Callable[..., Any], result: Any) -> Any:
     """A compiled function that calls `python`, which gives a result, the number of an error or 0, and its message."""
     source = (
@@ -156,7 +170,7 @@ def compile_fallback(name: str, params: str, python: Callable[..., Any], result:
         f"        value, code, message = python({params})\n"
         "    if code:\n        raise_error(code, message)\n    return value"
     )
-    scope = {"python": python, "result": result, "raise_error": raise_error}
+    scope = {"python": PythonCall(python), "result": result, "raise_error": raise_error}
     kinds = {"objmode": numba.objmode, "integer": types.int64, "text": types.unicode_type}
     return compile_glue(source, name, {**scope, **kinds}, nogil=False)
 

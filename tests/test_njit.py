@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -278,3 +279,11 @@ def test_the_example_runs_inside_and_outside():
     assert np.allclose(chain, expected) and 0.3 < rate <= 1.0
     algorithm, (v, *rest) = problems["implicit Euler"]
     assert np.allclose(njit(algorithm)(v, *rest[:-1], 5), algorithm(v, *rest[:-1], 5))
+
+
+def test_the_way_through_python_calls_this_object_and_no_copy():
+    """numba pickles objmode blocks where it can, and a copy would not see what changed since."""
+    call_of_python = native.PythonCall(lambda: 1)
+    assert call_of_python() == 1
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(call_of_python)
