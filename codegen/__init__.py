@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from ..ir.passes import Seen, dead_code, run, simplify
 from ..ir.program import Program
 from .accumulate import accumulate
+from .blocks import blocks
 from .chains import shorten_chains
 from .emit import Written, emit, emit_lines
 from .hoist import hoist
@@ -19,7 +20,7 @@ from .scalarise import scalarise
 from .storage import storage
 
 __all__ = [
-    "Written", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered",
+    "Written", "blocks", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered",
     "parallel_loops", "recognise_products", "scalarise", "shorten_chains", "storage",
 ]  # fmt: skip
 
@@ -32,17 +33,20 @@ PIPELINE = (
     dead_code,
     accumulate,
     recognise_products,
+    blocks,
     free_order,
     hoist,
     storage,
 )
 
 
-def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | None = None) -> Program:
+def lowered(
+    program: Program, seen: Seen | None = None, own: Collection[str] | None = None, *, whole: bool = False
+) -> Program:
     """The program as loops over scalars, with memory decided: what is written as Python.
 
     The order of a sum in a loop is free if the loop does nothing else with it. With `own`, the names of the user's
-    own program, only that of the adjoint's sums is.
+    own program, only that of the adjoint's sums is. `whole` loops over rows are not cut into blocks.
     """
 
     def free_order_but_own(program: Program) -> Program:
@@ -55,7 +59,7 @@ def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | N
         free_order: free_order_but_own, recognise_products: recognise_products_but_own,
     }  # fmt: skip
     steps = PIPELINE if own is None else [instead.get(step, step) for step in PIPELINE]
-    return run(steps, program, seen)
+    return run([s for s in steps if whole is False or s is not blocks], program, seen)
 
 
 def generate(
@@ -87,7 +91,8 @@ def generate_lines(
         if name.startswith(free_order.__name__) and parallel is not None:
             plans.update(parallel_loops(after, own=own))
 
-    final = lowered(program, look, own)
+    # Rows that are independent go to several cores; blocks of them share memory.
+    final = lowered(program, look, own, whole=parallel is not None)
     plans = worthwhile(parallel_loops(final, plans, own)) if plans else plans
     if parallel is None or not plans:
         return emit_lines(final, comments=comments)
