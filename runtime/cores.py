@@ -17,7 +17,6 @@ import functools
 import os
 import signal
 import sys
-from typing import Any
 
 import llvmlite.binding as llvm
 import llvmlite.ir as ll
@@ -58,11 +57,6 @@ define void @reset() {
   store atomic i64 0, ptr @busy seq_cst, align 8
   %unused = call i32 @sem_init(ptr @sleep, i32 0, i32 0)
   ret void
-}
-
-define i64 @sleepers() {
-  %n = load atomic i64, ptr @asleep seq_cst, align 8
-  ret i64 %n
 }
 
 define internal void @take(ptr %job, ptr %data, i64 %count) {
@@ -182,7 +176,6 @@ do looks for the next job for some microseconds, then sleeps. `asleep` counts th
 
 LOOKS = 2000
 _lock = locks.make()
-_engines: list[Any] = []
 
 
 def ready() -> int:
@@ -201,21 +194,23 @@ def _start() -> int:
     return function()
 
 
-def _compiled(text: str) -> Any:
+def _compiled(text: str, *names: str) -> list[int]:
+    """Machine code of a module: the addresses of these functions, for as long as the process lives."""
     cpu_target.target_context.codegen()  # numba sets LLVM up
     module = llvm.parse_assembly(text)
     machine = llvm.Target.from_default_triple().create_target_machine(opt=2)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
-    _engines.append(engine)  # its code lives as long as it does
-    return engine
+    addresses = [engine.get_function_address(name) for name in names]
+    engine.detach()  # never freed: workers sleep in it, also while Python shuts down
+    return addresses
 
 
 def _linux() -> int:
     """The pool with its threads."""
-    engine = _compiled(_POOL.replace("LOOKS", str(LOOKS)))
-    llvm.add_symbol(SYMBOL, engine.get_function_address("run"))
-    reset = ctypes.CFUNCTYPE(None)(engine.get_function_address("reset"))
+    run, worker, clear = _compiled(_POOL.replace("LOOKS", str(LOOKS)), "run", "worker", "reset")
+    llvm.add_symbol(SYMBOL, run)
+    reset = ctypes.CFUNCTYPE(None)(clear)
     reset()
     os.register_at_fork(after_in_child=reset)
     create = ctypes.CDLL(None).pthread_create
@@ -225,7 +220,7 @@ def _linux() -> int:
     try:
         for _ in range(config.NUMBA_NUM_THREADS - 1):  # type: ignore[attr-defined]
             thread = ctypes.c_ulong()
-            failed = create(ctypes.byref(thread), None, engine.get_function_address("worker"), None)
+            failed = create(ctypes.byref(thread), None, worker, None)
             started += failed == 0
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -249,7 +244,7 @@ def _alone() -> int:
       ret void
     }
     """
-    llvm.add_symbol(SYMBOL, _compiled(text).get_function_address("run"))
+    llvm.add_symbol(SYMBOL, *_compiled(text, "run"))
     return 0
 
 
