@@ -552,6 +552,14 @@ def test_without_a_mask_infinities_are_ieees():
     assert np.isnan(t.grad[0].item())
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("text", ["t * t", "t.log() * 0", "t.log() - t.log()", "(t * t).sum()", "t @ t", "1 / (t - t)"])
+def test_infinite_numbers_warn_no_more_than_torchs(text):
+    t = torch.tensor([1e30, 0.0], requires_grad=True)
+    eval(text, {"t": t}).sum().backward()
+    assert t.grad.shape == (2,)
+
+
 def test_large_structures_stay_interpreted():
     w = torch.ones(2, requires_grad=True)
     compiled._exact.clear()

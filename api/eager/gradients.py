@@ -80,12 +80,13 @@ def backward(
             return [n for n in (*layout.order, *layout.nodes) if n is not None and id(n) in only]
         return [*(n for n in layout.nodes if n is not None), *(n for n in layout.order if n.keep)]
 
-    for node, array in pull(roots, arrays, select, bool(retain_graph)):
-        t = node.tensor() if node.tensor is not None else None
-        if t is None and only is not None:
-            t = next(u for u in _listed(inputs) if u._node is node)
-        if t is not None:
-            accumulate(t, array)
+    with np.errstate(all="ignore"):  # tensors do not warn of overflow and the like
+        for node, array in pull(roots, arrays, select, bool(retain_graph)):
+            t = node.tensor() if node.tensor is not None else None
+            if t is None and only is not None:
+                t = next(u for u in _listed(inputs) if u._node is node)
+            if t is not None:
+                accumulate(t, array)
 
 
 def accumulate(t: Tensor, array: np.ndarray) -> None:
@@ -116,7 +117,8 @@ def grad(
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     roots, arrays = _roots(tensors, seeds)
     nodes = [t._node for t in wanted]
-    found = dict(pull(roots, arrays, lambda _: list(dict.fromkeys(nodes)), bool(retain_graph)))
+    with np.errstate(all="ignore"):
+        found = dict(pull(roots, arrays, lambda _: list(dict.fromkeys(nodes)), bool(retain_graph)))
     if not allow_unused and any(n not in found for n in nodes):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
