@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +20,6 @@ from numba.core import caching, compiler, compiler_lock, serialize
 from numba.core.runtime import rtsys
 
 from . import cache, timings
-
-# LLVM guards a vectorised loop by a check that its arrays do not overlap, and moves the check out of the
-# loop around it. Where that one runs backwards, as the reverse sweep over time does, the moved check fails
-# and the slow loop runs: five times slower. In its place the check costs next to nothing.
-llvmlite.binding.set_option("pullback", "-hoist-runtime-checks=false")
-
 
 # A fork waits until no thread compiles: in the child the compiler would be in the middle of something for ever.
 if hasattr(os, "register_at_fork"):
@@ -55,9 +48,7 @@ class VerifiedCache(caching._Cache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         with timings.stage("load"):
-            found = self._load(sig, target_context)
-        self._started = time.perf_counter()  # if there is none numba compiles now, and saves
-        return found
+            return self._load(sig, target_context)
 
     def _load(self, sig: Any, target_context: Any) -> Any:
         path, key = self._path(sig, target_context.codegen())
@@ -78,7 +69,6 @@ class VerifiedCache(caching._Cache):
         return result
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        timings.spent("compile", time.perf_counter() - self._started, data.fndesc.qualname)
         self._counts["compiled"] += 1
         if data.lifted or data.library.has_dynamic_globals:
             return  # an address of this process is in the code
@@ -119,12 +109,40 @@ class CountingCache(caching.NullCache):
     def __init__(self, counts: Counter[str]):
         self._counts = counts
 
-    def load_overload(self, sig: Any, target_context: Any) -> None:
-        self._started = time.perf_counter()
-
     def save_overload(self, sig: Any, cres: Any) -> None:
-        timings.spent("compile", time.perf_counter() - self._started, cres.fndesc.qualname)
         self._counts["compiled"] += 1
+
+
+class _Compiling:
+    """While our functions compile: LLVM's options for them, and the clock.
+
+    LLVM guards a vectorised loop by a check that its arrays do not overlap, and moves the check out of the
+    loop around it. Where that one runs backwards, as the reverse sweep over time does, the moved check fails
+    and the slow loop runs: five times slower. In its place the check costs next to nothing. LLVM's options are
+    those of the process; numba's lock, which is held here, keeps other people's functions from seeing them.
+    """
+
+    depth = 0
+
+    def __init__(self, compiler: Any, name: str):
+        self._own, self._name = compiler.compile, name
+
+    def __call__(self, args: Any, return_type: Any) -> Any:
+        with timings.stage("compile", self._name), compiler_lock.global_compiler_lock:
+            if _Compiling.depth == 0:
+                llvmlite.binding.set_option("pullback", "-hoist-runtime-checks=false")
+            _Compiling.depth += 1
+            try:
+                return self._own(args, return_type)
+            finally:
+                _Compiling.depth -= 1
+                if _Compiling.depth == 0:
+                    llvmlite.binding.set_option("pullback", "-hoist-runtime-checks=true")
+
+
+def _ours(dispatcher: Any, function: Callable[..., Any]) -> None:
+    if hasattr(dispatcher, "_compiler"):  # not if NUMBA_DISABLE_JIT is set
+        dispatcher._compiler.compile = _Compiling(dispatcher._compiler, function.__name__)
 
 
 def njit(
@@ -132,6 +150,7 @@ def njit(
 ) -> Callable[..., Any]:
     """The function compiled by numba for each tuple of argument types it is called with."""
     dispatcher = numba.njit(error_model="numpy", nogil=True, boundscheck=False)(function)
+    _ours(dispatcher, function)
     if hasattr(dispatcher, "_cache"):  # not if NUMBA_DISABLE_JIT is set
         dispatcher._cache = VerifiedCache(folder, stem, counts) if folder else CountingCache(counts)
     return dispatcher
@@ -144,6 +163,7 @@ def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     dispatcher: Any = numba.njit(error_model="numpy", nogil=True, boundscheck=False, **wrappers)(function)
+    _ours(dispatcher, function)
     if hasattr(dispatcher, "_compiler"):
         dispatcher._compiler._customize_flags = _without_aliases
     return dispatcher

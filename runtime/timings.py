@@ -94,11 +94,3 @@ def stage(name: str, detail: str = "") -> Iterator[None]:
         seconds = time.perf_counter() - start
         now.timings.add(name, seconds - now.inner.pop(), detail)
         now.inner[-1] += seconds
-
-
-def spent(name: str, seconds: float, detail: str = "") -> None:
-    """A stage that has just ended, without a block."""
-    now = _open.get()
-    if now is not None:
-        now.timings.add(name, seconds, detail)
-        now.inner[-1] += seconds

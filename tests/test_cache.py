@@ -12,6 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
+import llvmlite.binding
 import numpy as np
 import pytest
 
@@ -357,3 +358,12 @@ def test_a_changed_package_changes_the_keys(tmp_path, monkeypatch):
         monkeypatch.undo()
         runtime.__spec__.submodule_search_locations = runtime.__path__
         cache.fingerprint.cache_clear()
+
+
+def test_llvm_has_its_own_options_again_after_our_compilations(tmp_path, monkeypatch):
+    """LLVM's options are those of the process: the user's own functions must not be compiled with ours."""
+    given, own = [], llvmlite.binding.set_option
+    monkeypatch.setattr(llvmlite.binding, "set_option", lambda name, option: given.append(option) or own(name, option))
+    function = compile_source("def f(x):\n    return (x + 1.5,)\n", "f", cache_dir=tmp_path)
+    assert given == [] and function(1.0) == (2.5,)
+    assert given == ["-hoist-runtime-checks=false", "-hoist-runtime-checks=true"]

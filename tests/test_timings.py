@@ -48,8 +48,9 @@ def test_stages_count_for_themselves_alone(monkeypatch):
         with timings.stage("outer"):  # 1
             with timings.stage("inner", "a"):  # 2 to 3
                 pass
-            timings.spent("inner", 0.25, "b")
-        with timings.stage("outer"):  # 5 to 6
+            with timings.stage("inner", "b"):  # 4 to 5
+                pass
+        with timings.stage("outer"):  # 7 to 8, after the end of the first at 6
             pass
-    assert times.seconds == {"inner": 1.25, "outer": 3.0 - 1.25 + 1.0} and times.total == 7.0
-    assert "a 1.000, b 0.250" in str(times)
+    assert times.seconds == {"inner": 2.0, "outer": 5.0 - 2.0 + 1.0} and times.total == 9.0
+    assert "a 1.000, b 1.000" in str(times)
