@@ -1,34 +1,34 @@
 """Large arrays of compiled code get large pages, as NumPy's own do.
 
 Fresh memory costs a page fault every 4 KiB, which at tens of megabytes is more than what is done with it. NumPy tells
-Linux to use huge pages for what it allocates; numba does not. `advised` tells so for `np.empty` and `np.zeros` of
-generated sources, when they are made machine code.
+Linux to use huge pages for what it allocates; numba does not. `empty` and `zeros` here tell so, and stand for NumPy's
+when generated sources are made machine code. They are written in LLVM's language, because numba's own compile half a
+dozen Python functions before they allocate, which took a third of the compile time of a small gradient.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
+from typing import Any
 
-import numpy as np
+import llvmlite.ir as ll
 from numba import types
-
-from . import support
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 NAME = "pullback.pages"
 """What sources call this module: one name with a dot, so that no variable has it."""
 
-FUNCTIONS = {"empty": "advised", "zeros": "zeroed"}
-
-LARGE = np.uint64(1 << 22)
+LARGE = 1 << 22
 """Bytes from which on it is done: NumPy's own limit."""
 
-_PAGE = np.uint64(4096)
-_HUGE = np.int32(14)  # MADV_HUGEPAGE
+_PAGE = 4096
+_HUGE = 14  # MADV_HUGEPAGE
 
 _ALLOCATES = re.compile(r"\bnp\.(?:empty|zeros)\(")
-_madvise = types.ExternalFunction("madvise", types.int32(types.uint64, types.uint64, types.int32))
 
 
 def useful(source: str) -> bool:
@@ -39,9 +39,9 @@ def useful(source: str) -> bool:
 def swapped(tree: ast.Module) -> ast.Module:
     """The source's tree with its allocations advised, on the same lines.
 
-    >>> print(ast.unparse(swapped(ast.parse("x = np.empty(n)\\ny = np.zeros((n, m))"))))
-    x = pullback.pages.advised(np.empty(n))
-    y = pullback.pages.zeroed(np.empty((n, m)))
+    >>> print(ast.unparse(swapped(ast.parse("x = np.empty(n)\\ny = np.zeros((n, m), np.float32)"))))
+    x = pullback.pages.empty(n)
+    y = pullback.pages.zeros_of((n, m), np.float32)
     """
     return ast.fix_missing_locations(_Swap().visit(tree))
 
@@ -49,26 +49,58 @@ def swapped(tree: ast.Module) -> ast.Module:
 class _Swap(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.Call:
         self.generic_visit(node)
-        match node.func:
-            case ast.Attribute(ast.Name("np"), "empty" | "zeros" as kind):
-                node.func.attr = "empty"
-                done = ast.Attribute(ast.Name(NAME, ast.Load()), FUNCTIONS[kind], ast.Load())
-                return ast.copy_location(ast.Call(done, [node], []), node)
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("np"), "empty" | "zeros" as kind), [_] | [_, _], []):
+                name = kind if len(node.args) == 1 else f"{kind}_of"
+                own = ast.Attribute(ast.Name(NAME, ast.Load()), name, ast.Load())
+                return ast.copy_location(ast.Call(own, node.args, []), node)
         return node
 
 
-@support.jitable
-def advised(a):  # type: ignore[no-untyped-def]
-    """The array, whose memory nothing has touched."""
-    if np.uint64(a.nbytes) >= LARGE:
-        start = np.uint64(a.ctypes.data)
-        skipped = _PAGE - start % _PAGE
-        _madvise(start + skipped, np.uint64(a.nbytes) - skipped, _HUGE)
-    return a
+def _array(shape: Any, dtype: Any) -> Any:
+    """The type of the array; None for what is no shape."""
+    if isinstance(shape, types.Integer):
+        return types.Array(dtype, 1, "C")
+    if isinstance(shape, types.BaseTuple) and all(isinstance(each, types.Integer) for each in shape):
+        return types.Array(dtype, shape.count, "C")
+    return None
 
 
-@support.jitable
-def zeroed(a):  # type: ignore[no-untyped-def]
-    """The array, filled with zeros."""
-    advised(a).fill(a.dtype.type(0))
-    return a
+def _allocate(context: Any, builder: Any, array: Any, shape: Any, value: Any, zeros: bool) -> Any:
+    arrayobj = importlib.import_module("numba.np.arrayobj")  # takes its time, and machine code needs it not
+    sizes = arrayobj._parse_shape(context, builder, shape, value)
+    made = arrayobj._empty_nd_impl(context, builder, array, sizes)
+    count = builder.mul(made.nitems, made.itemsize)
+    if sys.platform.startswith("linux"):
+        with builder.if_then(builder.icmp_unsigned(">=", count, count.type(LARGE)), likely=False):
+            start = builder.ptrtoint(made.data, count.type)
+            skipped = builder.sub(count.type(_PAGE), builder.urem(start, count.type(_PAGE)))
+            kind = ll.FunctionType(ll.IntType(32), [count.type, count.type, ll.IntType(32)])
+            madvise = cgutils.get_or_insert_function(builder.module, kind, "madvise")
+            advice = ll.IntType(32)(_HUGE)
+            builder.call(madvise, [builder.add(start, skipped), builder.sub(count, skipped), advice])
+    if zeros:
+        cgutils.memset(builder, made.data, count, 0)
+    return made._getvalue()
+
+
+def _allocator(zeros: bool) -> tuple[Any, Any]:
+    """Like np.empty or np.zeros: one takes a shape, one a shape and a dtype."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _allocate(context, builder, signature.return_type, signature.args[0], args[0], zeros)
+
+    def of_floats(context: Any, shape: Any) -> Any:
+        array = _array(shape, types.float64)
+        return None if array is None else (array(shape), generate)
+
+    def of(context: Any, shape: Any, dtype: Any) -> Any:
+        found = importlib.import_module("numba.core.typing.npydecl").parse_dtype(dtype)
+        array = None if found is None else _array(shape, found)
+        return None if array is None else (array(shape, dtype), generate)
+
+    return intrinsic(of_floats), intrinsic(of)
+
+
+empty, empty_of = _allocator(zeros=False)
+zeros, zeros_of = _allocator(zeros=True)
