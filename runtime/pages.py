@@ -59,11 +59,11 @@ class _Swap(ast.NodeTransformer):
 
 def _array(shape: Any, dtype: Any) -> Any:
     """The type of the array; None for what is no shape."""
-    if isinstance(shape, types.Integer):
-        return types.Array(dtype, 1, "C")
-    if isinstance(shape, types.BaseTuple) and all(isinstance(each, types.Integer) for each in shape):
-        return types.Array(dtype, shape.count, "C")
-    return None
+    sizes = getattr(shape, "types", (shape,))  # of a tuple, or one number
+    if not all(isinstance(each, types.Integer) for each in sizes):
+        return None
+    array: Any = types.Array
+    return array(dtype, len(sizes), "C")
 
 
 def _allocate(context: Any, builder: Any, array: Any, shape: Any, value: Any, zeros: bool) -> Any:
