@@ -21,7 +21,7 @@ from .runtime import options
 from .specialise import canonical
 from .transform import Jit, Transform
 from .tree import Tree, flatten
-from .vector_jacobian import Seeded
+from .vector_jacobian import Seeded, differentiable
 
 
 class Result:
@@ -131,15 +131,6 @@ def _seeded(form: Specialisation, tree: Tree) -> Layout:
         form, f"forward {wrt}", half(0), *flatten(answer), count=len(types),
         backward=(f"backward {wrt}", half(1)), seeds=seeds,
     )  # fmt: skip
-
-
-def differentiable(form: Specialisation) -> tuple[int, ...]:
-    """The parameters that vjp differentiates by: the floats among the arguments."""
-    given = set(form.traced.leaves)
-    wrt = tuple(k for k, p in enumerate(form.program.params) if p.type.is_float and k in given)
-    if not wrt:
-        raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
-    return wrt
 
 
 def samples(form_leaves: Sequence[Any]) -> list[Any]:

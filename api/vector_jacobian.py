@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from .tracer.numpy.arguments import same_size
 from .tracer.paths import named
 from .tracer.session import current
 from .tracer.symbol import Symbol, wrap
-from .transform import Jit, Transform
+from .transfer import reduced
+from .transform import Jit, Lowered, Transform
 from .tree import Tree, flatten
 
 
@@ -89,10 +90,7 @@ class Sweeps:
     """The forward and the backward program of one form, compiled."""
 
     def __init__(self, form: Specialisation, tree: Tree):
-        leaves = {p for p in form.traced.leaves if p is not None}
-        wrt = tuple(k for k, p in enumerate(form.traced.program.params) if p.type.is_float and k in leaves)
-        if not wrt:
-            raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
+        wrt = differentiable(form)
         self.form = form
         self.wrt = wrt
         self.hot: Call | None = None
@@ -145,6 +143,24 @@ class Seeded(Transform):
 
     def __pullback_call__(self, *args: Any, seed: Any, **kwargs: Any) -> Any:
         return self(*args, seed=seed, **kwargs)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return reduced(self)
+
+    def _wrt(self, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
+        return differentiable(form)
+
+    def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
+        return Lowered(form.program, form.derived(f"vjp {wrt}", lambda p: adjoint(p, wrt, value=True)))
+
+
+def differentiable(form: Specialisation) -> tuple[int, ...]:
+    """The parameters that vjp differentiates by: the floats among the arguments."""
+    given = {p for p in form.traced.leaves if p is not None}
+    wrt = tuple(k for k, p in enumerate(form.traced.program.params) if p.type.is_float and k in given)
+    if not wrt:
+        raise TypeMismatch("vjp: there is no float among the arguments to differentiate by")
+    return wrt
 
 
 @functools.lru_cache(maxsize=256)

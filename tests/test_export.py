@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from kernels import KERNELS
 from scipy import special
 
 import pullback as pb
@@ -110,6 +111,28 @@ def test_sizes_that_must_agree(plain):
     with pytest.raises(ValueError, match="this code is for sizes with"):
         module["f_grad"](x, y[:3])
     module["self_check"]()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_one_file_made_for_types_alone_is_right_for_every_size(name, plain):
+    function, make, sizes, _ = KERNELS[name]
+    arguments = make(np.random.default_rng(1), 5)
+    with pb.options(jit=False), np.errstate(all="ignore"):
+        module = plain(function, *(type_of(a, k) for k, a in enumerate(arguments)), what="vjp")
+        for n in (sizes[0], sizes[-1]):
+            args = make(np.random.default_rng(1), n)
+            y, bars = module[f"{function.__name__}_vjp"](*args, seed=1.0)
+            expected, pull = pb.vjp(function, *args)
+            assert y == pytest.approx(expected, rel=1e-12)
+            for ours, theirs in zip(bars, pull(1.0)):
+                assert ours is theirs is None or np.allclose(ours, theirs, rtol=1e-10, equal_nan=True)
+
+
+def type_of(value, k):
+    if isinstance(value, np.ndarray):
+        name = {"d": "f64", "l": "i64", "?": "bool"}[value.dtype.char]
+        return f"{name}[{', '.join(f'd{k}_{axis}' for axis in range(value.ndim))}]"
+    return {float: "f64", int: "i64"}.get(type(value), value)
 
 
 def test_forms_are_chosen_by_type_and_size(plain):

@@ -169,6 +169,15 @@ def test_vjp_with_a_seed():
         pb.vjp(lambda seed: seed)
 
 
+def test_vjp_as_one_function_has_stages_and_pickles():
+    v = pb.vjp(energy)
+    with pb.options(jit=False):
+        value, (bar, slope) = pickle.loads(pickle.dumps(v))(X, 2.0, seed=3.0)
+    assert value == 30.0 and slope == 45.0 and np.array_equal(bar, 3.0 * gradient(X, 2.0))
+    lowered = v.lower("f64[n]", "f64")
+    assert "def energy(" in lowered.ir and "s_bar" in lowered.adjoint_ir and "def energy_pullback(" in lowered.source
+
+
 def test_hidden_inputs_are_constants():
     scale = np.array([2.0, 3.0])
     f = pb.grad(lambda x: np.sum(scale * x))
