@@ -429,3 +429,44 @@ def test_a_loop_traced_twice_whose_first_iteration_changes_a_rank():
 
     for x in (X, -X):
         check_grad(f, A, x)
+
+
+def joined_by_an_inner_branch(x, y):
+    if x[1] > 0.8:
+        pass
+    elif y[0] > 0.4:
+        pass
+    else:
+        y = x
+    y[1] = 0.5
+    return x
+
+
+def one_on_entry_and_parted_in_the_loop(x, y):
+    both = [x, y]
+    d = x
+    for _ in range(3):
+        both[0], both[1] = both[1], both[0]
+        d = 0.5 + d
+    return both[0] + d
+
+
+def third_name_of_a_swapped_array_written_later(x, y):
+    third = x
+    for _ in range(3):
+        y, x = x, y
+    y[1] = 0.5
+    return third
+
+
+@pytest.mark.parametrize(
+    "function",
+    [joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later],
+)  # fmt: skip
+def test_names_of_one_array_on_some_paths_are_right_or_refused(function):
+    for sign in (1, -1):
+        try:
+            expected, found = values(function, sign * X, sign * Y)
+        except pb.PullbackError:
+            continue
+        assert np.allclose(expected, found)

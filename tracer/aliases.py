@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..ir.errors import UnsupportedSyntax
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
     from .loops import Carried
 
 
+@dataclass(eq=False)
+class Name:
+    """Part `k` of a variable or place that shows an array: on entry (if bound there), at the head, at the end."""
+
+    slot: Slot
+    k: int
+    carried: bool
+    entry: Array | None
+    head: Array
+    end: Array
+
+
 class AliasChecks:
     """What a LoopTracer finds out when a body has settled."""
 
@@ -29,6 +42,7 @@ class AliasChecks:
     depth: int
     slots: dict[tuple[Slot, int], Carried]
     runs: Callable[[], bool]
+    parted: set[tuple[Slot, int]]
 
     def _check_aliases(self, at_head: State, at_end: State) -> None:
         """Which names show one array must be the same on entry, at the head and at the end (up to renaming).
@@ -38,57 +52,81 @@ class AliasChecks:
         """
         self._frozen: dict[Cell, str] = {}
         written = set(at_head.written(at_end))
-        shown = [
-            (slot, k, arrays)
-            for slot, value in at_end.slots()
-            if live_slot(slot, self.frame, self.head) and slot in self._known_slots(at_head)
-            for k, arrays in enumerate(
-                zip(
-                    numbers_and_arrays(self.before.get(slot)),
-                    numbers_and_arrays(at_head.get(slot)),
-                    numbers_and_arrays(value),
-                )
-            )
-            if all(isinstance(array, Array) for array in arrays)
-        ]
-        for slot, k, (entry, head, end) in shown:
-            if end.cell.frozen is None:
+        names = self._names(at_head, at_end)
+        for name in names:
+            if name.end.cell.frozen is None or name.entry is None:
                 continue
-            if {entry.cell, head.cell, end.cell} & written and (slot, k) in self.slots:
-                raise self.session.error(UnsupportedSyntax, end.cell.frozen)
-            self._frozen[end.cell] = end.cell.frozen
+            if {name.entry.cell, name.head.cell, name.end.cell} & written and name.carried:
+                raise self.session.error(UnsupportedSyntax, name.end.cell.frozen)
+            self._frozen[name.end.cell] = name.end.cell.frozen
         for cell in written:
             if cell.frozen is not None:
                 raise self.session.error(UnsupportedSyntax, cell.frozen)
-        for i, (slot, k, arrays) in enumerate(shown):
-            for other, j, others in shown[:i]:
-                carried = (slot, k) in self.slots or (other, j) in self.slots
-                relations = {_relation(a, b) for a, b in zip(arrays, others)}
-                if relations == {"apart"} or relations == {"one"} or not carried:
+        ever, after = _may_be_one(names)
+        for i, one in enumerate(names):
+            for j, two in enumerate(names[:i]):
+                if (
+                    not ever[i][j]
+                    or not (one.carried or two.carried)
+                    or one.entry is None
+                    or two.entry is None
+                ):
                     continue
-                involved = {array.cell for array in (*arrays, *others)}
-                names = f"{slot[1]!r} and {other[1]!r}"
+                pairs = (one.entry, two.entry), (one.head, two.head), (one.end, two.end)
+                if all(_relation(a, b) == "one" for a, b in pairs):
+                    continue
+                involved = {array.cell for pair in pairs for array in pair}
+                shown = f"{one.slot[1]!r} and {two.slot[1]!r}"
                 if involved & written:
                     raise self.session.error(
                         UnsupportedSyntax,
-                        f"{names} are one array in some iterations of this loop and two in others, and the loop "
+                        f"{shown} are one array in some iterations of this loop and two in others, and the loop "
                         "writes to it. Write `.copy()` where one is bound to the other",
                     )
                 live = all(
-                    live_slot(name, self.frame, self.after) and not str(name[1]).startswith(RUN_OVER)
-                    for name in (slot, other)
+                    live_slot(name.slot, self.frame, self.after)
+                    and not str(name.slot[1]).startswith(RUN_OVER)
+                    for name in (one, two)
                 )
-                if not live or (_relation(arrays[2], others[2]) == "apart" and self.runs()):
-                    continue
-                reason = (
-                    f"{names} were made one array inside a traced loop: a write to one cannot be followed. "
-                    "Write `.copy()`"
-                )
-                for cell in involved:
-                    self._frozen[cell] = reason
-                    cell.frozen = reason
-
+                if live and (after[i][j] or not self.runs()):
+                    self._freeze(involved, f"{shown} were made one array inside a traced loop")
+        for i, one in enumerate(names):
+            for j, two in enumerate(names):
+                if one.entry is None and i != j and after[i][j] and one.end.cell is not two.end.cell:
+                    what = f"{one.slot[1]!r} may show memory of {two.slot[1]!r} since a traced loop"
+                    self._freeze({one.end.cell, two.end.cell}, what)
         self._check_names_of_the_body(at_head, at_end, written)
+
+    def _freeze(self, cells: set[Cell], what: str) -> None:
+        reason = f"{what}: a write to one cannot be followed. Write `.copy()` where it is bound"
+        for cell in cells:
+            self._frozen[cell] = cell.frozen = reason
+
+    def _names(self, at_head: State, at_end: State) -> list[Name]:
+        """What is live at the head and shows an array there and at the end."""
+        known = {slot for slot, _ in at_head.slots()}
+        found: list[Name] = []
+        for slot, value in at_end.slots():
+            if not live_slot(slot, self.frame, self.head) or slot not in known:
+                continue
+            entries = numbers_and_arrays(self.before.get(slot))
+            heads, ends = numbers_and_arrays(at_head.get(slot)), numbers_and_arrays(value)
+            for k, (head, end) in enumerate(zip(heads, ends)):
+                entry = entries[k] if k < len(entries) and isinstance(entries[k], Array) else None
+                bound = (slot, k) not in self.slots or self.slots[slot, k].bound
+                if isinstance(head, Array) and isinstance(end, Array) and (entry is not None or not bound):
+                    found.append(Name(slot, k, (slot, k) in self.slots, entry, head, end))
+        return found
+
+    def _part(self, at_head: State, at_end: State) -> bool:
+        """Names that are one array on entry share a cell at the head; those that part in the body must not."""
+        names = [name for name in self._names(at_head, at_end) if name.carried]
+        before = len(self.parted)
+        for i, one in enumerate(names):
+            for two in names[:i]:
+                if one.head.cell is two.head.cell and _relation(one.end, two.end) != "one":
+                    self.parted.add((one.slot, one.k))
+        return len(self.parted) > before
 
     def _check_names_of_the_body(self, at_head: State, at_end: State, written: set[Cell]) -> None:
         """A name that only the body binds holds what it showed, as a new array after the loop.
@@ -134,9 +172,6 @@ class AliasChecks:
         builder = self.session.builder
         return all(isinstance(n, int) or builder.in_scope(n, self.depth) for n in names)
 
-    def _known_slots(self, state: State) -> set[Slot]:
-        return {slot for slot, _ in state.slots()}
-
 
 def numbers_and_arrays(value: Any) -> list[Any]:
     """The leaves of a variable's value, bound on every path or not."""
@@ -147,3 +182,30 @@ def _relation(a: Array, b: Array) -> str:
     if a.cell is not b.cell:
         return "apart"
     return "one" if a.maps == b.maps else "overlapping"
+
+
+def _may_be_one(names: list[Name]) -> tuple[list[list[bool]], list[list[bool]]]:
+    """Which names may show one array at the head of some iteration, and which ones after at least one iteration.
+
+    What a name shows at the end is what another one showed at the head, or an array of the body.
+    """
+    at_head = {name.head.cell: k for k, name in reversed(list(enumerate(names)))}
+    came_from = [at_head.get(name.end.cell) for name in names]
+    every = range(len(names))
+    after = [[a.end.cell is b.end.cell for b in names] for a in names]
+    ever = [
+        [_both(a.entry, b.entry) or after[i][j] for j, b in enumerate(names)] for i, a in enumerate(names)
+    ]
+    found = True
+    while found:
+        found = False
+        for i in every:
+            for j in every:
+                a, b = came_from[i], came_from[j]
+                if not after[i][j] and a is not None and b is not None and ever[a][b]:
+                    after[i][j] = ever[i][j] = found = True
+    return ever, after
+
+
+def _both(a: Array | None, b: Array | None) -> bool:
+    return a is not None and b is not None and a.cell is b.cell

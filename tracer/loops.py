@@ -59,6 +59,9 @@ class LoopTracer(AliasChecks):
         place = (self.span.file, self.span.line) if self.span else None
         self.memory = session.loops.setdefault(place, ({}, set()))
         self.depth = len(self.builder._regions)
+        self.parted: set[tuple[Slot, int]] = (
+            set()
+        )  # names of an array that others have on entry, but not later
         self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
         self.cells: dict[Cell, None] = {c: None for c in self.before.cells if c.name in self.memory[1]}
         rebound = {name for (name, _), carried in self.memory[0].items() if carried.dims is not None}
@@ -132,7 +135,7 @@ class LoopTracer(AliasChecks):
                 self._run(run)
                 builder.span = self.span
                 at_end = State(session)
-                if not self._settled(at_head, at_end):
+                if not self._settled(at_head, at_end) or self._part(at_head, at_end):
                     return None
                 phis = self._close(entries, variables, dim_phis, cell_vars, at_end)
         self._check_aliases(at_head, at_end)
@@ -237,7 +240,8 @@ class LoopTracer(AliasChecks):
             return Scalar(self.session, variables[key], want.weak)
         # Names that showed one cell on entry show one cell at the head, too.
         before = leaves(old)[k] if old is not None else None
-        token = (before.cell, before.maps) if isinstance(before, Array) else key
+        shared = isinstance(before, Array) and key not in self.parted
+        token = (before.cell, before.maps) if shared else key
         if token not in cells:
             cells[token] = Cell(self.session, variables[key], self._name(key[0]))
         return Array(self.session, cells[token])
