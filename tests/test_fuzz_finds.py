@@ -433,9 +433,9 @@ def test_a_loop_traced_twice_whose_first_iteration_changes_a_rank():
 
 def joined_by_an_inner_branch(x, y):
     if x[1] > 0.8:
-        pass
+        x[0] += 1.0
     elif y[0] > 0.4:
-        pass
+        x[0] += 2.0
     else:
         y = x
     y[1] = 0.5
