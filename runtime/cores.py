@@ -33,6 +33,7 @@ from . import locks
 SYMBOL = "pullback_run_parts"
 WORD, POINTER = ll.IntType(64), ll.PointerType()
 MOST_PARTS = 256
+STRIPES = 8
 
 _POOL = """
 @busy = internal global i64 0
@@ -288,7 +289,7 @@ def _ratio(context, value, count):
     """value // count where neither is negative, as LLVM can see: so subscripts need not be tested for that."""
 
     def generate(context, builder, signature, args):
-        return builder.and_(builder.udiv(*args), ll.Constant(WORD, 2**63 - 1))
+        return builder.and_(builder.udiv(*args), WORD(2**63 - 1))
 
     return value(value, count), generate
 
@@ -364,9 +365,9 @@ def _added(context, array, copies):
     def generate(context, builder, signature, args):
         target, source = (make_array(signature.args[k])(context, builder, args[k]) for k in (0, 1))
         add = builder.fadd if isinstance(array.dtype, types.Float) else builder.add
-        one = ll.Constant(WORD, 1)
+        one = WORD(1)
         count = builder.udiv(source.nitems, builder.select(
-            builder.icmp_signed("==", target.nitems, ll.Constant(WORD, 0)), one, target.nitems
+            builder.icmp_signed("==", target.nitems, WORD(0)), one, target.nitems
         ))  # fmt: skip
         with cgutils.for_range(builder, count) as copy:
             start = builder.mul(copy.index, target.nitems)
@@ -428,16 +429,28 @@ def _launch(context, builder, signature, values, first, step):
     called = function.get_call_type(context.typing_context, _operands(args), {})
     part = function.dispatcher.get_compile_result(called)
     context.active_code_library.add_linking_library(part.library)
-    struct = cgutils.make_anonymous_struct(builder, [ll.Constant(WORD, 0), *values[1:]])
+    struct = cgutils.make_anonymous_struct(builder, [WORD(0), *values[1:]])
     data = cgutils.alloca_once_value(builder, struct)
     job = _job(context, builder.module, part.fndesc, called, struct.type, first, step)
     run = ll.FunctionType(ll.VoidType(), [POINTER, POINTER, WORD])
     pool = cgutils.get_or_insert_function(builder.module, run, SYMBOL)
-    jobs = builder.sdiv(builder.add(values[1], ll.Constant(WORD, step - 1 - first)), ll.Constant(WORD, step))
+    jobs = builder.sdiv(builder.add(values[1], WORD(step - 1 - first)), WORD(step))
     builder.call(pool, [builder.bitcast(job, POINTER), builder.bitcast(data, POINTER), jobs])
     failed = builder.extract_value(builder.load(data), 0)
-    with cgutils.if_unlikely(builder, builder.icmp_signed("!=", failed, ll.Constant(WORD, 0))):
+    with cgutils.if_unlikely(builder, builder.icmp_signed("!=", failed, WORD(0))):
         context.call_conv.return_user_exc(builder, MemoryError, ("no memory for a loop on all cores",))
+
+
+def _apart(builder, number, count, first, step):
+    """Which part comes at this place: neighbours in time are no neighbours in memory.
+
+    Otherwise threads would touch the same huge page of a new array at once, and each would clear it.
+    """
+    jobs = builder.sdiv(builder.add(count, WORD(step - 1 - first)), WORD(step))
+    each = builder.sdiv(jobs, WORD(STRIPES))
+    stripe, place = builder.srem(number, WORD(STRIPES)), builder.sdiv(number, WORD(STRIPES))
+    striped = builder.add(builder.mul(stripe, each), place)
+    return builder.select(builder.icmp_signed("<", number, builder.mul(each, WORD(STRIPES))), striped, number)
 
 
 def _job(context, module, description, called, struct, first, step):
@@ -450,10 +463,10 @@ def _job(context, module, description, called, struct, first, step):
     builder = ll.IRBuilder(job.append_basic_block())
     given = builder.load(job.args[0], typ=struct)
     count, args = (builder.extract_value(given, k) for k in (1, 2))
-    part = builder.add(ll.Constant(WORD, first), builder.mul(ll.Constant(WORD, step), job.args[1]))
+    part = builder.add(WORD(first), builder.mul(WORD(step), _apart(builder, job.args[1], count, first, step)))
     operands = [part, count, *cgutils.unpack_tuple(builder, args)]
     status, _ = context.call_internal_no_propagate(builder, description, called, operands)
     with cgutils.if_unlikely(builder, status.is_error):
-        builder.store(ll.Constant(WORD, 1), job.args[0])
+        builder.store(WORD(1), job.args[0])
     builder.ret_void()
     return job

@@ -458,6 +458,28 @@ print("fine")
     assert run(code) == "fine\n"
 
 
+@pytest.mark.parametrize("how", ["on_all_cores", "in_two_turns"])
+def test_each_part_once(how):
+    source = f"""
+import numpy as np
+
+from pullback.runtime import support
+
+
+def f_part(part, parts, out):
+    out[part] += parts
+
+
+def f(n):
+    out = np.zeros(n, np.int64)
+    support.{how}(f_part, n, (out,))
+    return (out,)
+"""
+    function = compile_source(source, "f")
+    for n in [*range(40), 255, 256]:
+        assert np.array_equal(function(n)[0], np.full(n, n))
+
+
 def test_no_memory_for_a_part_is_an_error():
     source = """
 import numpy as np
