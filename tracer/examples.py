@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from ..ir.affine import Affine
+from ..ir.errors import ShapeMismatch
+
+INTEGER = 2
+"""The example for an integer: it is within range of most that it counts or selects."""
 
 
 class Examples:
@@ -21,6 +25,8 @@ class Examples:
         self.solved: dict[str, Affine] = {}
         self.defaults: dict[str, int] = {}
         self.shift = 0
+        self.factor = 1
+        self.failed: ShapeMismatch | None = None
 
     def require(self, form: Affine) -> bool:
         """Choose sizes for which form is 0. False if there are none that were not tried before."""
@@ -41,4 +47,15 @@ class Examples:
         """The example for a size or an integer; `default` where nothing was found out about it."""
         self.defaults.setdefault(name, default)
         form = self.solved.get(name, Affine.name(name))
-        return form.value({n: self.defaults[n] + self.shift for n in form.names})
+        return form.value({n: self._free(n) for n in form.names})
+
+    def _free(self, name: str) -> int:
+        default = self.defaults[name]
+        return (default * self.factor if default > INTEGER else default) + self.shift
+
+    def divisible(self, error: ShapeMismatch) -> bool:
+        """Choose sizes that many numbers divide, for `x.reshape(2, -1)`; False if they are such already."""
+        if self.failed is not None:
+            return False
+        self.failed, self.factor = error, 12
+        return True

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..ir.affine import Affine
 from ..ir.build import dim_atom
-from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedSyntax
+from ..ir.errors import ShapeMismatch, TracedValueError, TypeMismatch, UnsupportedSyntax
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Let, Node, Program, Span, Var, While
 from ..ir.types import I64, Dim, Type
@@ -25,7 +25,7 @@ from ..ir.walk import bound, defined, map_type, regions, rename, substitute
 from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
 from .calls import call
 from .control import Control
-from .examples import Examples
+from .examples import INTEGER, Examples
 from .hidden import Found, Hidden
 from .paths import Guard, Path
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
@@ -132,6 +132,9 @@ def trace(
         except NeedEqual as need:
             if not examples.require(need.form):
                 raise need.error.with_traceback(None) from None
+        except ShapeMismatch as error:
+            if not run.session.examples or not examples.divisible(error):
+                raise (examples.failed or error) from None
         except NeedConcrete as need:
             raise TracedValueError(
                 f"Python needs {need.what}, but it is only known when the program runs: a traced integer cannot index "
@@ -243,7 +246,7 @@ class _Run:
         self.inputs.append(Input(var_name, type_, fixed, weak, zero_dim))
         if type_ == I64:
             self.slots[var_name] = (*key, -1)
-            self._set_present(var_name, None if isinstance(value, Abstract) else int(value), 2)
+            self._set_present(var_name, None if isinstance(value, Abstract) else int(value), INTEGER)
             builder.inputs.add(var_name)
         symbol = self._symbol(value, var, var_name, weak)
         if isinstance(symbol, Array) and key[0] == "leaf":
