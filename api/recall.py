@@ -12,6 +12,7 @@ import operator
 import pickle
 import sys
 import types
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,9 +55,16 @@ def key(function: Any, leaves: Sequence[Any], tree: Tree) -> str | None:
         return None
     try:
         types_ = [repr(_described(leaf)) for leaf in leaves]
-        return cache.key("trace", repr(encode(function)), _where(function), repr(tree), *types_)
+        classes = [repr(encode(kind)) for kind in _classes(tree)]
+        return cache.key("trace", repr(encode(function)), _where(function), repr(tree), *types_, *classes)
     except Unknown:
         return None
+
+
+def _classes(tree: Tree) -> list[type]:
+    """The user's classes among the containers: what they define may be called without a trace of it."""
+    own = [] if tree.kind in (None, tuple, list, dict, OrderedDict, type(None)) else [tree.kind]
+    return own + [kind for child in tree.children for kind in _classes(child)]
 
 
 def _where(function: Any) -> str:

@@ -333,6 +333,7 @@ def test_impure_functions():
         return x * float(open("numbers.txt").read())
 
     refused(TypeError, r"open\(\) in a traced function", pb.grad(f), 2.0)
+    refused(TypeError, r"loadtxt\(\) in a traced function", pb.grad(lambda x: x * np.loadtxt("numbers.txt")), 2.0)
 
 
 def test_a_name_without_a_value():

@@ -50,8 +50,19 @@ class Loss(Model):
 
 
 class Point:
+    factor = 2.0
+
     def __init__(self, v):
         self.v = v
+
+    @property
+    def tripled(self):
+        return self.v * 3.0
+
+    @classmethod
+    def weight(cls):
+        return 2.0
+
 
     def scaled(self):
         return self.v * 2.0
@@ -154,6 +165,14 @@ CASES = {
     ),
     "a method": (lambda v: np.sum(model.double(v)), Model, "double", lambda self, v: v * 7.0),
     "a method of what the function makes": (lambda v: np.sum(Point(v).scaled()), Point, "scaled", lambda p: p.v * 6.0),
+    "a number of the class of what it makes": (lambda v: np.sum(v * Point(v).factor), Point, "factor", 6.0),
+    "a property of what it makes": (
+        lambda v: np.sum(Point(v).tripled), Point, "tripled", property(lambda p: p.v * 6.0),
+    ),
+    "a class method": (lambda v: np.sum(v * Point.weight()), Point, "weight", classmethod(lambda cls: 7.0)),
+    "a class method of what it makes": (
+        lambda v: np.sum(v * Point(v).weight()), Point, "weight", classmethod(lambda cls: 7.0),
+    ),
     "an object that is called": (lambda v: np.sum(model(v)), model, "w", 5.0),
     "the object of a method": (method_of.loss, method_of, "w", 5.0),
     "an object as the function": (callable_model, callable_model, "w", 5.0),

@@ -220,6 +220,32 @@ def several(p, how, f, n):
     assert run({"w": (x[:3].copy(), 2.0)}, "a", np.sin, 4)[1]
 
 
+VECTORS = """
+@dataclasses.dataclass
+class Vector:
+    v: object
+    scale = 2.0
+    def twice(self):
+        return self.v * 2.0
+    @property
+    def thrice(self):
+        return self.v * 3.0
+
+def of_vector(p):
+    return np.sum(p.v * p.scale) + np.sum(p.twice()) + np.sum(p.thrice)
+"""
+
+
+@pytest.mark.parametrize("edit", [("scale = 2.0", "scale = 4.0"), ("v * 2.0", "v * 5.0"), ("v * 3.0", "v * 7.0")])
+def test_classes_of_arguments(edit, process):
+    def run(vectors):
+        main = process(("MODEL = Model", vectors + "MODEL = Model"))
+        return pb.grad(main.of_vector)(main.Vector(x)).v[0]
+
+    assert run(VECTORS) == run(VECTORS) == 7.0
+    assert run(VECTORS.replace(*edit)) > 7.0
+
+
 UNKNOWN = {
     "the environment": "import os\ndef f(v): return np.sum(v) * len(os.environ)",
     "a print": "def f(v):\n    print('traced', v)\n    return np.sum(v)",

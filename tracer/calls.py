@@ -27,6 +27,8 @@ IMPURE = {
     "io": "read the data before the call and pass it as an argument",
 }
 
+READERS = (np.load, np.loadtxt, np.genfromtxt, np.fromfile, np.memmap, np.fromregex)
+
 
 def find(function: Any) -> Any:
     """What a function means on symbols, None if nothing is registered."""
@@ -146,7 +148,7 @@ def _shown_module(function: Any) -> str:
 
 
 def refuse_impure(function: Any) -> None:
-    if function in (open, input):
+    if function in (open, input) or any(function is reader for reader in READERS):
         raise require_session().error(
             UnsupportedFunction, f"{function.__name__}() in a traced function: {IMPURE['io']}"
         )

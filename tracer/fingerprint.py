@@ -23,7 +23,7 @@ PURE = LIBRARIES | {"operator", "itertools", "typing", "collections", "dataclass
 """Modules whose functions depend on their arguments alone, as far as traced code is concerned."""
 NOT_PURE = frozenset((
     "open", "input", "globals", "locals", "vars", "eval", "exec", "compile", "__import__", "id", "hash", "getattr",
-    "dir", "print",
+    "dir", "print", "datetime64", "show_config",
 ))  # fmt: skip
 _HARMLESS = frozenset((
     "__init__", "__post_init__", "__call__", "__repr__", "__str__", "__hash__", "__module__", "__doc__", "__dict__",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Callable
@@ -102,6 +103,8 @@ class Hidden:
 
     def attribute(self, holder: Any, name: str) -> Any:
         value = getattr(holder, name)
+        if is_record(holder) and id(holder) not in self.paths and name not in vars(holder):
+            return self._of_class(type(holder), name, value)  # made by the traced code: its class is from outside
         if isinstance(holder, Symbol) or isinstance(value, Symbol) or _of_library(value):
             return value
         if id(holder) in self.paths:
@@ -117,13 +120,23 @@ class Hidden:
             if _root(holder.__module__) in LIBRARIES:
                 return value
             return self._input(name, f"{holder.__name__}.{name}", value, Path("object", holder).attr(name))
-        if is_record(holder) and name not in vars(holder):  # made by the traced code: its class is from outside
-            self._of_class(type(holder), name)
         return value
 
-    def _of_class(self, kind: type, name: str) -> None:
-        if isinstance(getattr(kind, name, None), types.FunctionType):
+    def _of_class(self, kind: type, name: str, value: Any) -> Any:
+        """What an object has from its class: a method and a property are guarded, a number is an input."""
+        member = inspect.getattr_static(kind, name, None)
+        if member is None or _root(kind.__module__) in LIBRARIES:
+            return value
+        if isinstance(member, (types.FunctionType, staticmethod, classmethod)):
             self.attribute(kind, name)
+        elif hasattr(type(member), "__get__"):
+            path = Path("object", kind).attr(name)
+            if isinstance(getattr(kind, name, None), type(member)):  # a property gives itself
+                self._guard("is", path, member, name)
+            self.session.opaque.append(f"{kind.__name__}.{name}")
+        else:
+            return self.attribute(kind, name)
+        return value
 
     def reach(self, value: Any, name: str, path: Path) -> None:
         """Remember how the parts of a function-like object are reached: of a method its object, and so on."""
