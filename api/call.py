@@ -256,7 +256,7 @@ class Traceable:
             form = self._recalled(name, leaves, tree) if name else None
             fresh = form is None
             if form is None:
-                form = self.trace(leaves, tree, self._pins(forms.all, leaves))
+                form = self.trace(leaves, tree, self._pins(forms.all, leaves), burn=len(forms.all) < MAX_PINNED)
             params = form.match(leaves)
             if params is None:
                 raise TracedValueError(
@@ -287,7 +287,9 @@ class Traceable:
                 pins |= set(form.traced.guarded)
         return frozenset(pins) if len(forms) <= MAX_PINNED else frozenset()
 
-    def trace(self, leaves: list[Any], tree: Tree, pins: frozenset[Slot] = frozenset()) -> Specialisation:
+    def trace(
+        self, leaves: list[Any], tree: Tree, pins: frozenset[Slot] = frozenset(), *, burn: bool = True
+    ) -> Specialisation:
         self.traces += 1
         out: list[Tree] = []
 
@@ -302,7 +304,7 @@ class Traceable:
         try:
             with timings.stage("trace"):
                 traced = trace(
-                    self.function, leaves, self.names(tree), rebuild, pins=pins, flatten=flatten_result
+                    self.function, leaves, self.names(tree), rebuild, pins=pins, burn=burn, flatten=flatten_result
                 )
         except PullbackError as error:
             raise error.with_traceback(None) from None

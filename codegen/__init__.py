@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from ..ir.passes import Seen, dead_code, run, simplify
+from ..ir.passes import Seen, common, dead_code, run, simplify
 from ..ir.program import Program
 from .accumulate import accumulate
 from .blocks import blocks
@@ -30,6 +30,7 @@ PIPELINE = (
     unroll,
     registers,
     simplify,
+    common,
     dead_code,
     accumulate,
     recognise_products,

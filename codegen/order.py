@@ -18,6 +18,7 @@ from ..ir.affine import Affine, Facts
 from ..ir.build import Builder, dim_atom
 from ..ir.ops import arith
 from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
+from ..ir.sizes import TRACED, facts_of
 from ..ir.types import I64
 from .access import form_of
 from .primitives import radd
@@ -58,7 +59,8 @@ def free_order(program: Program, own: Collection[str] | None = None) -> Program:
         x_end: f64[n] = last(x_bar)
         return x_end
     """
-    return replace(program, body=Orders(program, own).region(program.body, Facts()))
+    orders = Orders(program, own)
+    return replace(program, body=orders.region(program.body, facts_of(program.body, orders.form, TRACED)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,10 @@ class Orders:
         """Can no iteration disturb another through these two?"""
         if a.kind == b.kind and a.kind in ("getitem", "at_add"):
             return True
+        return self.never_meet(a, b, node, facts)
+
+    def never_meet(self, a: Access, b: Access, node: For, facts: Facts) -> bool:
+        """Are the elements of the two different in any two iterations?"""
         index = node.index.name
         local = {v.name for v in walk.bound(node.body)} - {n.index.name for n in (*a.loops, *b.loops)}
         both = self.bounded(self.bounded(facts, a.loops, ""), (node, *b.loops), "'")
@@ -311,7 +317,12 @@ class Orders:
             rest = [a for a in adds if a.let not in summed]
             plain = all(not local & set(p.names) for a in rest for p in a.places)
             if len(adds) == len(accesses) and len(rest) > 1 and plain:
-                moved += [a.let for a in rest[1:]]
+                stay = rest[:1]
+                for a in rest[1:]:
+                    if all(self.never_meet(a, b, node, facts) for b in stay):
+                        stay.append(a)
+                    else:
+                        moved.append(a.let)
         length = self.form(node.stop) - self.form(node.start)
         if not length.terms and length.constant <= SHORT or len({let.args[2] for let in moved}) > VALUES:
             moved = []

@@ -35,35 +35,33 @@ def is_small(type: Type) -> bool:
 
 
 def unroll(program: Program) -> Program:
-    """Write out the short loops that run over small arrays."""
+    """Write out the short loops that run over small arrays, or inside of other loops."""
     params = {p.name for p in program.params}
-    if not any(is_small(v.type) for v in walk.bound(program.body)):
-        return program
     builder = Builder()
     builder.names = params | {v.name for v in walk.bound(program.body)}
     builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
-    body, values = _unrolled(program.body, builder, params)
+    body, values = _unrolled(program.body, builder, params, False)
     atom, _, _ = walk.substitution(values)
     return replace(program, body=body, results=tuple(map(atom, program.results)))
 
 
 def _unrolled(
-    nodes: Iterable[Node], builder: Builder, params: set[str]
+    nodes: Iterable[Node], builder: Builder, params: set[str], inside: bool
 ) -> tuple[tuple[Node, ...], dict[str, Atom]]:
     """The region without the loops that are written out, and what their exits are."""
     written: list[Node] = []
     values: dict[str, Atom] = {}
     for node in nodes:
         (node,) = walk.substitute([node], values)
-        node = _within(node, builder, params)
-        if isinstance(node, For) and _worth_writing_out(node, params):
+        node = _within(node, builder, params, inside)
+        if isinstance(node, For) and _worth_writing_out(node, params, inside):
             written += _written_out(node, builder, values)
         else:
             written.append(node)
     return tuple(written), values
 
 
-def _within(node: Node, builder: Builder, params: set[str]) -> Node:
+def _within(node: Node, builder: Builder, params: set[str], inside: bool) -> Node:
     """The node with its regions rewritten, and with what their exits are in its phis."""
     parts = {"For": ("body",), "While": ("test", "body"), "If": ("then", "orelse")}.get(
         type(node).__name__, ()
@@ -71,19 +69,21 @@ def _within(node: Node, builder: Builder, params: set[str]) -> Node:
     exits: dict[str, Atom] = {}
     for part in parts:
         region = walk.substitute(getattr(node, part), exits)
-        written, values = _unrolled(region, builder, params)
+        written, values = _unrolled(region, builder, params, inside or not isinstance(node, If))
         exits |= values
         node = replace(node, **{part: written})  # type: ignore[arg-type]
     return walk.substitute([node], exits)[0]
 
 
-def _worth_writing_out(node: For, params: set[str]) -> bool:
+def _worth_writing_out(node: For, params: set[str], inside: bool) -> bool:
     if not (isinstance(node.start, Lit) and isinstance(node.stop, Lit)):
         return False
     trips = int(node.stop.text) - int(node.start.text)
     size = sum(1 for _ in walk.walk(node.body))
     if not 0 <= trips <= TRIPS or trips * size > LINES:
         return False
+    if inside and all(isinstance(inner, Let) for inner in node.body):
+        return True
     for inner in walk.walk(node.body):
         if isinstance(inner, Let) and inner.op.name in ("getitem", "at_set", "at_add"):
             base = inner.args[0]

@@ -120,17 +120,20 @@ class Sizes:
         return self.named(extent) if extent is not None and abs(step) == 1 else None
 
 
+TRACED = 2
+"""Named sizes of a traced function are at least this: 0 and 1 are always numbers in its program."""
+
 COMPARISONS = ("ge", "gt", "le", "lt")
 
 
-def facts_of(nodes: Sequence[Node], affine: Callable[[Atom], Affine]) -> Facts:
-    """What the head of a program says of its integers: sizes are not negative, guards hold."""
+def facts_of(nodes: Sequence[Node], affine: Callable[[Atom], Affine], least: int = 0) -> Facts:
+    """What the head of a program says of its integers: sizes are at least `least`, guards hold."""
     facts = Facts()
     comparisons: dict[str, Affine] = {}
     for node in nodes:
         match node:
             case Let(var, op, args) if op.name == "dim":
-                facts.bound(var.name, lower=Affine(0))
+                facts.bound(var.name, lower=Affine(least))
             case Let(var, op, args) if op.name in COMPARISONS and all(a.type == I64 for a in atoms(args)):
                 left, right = map(affine, atoms(args))
                 above = left - right if op.name in ("ge", "gt") else right - left

@@ -2,7 +2,7 @@
 
 The text becomes a real file, so that a debugger, `inspect` and tracebacks show its lines; what is run comes
 from the text itself, never from the file. For numba, functions like exp are swapped for those of `vectormath`, and
-allocations for those of `pages`.
+allocations for those of `pages`, and subscripts become unsigned.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cache, locks, options, timings
+from . import cache, locks, options, subscripts, timings
 from .outputs import outputs
 
 counts: Counter[str] = Counter()
@@ -95,6 +95,7 @@ def _compile(
     swaps: list[Any] = [split] if split else []
     swaps += [vectormath] if library else []
     swaps += [pages] if pages and pages.useful(source) else []
+    swaps += [subscripts] if jit and subscripts.useful(source) else []
     names = [module.NAME for module in swaps]
     digest = hashlib.sha256(f"{cache.fingerprint()}\n{library} {names}\n{source}".encode()).hexdigest()[:32]
     stem = f"{name}_{digest}"

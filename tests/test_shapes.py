@@ -169,3 +169,42 @@ def test_sizes_decide_where_nothing_can_be_staged():
     g = pb.grad(f)
     np.testing.assert_allclose(g(np.ones(3)), [1, 1, 0])
     np.testing.assert_allclose(g(np.ones(6)), [1, 1, 1, 0, 0, 0])
+
+
+def forces(x):
+    total = 0.0
+    for i in range(x.shape[0]):
+        for j in range(i):
+            d = x[i] - x[j]
+            total += 1.0 / np.sum(d * d)
+    return total
+
+
+def forces_bar(x):
+    bar = np.zeros_like(x)
+    for i in range(len(x)):
+        for j in range(i):
+            d = x[i] - x[j]
+            bar[i] -= 2.0 * d / np.sum(d * d) ** 2
+            bar[j] += 2.0 * d / np.sum(d * d) ** 2
+    return bar
+
+
+def test_small_sizes_in_loops_are_numbers():
+    """Vectors of 3 in a loop are scalars in the generated code; other sizes share one program."""
+    g = pb.grad(forces)
+    rng = np.random.default_rng(0)
+    for n, m in ((6, 3), (9, 3), (7, 5), (8, 6), (5, 9), (7, 2)):
+        x = rng.normal(size=(n, m))
+        np.testing.assert_allclose(g(x), forces_bar(x))
+        if m == 3:
+            assert "range(3)" not in g.source and "[j, 2]" in g.source
+    assert traces(g) == 2  # one for 3, one that serves all others
+    assert "f64[n, 3]" in str(pb.trace(forces, rng.normal(size=(6, 3))))
+
+
+def test_a_small_size_outside_of_loops_stays_a_symbol():
+    g = pb.grad(lambda x: np.sum(np.sin(x)))
+    for n in (3, 2, 4, 7):
+        np.testing.assert_allclose(g(np.ones(n)), np.cos(1.0))
+    assert traces(g) == 1

@@ -29,11 +29,13 @@ from .examples import INTEGER, Examples
 from .hidden import Found, Hidden
 from .paths import Guard, Path
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
+from .small import small_sizes
 from .source import span_of
 from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_of, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
 MAX_RESTARTS = 64
+
 
 Slot = tuple[str, Any, int]
 """An input size or integer: ("leaf", number, axis) or ("hidden", name, axis); axis -1 is the value itself."""
@@ -107,6 +109,7 @@ def trace(
     rebuild: Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]],
     *,
     pins: frozenset[Slot] = frozenset(),
+    burn: bool = True,
     flatten: Callable[[Any], tuple[list[Any], Any]],
 ) -> Traced:
     """Trace function(*args, **kwargs), where rebuild(leaves) gives (args, kwargs).
@@ -114,12 +117,17 @@ def trace(
     leaves   arrays, numbers, `Abstract` types, and other objects (those are static)
     names    a name for each leaf, for the program's parameters
     pins     input sizes and integers to treat as static from the start
+    burn     make small sizes static if the program runs over them inside a loop
     """
     examples = Examples()
     for _ in range(MAX_RESTARTS):
         run = _Run(function, pins, examples)
         try:
-            return run.trace(leaves, names, rebuild, flatten)
+            traced = run.trace(leaves, names, rebuild, flatten)
+            small = {run.slots[n] for n in small_sizes(run.session, traced.program)} - pins if burn else set()
+            if not small:
+                return traced
+            pins |= small
         except NeedStatic as need:
             slots = frozenset(run.slots[n] for n in need.names if n in run.slots)
             if not slots - pins:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..program import For, Index, Let, Node, Program, While
-from ..sizes import Sizes, facts_of
+from ..sizes import TRACED, Sizes, facts_of
 from ..types import I64
 from ..walk import Nodes, bound, rebuilt, used_here, walk
 from .common import BUFFERS
@@ -51,7 +51,7 @@ def invariant(program: Program) -> Program:
     for node in walk(program.body):
         if isinstance(node, Let):
             sizes.let(node)
-    facts = facts_of(program.body, sizes.form)
+    facts = facts_of(program.body, sizes.form, TRACED)
     return replace(program, body=_hoisted(program.body, lambda size: facts.proves(sizes.form(size))))
 
 
