@@ -14,6 +14,7 @@ from .hoist import hoist
 from .order import free_order
 from .outline import outlined_lines
 from .parallel import Plans, parallel_loops, worthwhile
+from .planes import planes
 from .recognise import recognise_products
 from .registers import registers, unroll
 from .scalarise import scalarise
@@ -29,6 +30,7 @@ PIPELINE = (
     scalarise,
     unroll,
     registers,
+    planes,
     simplify,
     common,
     dead_code,

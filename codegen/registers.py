@@ -150,7 +150,7 @@ def registers(program: Program) -> Program:
         return y
     """
     kept = _replaceable(program)
-    return _Registers(program, kept).program() if kept else program
+    return Registers(program, kept).program() if kept else program
 
 
 def _replaceable(program: Program) -> set[str]:
@@ -204,7 +204,9 @@ def _places(type: Type) -> list[tuple[int, ...]]:
     return places
 
 
-class _Registers:
+class Registers:
+    """Rewrites a program: each array that is kept becomes what it consists of, through loops and branches."""
+
     def __init__(self, program: Program, kept: set[str]):
         self.source = program
         self.kept = kept

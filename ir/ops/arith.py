@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..primitive import Primitive
+from ..program import Lit
 from ..types import Type
 from .declare import constant, elementwise, same_dtype, to_bool
 
@@ -26,7 +27,7 @@ mul = elementwise(
     result=same_dtype, sympy="{0} * {1}",
 )  # fmt: skip
 div = elementwise(
-    "div", "{0} / {1}", np.true_divide, (lambda a, b, y: 1.0 / b, lambda a, b, y: -y / b),
+    "div", "{0} / {1}", np.true_divide, (lambda a, b, y: 1.0 / b, lambda a, b, y: -(y * y) if is_one(a) else -y / b),
     linear=(0,), sympy="{0} / {1}", domain=(0.5, 2.0), cost=4,
 )  # fmt: skip
 neg = elementwise(
@@ -94,6 +95,11 @@ minimum = elementwise(
     (lambda a, b, y: share(a, b, a < b), lambda a, b, y: share(a, b, b < a)),
     source="np.minimum({0}, {1})", result=same_dtype, sympy="Min({0}, {1})",
 )  # fmt: skip
+
+
+def is_one(a):
+    """Is it the number 1? Then y is a reciprocal, and its square is cheaper than another division."""
+    return isinstance(a.atom, Lit) and a.atom.text == "1.0"
 
 
 def share(a, b, wins):
