@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import ast
 
+from numpy import uint64
+
+__all__ = ["swapped", "uint64", "useful"]
+
 NAME = "pullback.subscripts"
+"""What sources call this module: one name with a dot, so that no variable has it."""
 
 
 def useful(source: str) -> bool:
@@ -25,7 +30,7 @@ def swapped(tree: ast.Module) -> ast.Module:
     ... '''))))
     for i in range(n):
         for j in range(i + 1, n):
-            x[i, 0] = y[np.uint64(j), np.uint64(i - k)]
+            x[i, 0] = y[pullback.subscripts.uint64(j), pullback.subscripts.uint64(i - k)]
     """
     return ast.fix_missing_locations(_Swap().visit(tree))
 
@@ -59,5 +64,5 @@ class _Swap(ast.NodeTransformer):
                 return item
             case ast.Name(name) if name in self.counters:
                 return item
-        cast = ast.Attribute(ast.Name("np", ast.Load()), "uint64", ast.Load())
+        cast = ast.Attribute(ast.Name(NAME, ast.Load()), "uint64", ast.Load())
         return ast.copy_location(ast.Call(cast, [item], []), item)
