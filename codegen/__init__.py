@@ -43,13 +43,11 @@ PIPELINE = (
 )
 
 
-def lowered(
-    program: Program, seen: Seen | None = None, own: Collection[str] | None = None, *, whole: bool = False
-) -> Program:
+def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | None = None) -> Program:
     """The program as loops over scalars, with memory decided: what is written as Python.
 
     The order of a sum in a loop is free if the loop does nothing else with it. With `own`, the names of the user's
-    own program, only that of the adjoint's sums is. `whole` loops over rows are not cut into blocks.
+    own program, only that of the adjoint's sums is.
     """
 
     def free_order_but_own(program: Program) -> Program:
@@ -62,7 +60,7 @@ def lowered(
         free_order: free_order_but_own, recognise_products: recognise_products_but_own,
     }  # fmt: skip
     steps = PIPELINE if own is None else [instead.get(step, step) for step in PIPELINE]
-    return run([s for s in steps if whole is False or s is not blocks], program, seen)
+    return run(steps, program, seen)
 
 
 def generate(
@@ -94,8 +92,7 @@ def generate_lines(
         if name.startswith(free_order.__name__) and parallel is not None:
             plans.update(parallel_loops(after, own=own))
 
-    # Rows that are independent go to several cores; blocks of them share memory.
-    final = lowered(program, look, own, whole=parallel is not None)
+    final = lowered(program, look, own)
     plans = worthwhile(parallel_loops(final, plans, own)) if plans else plans
     if parallel is None or not plans:
         return emit_lines(final, comments=comments)

@@ -58,15 +58,14 @@ def blocks(program: Program) -> Program:
         t_2: i64 = m + rows
         t_3: i64 = t_2 - 1
         t_4: i64 = t_3 // rows
-        y_1: f64[rows] = empty((rows,), f64)
         for block in range(t_4):
             s_2: f64 = phi(0.0, s_3)
-            y_2: f64[rows] = phi(y_1, y_5)
+            y_1: f64[rows] = empty((rows,), f64)
             first: i64 = block * rows
             t_5: i64 = first + rows
             stop: i64 = minimum(t_5, m)
             for i_1 in range(first, stop):
-                y_3: f64[rows] = phi(y_2, y_4)
+                y_2: f64[rows] = phi(y_1, y_3)
                 for j in range(n):
                     z: f64 = phi(0.0, z_1)
                     x: f64 = X[i_1, j]
@@ -75,13 +74,13 @@ def blocks(program: Program) -> Program:
                     z_1: f64 = z + p
                 y: f64 = last(z)
                 t_6: i64 = i_1 - first
-                y_4: f64[rows] = y_3.at[t_6].set(y)
-            y_5: f64[rows] = last(y_3)
+                y_3: f64[rows] = y_2.at[t_6].set(y)
+            y_4: f64[rows] = last(y_2)
             for i_2 in range(first, stop):
                 s: f64 = phi(s_2, s_1)
                 t_7: i64 = i_2 - first
-                y_6: f64 = y_5[t_7]
-                e: f64 = exp(y_6)
+                y_5: f64 = y_4[t_7]
+                e: f64 = exp(y_5)
                 s_1: f64 = s + e
             s_3: f64 = last(s)
         s_end: f64 = last(s_2)
@@ -190,15 +189,9 @@ class _Cut:
             rows = self.rows()
             total = builder.emit("sub", builder.emit("add", loop.stop, rows), 1)
             count = builder.emit("floordiv", total, rows)
-            types = {v.name: v.type for part in self.parts for v in walk.bound(part)}
-            kept: dict[str, tuple[Var, Var]] = {}  # per value that a later part needs: its memory, and in the loop
-            for k, names in enumerate(self.bound):
-                for name in sorted(n for n in names if any(n in later for later in self.used[k + 1 :])):
-                    memory = self.allocated(name, types[name], rows)
-                    kept[name] = memory, builder.var(name, memory.type)
             heads = {phi.var.name: builder.var(phi.var.name, phi.var.type) for phi in loop.phis}
             with builder.open() as body:
-                phis = self.body(rows, kept, heads)
+                phis = self.body(rows, heads)
             ends = tuple(Exit(e.var, heads[e.phi.name]) for e in loop.exits)
             block = Var(self.block, I64)
             builder.add(For(block, Lit("0", I64), count, False, phis, tuple(body), ends, loop.span))
@@ -219,9 +212,14 @@ class _Cut:
         self.builder.add(Let(memory, REGISTRY["empty"], ((dim_atom(memory.type.dims[0]),), type.dtype), self.loop.span))
         return memory
 
-    def body(self, rows: Atom, kept: dict[str, tuple[Var, Var]], heads: dict[str, Var]) -> tuple[Phi, ...]:
+    def body(self, rows: Atom, heads: dict[str, Var]) -> tuple[Phi, ...]:
         """The parts of one block; the phis of the loop over blocks."""
         builder, loop = self.builder, self.loop
+        types = {v.name: v.type for part in self.parts for v in walk.bound(part)}
+        kept: dict[str, Var] = {}  # per value that a later part needs: its memory
+        for k, names in enumerate(self.bound):
+            for name in sorted(n for n in names if any(n in later for later in self.used[k + 1 :])):
+                kept[name] = self.allocated(name, types[name], rows)
         self.block = builder.fresh("block")
         first = builder.emit("mul", Var(self.block, I64), rows, hint="first")
         stop = builder.emit("minimum", builder.emit("add", first, rows), loop.stop, hint="stop")
@@ -243,7 +241,7 @@ class _Cut:
                 carried = []
                 for name in stores:
                     place = place or builder.emit("sub", index, first)
-                    old = builder.var(name, kept[name][0].type)
+                    old = builder.var(name, kept[name].type)
                     value = next(v for v in walk.bound(part) if v.name == name)
                     new = builder.emit(at_set, old, Index((place,)), value, hint=name)
                     carried.append((name, old, new))
@@ -254,9 +252,8 @@ class _Cut:
                 after[p.var.name] = end
                 exits.append(Exit(end, p.var))
             for name, old, new in carried:
-                phis.append(Phi(old, kept[name][1], new))
+                phis.append(Phi(old, kept[name], new))
                 filled[name] = builder.var(name, old.type)
                 exits.append(Exit(filled[name], old))
             builder.add(For(index, first, stop, False, tuple(phis), tuple(inside), tuple(exits), loop.span))
-        outer = [Phi(heads[p.var.name], p.first, after[p.var.name]) for p in loop.phis]
-        return (*outer, *(Phi(head, memory, filled[name]) for name, (memory, head) in kept.items()))
+        return tuple(Phi(heads[p.var.name], p.first, after[p.var.name]) for p in loop.phis)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from ..ir import walk
 from ..ir.affine import Affine, Facts
+from ..ir.ops import arith
 from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..ir.types import I64
 from .order import PAIRS, Access, Orders, primed
@@ -138,6 +139,7 @@ class _Finder(Orders):
         super().__init__(program, own)
         self.before = before
         self.plans: Plans = {}
+        self.least: dict[str, tuple[Atom, ...]] = {}  # of what an i64 is the minimum
 
     def look(self, nodes: Iterable[Node], facts: Facts, times: float = 1.0) -> None:
         for node in nodes:
@@ -254,6 +256,8 @@ class _Finder(Orders):
             match node:
                 case Let():
                     operations += cost(node)
+                    if node.op is arith.minimum:
+                        self.least[node.var.name] = node.args
                 case For():
                     trips = self.trips(node, around)
                     inner = self.work(node.body, (*around, node))
@@ -268,11 +272,12 @@ class _Finder(Orders):
 
     def trips(self, node: For, around: Sequence[For]) -> tuple[Affine, int]:
         """How often an inner loop runs, as form / divisor: on average where that depends on outer indices."""
-        form, divisor = self.form(node.stop) - self.form(node.start), 1
+        ends = self.least.get(getattr(node.stop, "name", ""), (node.stop,))  # a block of rows ends at the last row
+        form, divisor = self.form(ends[0]) - self.form(node.start), 1
         for outer in reversed(around):
             if outer.index.name in form.names:
-                ends = (form.substitute(outer.index.name, self.form(e)) for e in (outer.start, outer.stop))
-                form, divisor = next(ends) + next(ends), 2 * divisor
+                both = (form.substitute(outer.index.name, self.form(e)) for e in (outer.start, outer.stop))
+                form, divisor = next(both) + next(both), 2 * divisor
         bound = {v.name for v in walk.bound(around[0].body)} | {p.var.name for p in around[0].phis}
         return (Affine(UNKNOWN), 1) if bound & set(form.names) else (form, divisor)
 

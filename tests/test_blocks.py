@@ -1,6 +1,7 @@
 """Loops over rows are cut into blocks around expensive scalars, and compute the same numbers."""
 
 import doctest
+import re
 import sys
 
 import numpy as np
@@ -110,6 +111,20 @@ def test_errors_of_rows_stay_in_their_order():
 
     w, X, _ = data(7, 3)
     assert not check(function, w, X, np.array([0, 1, 2, 0, 1, 2, 0]), adjoint=False)
+
+
+def test_blocks_go_to_several_cores():
+    """What a loop of blocks has to do is known before it runs."""
+    args = data(9, 3)
+    traced = pb.value_and_grad(logistic)
+    with pb.options(jit=False, cache=False):
+        traced(*args)
+    program = parse(str(traced.adjoint_ir))
+    source = generate(program, parallel=2)
+    assert re.search(r"support.parts\(2, t_\d+ \* \(\d+ \+ rows \* ", source)
+    run = compile_source(source, program.name, jit=False)
+    for value, wanted in zip(run(*args), evaluate(program, *args)):
+        np.testing.assert_allclose(value, wanted, rtol=1e-12)
 
 
 def test_compiled():
