@@ -459,9 +459,31 @@ def third_name_of_a_swapped_array_written_later(x, y):
     return third
 
 
+def third_name_of_arrays_swapped_in_an_inner_loop(x, y):
+    third, k = x, 0
+    while k < len(y):
+        k += 1
+        for _ in range(3):
+            y, x = x, y
+    y[1] = 0.5 * x[2]
+    return third + y
+
+
+def third_name_of_arrays_swapped_in_a_branch(x, y):
+    third = x
+    for k in range(len(y)):
+        if y[k] > 0.0:
+            y, x = x, y
+    y[1] = 0.5 * x[2]
+    return third + y
+
+
 @pytest.mark.parametrize(
     "function",
-    [joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later],
+    [
+        joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later,
+        third_name_of_arrays_swapped_in_an_inner_loop, third_name_of_arrays_swapped_in_a_branch,
+    ],
 )  # fmt: skip
 def test_names_of_one_array_on_some_paths_are_right_or_refused(function):
     for sign in (1, -1):
@@ -470,3 +492,15 @@ def test_names_of_one_array_on_some_paths_are_right_or_refused(function):
         except pb.PullbackError:
             continue
         assert np.allclose(expected, found)
+
+
+def test_arrays_that_a_branch_swaps_are_written_in_the_loop():
+    def f(x, y):
+        for k in range(len(y)):
+            if y[k] > 0.0:
+                x, y = y, x
+            x[0] += np.sin(y[k])
+            y[1] *= 0.9
+        return np.sum(x * x) + y[1] * y[0]
+
+    check_grad(f, X.copy(), Y.copy())

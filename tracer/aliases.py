@@ -62,7 +62,8 @@ class AliasChecks:
         for cell in written:
             if cell.frozen is not None:
                 raise self.session.error(UnsupportedSyntax, cell.frozen)
-        ever, after = _may_be_one(names)
+        ever, after, origins = _may_be_one(names)
+        self._origins = {(name.slot, name.k): found for name, found in zip(names, origins)}
         for i, one in enumerate(names):
             for j, two in enumerate(names[:i]):
                 if (
@@ -184,27 +185,34 @@ def _relation(a: Array, b: Array) -> str:
     return "one" if a.maps == b.maps else "overlapping"
 
 
-def _may_be_one(names: list[Name]) -> tuple[list[list[bool]], list[list[bool]]]:
-    """Which names may show one array at the head of some iteration, and which ones after at least one iteration.
+def _may_be_one(names: list[Name]) -> tuple[list[list[bool]], list[list[bool]], list[frozenset[int]]]:
+    """Which names may show one array at the head of some iteration, which ones after at least one iteration, and which
+    arrays from before each name may show after the loop.
 
     What a name shows at the end is what another one showed at the head, or an array of the body.
     """
-    at_head = {name.head.cell: k for k, name in reversed(list(enumerate(names)))}
-    came_from = [at_head.get(name.end.cell) for name in names]
+    at_head = {name.head.cell.number: k for k, name in reversed(list(enumerate(names)))}
+    came_from = [[at_head[c] for c in sorted(name.end.cell.origins) if c in at_head] for name in names]
     every = range(len(names))
     after = [[a.end.cell is b.end.cell for b in names] for a in names]
     ever = [
         [_both(a.entry, b.entry) or after[i][j] for j, b in enumerate(names)] for i, a in enumerate(names)
     ]
+    origins = [n.end.cell.origins | (n.entry.cell.origins if n.entry is not None else set()) for n in names]
     found = True
     while found:
         found = False
         for i in every:
+            for k in came_from[i]:
+                if not origins[k] <= origins[i]:
+                    origins[i] |= origins[k]
+                    found = True
             for j in every:
-                a, b = came_from[i], came_from[j]
-                if not after[i][j] and a is not None and b is not None and ever[a][b]:
+                if after[i][j]:
+                    continue
+                if any(a != b and ever[a][b] for a in came_from[i] for b in came_from[j]):
                     after[i][j] = ever[i][j] = found = True
-    return ever, after
+    return ever, after, origins
 
 
 def _both(a: Array | None, b: Array | None) -> bool:

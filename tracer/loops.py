@@ -391,6 +391,7 @@ class LoopTracer(AliasChecks):
                 if token not in cells:
                     cells[token] = Cell(session, exit_var, self._name(slot))
                     cells[token].frozen = self._frozen.get(leaf.cell)
+                cells[token].origins |= self._origins.get((slot, k), frozenset())
                 fresh.append(Array(session, cells[token]))
             value = rebuild(end_value, iter(fresh))
             if (slot, 0) in self._exact:

@@ -204,6 +204,7 @@ class _Join:
         joined = wrap(self.session, self.atom(name, *atoms, dtype=dtype, dims=tuple(dims)), name=name)
         assert isinstance(joined, Array)
         shared = [array.cell for k, array in enumerate((a, b)) if sharers(self.states[k], array.cell) > 1]
+        joined.cell.origins |= a.cell.origins | b.cell.origins
         frozen = next((array.cell.frozen for array in (a, b) if array.cell.frozen), None)
         if frozen:
             joined.cell.frozen = frozen

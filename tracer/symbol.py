@@ -7,6 +7,7 @@ functions find their way here by NumPy's protocols; what they mean is in `tracer
 
 from __future__ import annotations
 
+import itertools
 import operator
 import weakref
 from collections.abc import Callable, Iterator
@@ -173,15 +174,22 @@ class Scalar(Symbol):
         return self.__index__() if self.type == I64 else super().__int__()
 
 
+_NUMBERS = itertools.count()
+
+
 class Cell:
     """The content of an array: its IR value now. `frozen` says why it may not be written any more."""
 
-    __slots__ = ("value", "frozen", "name", "__weakref__")
+    __slots__ = ("value", "frozen", "name", "number", "origins", "__weakref__")
 
     def __init__(self, session: Session, value: Atom, name: str = "t"):
         self.value = value
         self.name = name
         self.frozen: str | None = None
+        self.number = next(_NUMBERS)
+        self.origins = frozenset(
+            (self.number,)
+        )  # it may be the array of any of these cells (after a join or loop)
         session.cells.append(weakref.ref(self))
 
 
