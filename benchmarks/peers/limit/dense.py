@@ -38,7 +38,7 @@ def _cholesky_reverse(L, c, bar):
     for i in range(n):
         for j in range(i + 1):
             bar[i, j] = c[i, j]
-        for j in range(i + 1, n):
+        for j in range(np.uint64(i + 1), np.uint64(n)):
             bar[i, j] = 0.0
     for i in range(n - 1, -1, -1):
         end = n - (n - 1 - i) % 4
@@ -98,10 +98,12 @@ def _trisolv_reverse(L, x, L_bar, b_bar):
         t = b_bar[i] / L[i, i]
         b_bar[i] = t
         for j in range(i):
-            L_bar[i, j] = -t * x[j]
             b_bar[j] -= t * L[i, j]
-        L_bar[i, i] = -t * x[i]
-        for j in range(i + 1, n):
+    for i in range(n):
+        t = -b_bar[i]
+        for j in range(i + 1):
+            L_bar[i, j] = t * x[j]
+        for j in range(np.uint64(i + 1), np.uint64(n)):  # subscripts that numba need not wrap around
             L_bar[i, j] = 0.0
 
 
