@@ -129,9 +129,9 @@ def cold(rows: Rows) -> str:
         return "Not measured.\n"
     names = list({name: None for row in rows.values() for name, found in row.items() if "cold" in found})
     lines = [
-        "Seconds from data to the first gradient in a new process (tracing, differentiation, compilation), then in",
-        "the next process, which finds what the first left on disk. Not counted are the process's start, imports and",
-        "what a library does once in every process (for numba its first compilation).\n",
+        "Seconds of the processor from data to the first gradient in a new process (tracing, differentiation and",
+        "compilation), then in the next process, which finds what the first left on disk. Not counted are",
+        "start, imports, and what a library does once in every process (for numba its first compilation).\n",
         "| gradient | " + " | ".join(names) + " |",
         "| :-- |" + " --: |" * len(names),
     ]
