@@ -85,7 +85,7 @@ def _statements() -> dict[str, str]:
             target = node.targets[0]
             names = [e.id for e in ast.walk(target) if isinstance(e, ast.Name)]
         text = "\n".join(lines[first - 1 : node.end_lineno])
-        overloaded = re.match(r"@overload\((\w+)\)", text)
+        overloaded = re.match(r"@(?:overload|type_callable|lower_builtin)\((\w+)", text)
         if overloaded:
             found[overloaded[1]] += "\n\n\n" + text
         for name in names:
@@ -96,7 +96,8 @@ def _statements() -> dict[str, str]:
 
 def imports_of(text: str) -> list[str]:
     """The import lines that a module with this text needs, numpy's excepted."""
-    extending = [n for n in ("intrinsic", "overload", "register_jitable") if re.search(rf"\b{n}\b", text)]
+    names = ("intrinsic", "lower_builtin", "overload", "register_jitable", "type_callable")
+    extending = [n for n in names if re.search(rf"\b{n}\b", text)]
     numba = ["njit", *(["types"] if re.search(r"\btypes\.", text) else [])]
     return [
         *(["import math"] if re.search(r"\bmath\.", text) else []),
