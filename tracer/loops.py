@@ -240,8 +240,9 @@ class LoopTracer(AliasChecks):
             return Scalar(self.session, variables[key], want.weak)
         # Names that showed one cell on entry show one cell at the head, too.
         before = leaves(old)[k] if old is not None else None
-        shared = isinstance(before, Array) and key not in self.parted
-        token = (before.cell, before.maps) if shared else key
+        token = key
+        if isinstance(before, Array) and key not in self.parted:
+            token = before.cell, before.maps
         if token not in cells:
             cells[token] = Cell(self.session, variables[key], self._name(key[0]))
         return Array(self.session, cells[token])
