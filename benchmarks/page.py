@@ -54,6 +54,7 @@ def page(results: dict[str, Any], notes: dict[str, str]) -> str:
         "## In short\n", short(rows),
         "![Time of a gradient relative to the limit](benchmarks.svg)\n",
         "## Time of a gradient\n", report.table(rows) + "\n", overhead(results.get("overhead")),
+        notes.get("remarks", ""),
         "## Where it is not reached, and why\n", reasons(rows, notes),
         "## The first gradient\n", cold(rows), "## Memory\n", memory(rows), "## What is missing\n", missing(rows),
     ]  # fmt: skip
