@@ -44,7 +44,7 @@ def test_missing_libraries_name_the_extra(monkeypatch):
 
 def test_nothing_is_imported_before_it_is_used():
     code = (
-        "import sys\nfrom pullback.adapters import iminuit, jax, pytensor, samplers, torch\n"
+        "import sys\nfrom pullback.adapters import dask, iminuit, jax, pytensor, samplers, torch\n"
         "torch.function(abs), jax.function(abs), pytensor.function(abs)\n"
         "print(*{'torch', 'jax', 'pytensor', 'iminuit', 'emcee', 'numba', 'scipy'} & set(sys.modules))"
     )
