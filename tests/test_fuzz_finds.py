@@ -478,10 +478,20 @@ def third_name_of_arrays_swapped_in_a_branch(x, y):
     return third + y
 
 
+def one_view_under_two_names(x, y):
+    both, k = [x, y], 0
+    while k < len(y) - 5:
+        k += 1
+        x = x[::-1]
+        both[0] = x
+    x[1:] += 0.5
+    return both[0]
+
+
 @pytest.mark.parametrize(
     "function",
     [
-        joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later,
+        one_view_under_two_names, joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later,
         third_name_of_arrays_swapped_in_an_inner_loop, third_name_of_arrays_swapped_in_a_branch,
     ],
 )  # fmt: skip

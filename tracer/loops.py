@@ -388,7 +388,7 @@ class LoopTracer(AliasChecks):
                     fresh.append(Scalar(session, exit_var, want.weak))
                     continue
                 leaf = leaves(end_value)[k]
-                token = leaf.cell if not leaf.maps else (slot, k)
+                token = leaf.cell, leaf.maps
                 if token not in cells:
                     cells[token] = Cell(session, exit_var, self._name(slot))
                     cells[token].frozen = self._frozen.get(leaf.cell)
