@@ -491,7 +491,8 @@ def one_view_under_two_names(x, y):
 @pytest.mark.parametrize(
     "function",
     [
-        one_view_under_two_names, joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later,
+        one_view_under_two_names,
+        joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later,
         third_name_of_arrays_swapped_in_an_inner_loop, third_name_of_arrays_swapped_in_a_branch,
     ],
 )  # fmt: skip
