@@ -36,8 +36,9 @@ globals().update({name: f for name, f in FUNCTIONS.items() if name not in ("floa
 __all__ = [
     "Size", "Tensor", "allclose", "autograd", "dtype", "enable_grad", "equal", "float32", "float64",
     "get_default_dtype", "int64", "is_grad_enabled", "is_tensor", "manual_seed", "nn", "no_grad", "numel",
-    "optim", "set_default_dtype", "set_grad_enabled", "tensor", "to", *_CREATION, *FUNCTIONS,
+    "optim", "set_default_dtype", "set_grad_enabled", "tensor", "to", *_CREATION,
 ]  # fmt: skip
+__all__.extend(FUNCTIONS)  # a table, which readers of the source (documentation, editors) cannot look into
 
 
 def is_tensor(obj: Any) -> Any:
