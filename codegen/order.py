@@ -319,7 +319,9 @@ class Orders:
             if len(adds) == len(accesses) and len(rest) > 1 and plain:
                 stay = rest[:1]
                 for a in rest[1:]:
-                    if all(self.never_meet(a, b, node, facts) for b in stay):
+                    # Columns of one row lie side by side; for rows LLVM would have to test whether they overlap.
+                    columns = not any(x.places[-1].terms for x in (a, *stay))
+                    if columns and all(self.never_meet(a, b, node, facts) for b in stay):
                         stay.append(a)
                     else:
                         moved.append(a.let)
