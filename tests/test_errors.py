@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 
 import numpy as np
@@ -177,6 +178,23 @@ def test_questions_without_an_answer():
     refused(TypeError, r"bool\(\) of a traced value", pb.grad(no_source), 2.0)
     refused(TypeError, r"float\(\)|complex", pb.grad(lambda x: complex(x)), 2.0)
     refused(TypeError, "ambiguous", pb.grad(lambda x: 1.0 if x > 0 else 2.0), X)
+
+
+@pytest.mark.parametrize("text", (
+    'f"{x[0]}"', 'f"{x[0]:.3f}"', 'f"{x!r}"', "str(x)", "repr([x])", "format(x[0])", '"{}".format(x[0])', '"%s" % x[0]',
+    '", ".join(map(str, x))', "[t for t in map(str, [x[0]])][0]", 'print(n := f"{x[0]}") or n',
+))  # fmt: skip
+def test_nothing_is_computed_from_the_name_of_a_symbol(text, tmp_path, monkeypatch):
+    (tmp_path / "text_model.py").write_text(f"def f(x):\n    return x[0] * len({text})\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("text_model", None)
+    import text_model  # noqa: PLC0415
+
+    assert text_model.f(X) > 0.0
+    error = refused(TypeError, "text of a traced value|(repr|format) cannot be traced", pb.grad(text_model.f), X)
+    assert 'text_model.py", line 2\n    return x[0] * len(' in str(error)
+    typed = eval(f"lambda x: x[0] * len({text})")
+    refused(pb.PullbackError, "text of a traced value.*source of '<lambda>' cannot be read", pb.grad(typed), X)
 
 
 def test_numbers_are_not_sequences():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import warnings
 
 import numba
 import numpy as np
@@ -12,6 +14,8 @@ import pullback as pb
 from pullback.testing import check_grad
 
 X = np.array([0.5, -1.0, 2.0, 0.3])
+
+LOG = logging.getLogger(__name__)
 
 
 @pytest.fixture(autouse=True)
@@ -369,6 +373,44 @@ def test_a_loop_is_one_loop():
 
     assert str(pb.trace(f, 0.5, 10)) == str(pb.trace(f, 0.5, 10_000_000))
     assert len(str(pb.trace(fixed, 0.5)).splitlines()) < 10
+
+
+def test_text_of_traced_values_may_be_shown(capsys, caplog):
+    def f(x):
+        print(f"x = {x[0]}", repr(x[1]), str(x))
+        LOG.warning(f"logged {x}")
+        LOG.warning("logged %s", x)
+        warnings.warn(f"warned {x}", stacklevel=1)
+        assert x[0] < 5.0, f"large {x[0]}"
+        if x[0] < -5.0:
+            raise ValueError(f"small {x[0]}")
+        if len(x) == 2:
+            raise ValueError(f"short {x}")
+        return np.sum(x * x)
+
+    with pytest.warns(UserWarning, match="warned <traced x: f64"):
+        np.testing.assert_array_equal(pb.grad(f)(X), 2.0 * X)
+    assert "x = <traced" in capsys.readouterr().out
+    assert [r.getMessage() for r in caplog.records] == ["logged <traced x: f64[n]>"] * 2
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="short <traced x: f64"):
+        pb.grad(f)(X[:2])
+    for first, kind, text in ((6.0, AssertionError, "large <traced"), (-6.0, ValueError, "small <traced")):
+        with pytest.raises(kind, match=text):
+            pb.grad(f)(np.array([first, 0.0, 1.0, 2.0]))
+
+
+def test_text_of_integers_that_are_known_is_that_of_the_number():
+    def f(x, n):
+        weights = {"w0": 1.0, "w1": 2.0, "w2": 5.0, "w3": 0.5}
+        s = 0.0
+        for i in range(4):
+            s += weights[f"w{i}"] * x[i]
+        return s * len(f"{n}") * len(str(x.shape)) * int(f"{len(x):03d}")
+
+    value, bar = pb.value_and_grad(f)(X, 123)
+    assert value == f(X, 123)
+    np.testing.assert_array_equal(bar, np.array([1.0, 2.0, 5.0, 0.5]) * 3 * 4 * 4)
+    np.testing.assert_array_equal(pb.grad(f)(X, 7), np.array([1.0, 2.0, 5.0, 0.5]) * 1 * 4 * 4)
 
 
 def test_printing_shows_the_symbol_once(capsys):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..ir.errors import UnsupportedFunction
 from .fingerprint import is_pure
+from .report import is_reporter, reporting
 from .stage import staged_source
 from .state import LIBRARIES, is_record
 from .symbol import FUNCTIONS, Symbol, implements, require_session
@@ -63,7 +64,8 @@ def print_(*values: Any, **options: Any) -> None:
             else "  (traced: a name and a type; numbers are there when the program runs)"
         )
         session.printed.add(session.span)
-        print(*values, hint, **options)
+        with reporting(session):
+            print(*values, hint, **options)
 
 
 def has_symbol(value: Any) -> bool:
@@ -94,6 +96,9 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if isinstance(function, functools.partial):
         given, named = require_session().hidden.partial(function)
         return call(function.func, (*given, *args), {**named, **kwargs})
+    if is_reporter(function):
+        with reporting(require_session()):
+            return function(*args, **kwargs)
     python = getattr(function, "py_func", None)
     if python is not None:
         return call(python, args, kwargs)
@@ -112,10 +117,10 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _looked_up(function, *args)
     refuse_impure(function)
     if implementation is None and not is_pure(function):
-        require_session().opaque.append(getattr(function, "__name__", repr(function)))
+        require_session().opaque.append(_called(function))
     if traced and _is_library_function(function):
         session = require_session()
-        name = getattr(function, "__qualname__", getattr(function, "__name__", repr(function)))
+        name = getattr(function, "__qualname__", _called(function))
         owner = getattr(function, "__self__", None)
         if isinstance(owner, np.ufunc):
             name = f"{owner.__name__}.{function.__name__}"
@@ -136,6 +141,10 @@ def _looked_up(function: Any, holder: Any, *rest: Any) -> Any:
     except AttributeError:
         session.opaque.append(f"getattr {rest[0]}")
         return getattr(holder, *rest)
+
+
+def _called(function: Any) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _shown_module(function: Any) -> str:

@@ -22,6 +22,7 @@ from .calls import call
 from .iterate import Sequence, sequence_of
 from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
 from .regions import trace_if
+from .report import is_reporter, reporting
 from .session import NeedConcrete
 from .source import span_of
 from .stage import RESULT
@@ -116,6 +117,15 @@ class Control:
         finally:
             session.builder.span = span
 
+    def reported(self, function: Any, call_it: Callable[[Any], Any]) -> Any:
+        """A call of print or a logger, as its name says: its arguments may be text of traced values."""
+        return self.shown(lambda: call_it(function)) if is_reporter(function) else call_it(function)
+
+    def shown(self, make: Callable[[], Any]) -> Any:
+        """What is made here goes to print, to a log, or into the message of an error."""
+        with reporting(require_session()):
+            return make()
+
     # -- truth -----------------------------------------------------------------------------------------
 
     def _condition(self, value: Any) -> Atom | bool:
@@ -201,19 +211,19 @@ class Control:
 
     def assert_(self, test: Any, message: Callable[[], Any]) -> None:
         cond = self._condition(test)
-        text = message()
+        text = self.shown(message)
         if cond is True:
             return
         if cond is False:
             raise AssertionError(text)
-        require_session().check(cond, f"AssertionError: {text}")
+        require_session().check(cond, self.shown(lambda: f"AssertionError: {text}"))
         require_session().assume(cond, True)
 
     def raise_if(self, test: Any, exception: Callable[[], Any]) -> None:
         cond = self._condition(test)
         if cond is False:
             return
-        error = exception()
+        error = self.shown(exception)
         if cond is True:
             raise error
         session = require_session()
@@ -224,7 +234,7 @@ class Control:
                 f"raising {kind} in a traced branch: only built-in exceptions can be raised there",
             )
         good = FUNCTIONS["not"](Scalar(session, cond)).atom
-        session.check(good, f"{kind}: {'' if isinstance(error, type) else error}")
+        session.check(good, self.shown(lambda: f"{kind}: {'' if isinstance(error, type) else error}"))
         session.assume(cond, False)
 
     # -- updates ---------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ class Session:
     examples  names in `present` whose value is an example, because only the input's type is given
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
+    reports   how many calls that only show their arguments (print, an error's message) are open
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -82,6 +83,7 @@ class Session:
     cells: list[Any] = field(default_factory=list)
     hidden: Any = None
     printed: set[Span | None] = field(default_factory=set)
+    reports: int = 0
     unstaged: list[str] = field(default_factory=list)
     opaque: list[str] = field(default_factory=list)
     loops: dict[Any, Any] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from ..ir.errors import TracedValueError
 from .fence import check_syntax, refuse
 from .jumps import is_plain_raise, lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
+from .report import REPORTERS
 from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, span_of
 
 CONTROL = "_pb_"
@@ -243,11 +244,15 @@ class Rewriter(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
             refuse(self.file, node.lineno, "super() without arguments", "super(Class, self)")
+        # A walrus among the arguments keeps what it binds: then their text is not only shown.
+        reporter = _name_of(node.func) in REPORTERS and not any(isinstance(n, ast.NamedExpr) for n in ast.walk(node))
+        function = self.visit(node.func)
         args = [self.visit(a) for a in node.args]
         keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
-        call = ast.Call(
-            ast.Attribute(_load(CONTROL), "call", ast.Load()), [self.visit(node.func), *args], keywords
-        )
+        called = _load("_called_") if reporter else function
+        call = ast.Call(ast.Attribute(_load(CONTROL), "call", ast.Load()), [called, *args], keywords)
+        if reporter:
+            call = _call("reported", function, ast.Lambda(arguments_of(["_called_"]), call))
         return ast.copy_location(call, node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -351,6 +356,10 @@ class Rewriter(ast.NodeTransformer):
         message = self.delayed(node.msg) if node.msg else ast.Lambda(arguments_of([]), ast.Constant(""))
         return ast.Expr(_call("assert_", self.visit(node.test), message))
 
+    def visit_Raise(self, node: ast.Raise) -> ast.stmt:
+        error = None if node.exc is None else _call("shown", self.delayed(node.exc))
+        return ast.Raise(error, None if node.cause is None else self.visit(node.cause))
+
     def visit_Delete(self, node: ast.Delete) -> ast.stmt:
         return ast.Delete([self.visit(t) for t in node.targets])
 
@@ -416,6 +425,10 @@ def _slices(key: ast.expr) -> ast.expr:
     if isinstance(key, ast.Tuple):
         return ast.Tuple([_slices(e) for e in key.elts], ast.Load())
     return key
+
+
+def _name_of(function: ast.expr) -> str:
+    return getattr(function, "id", getattr(function, "attr", ""))
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -19,6 +19,7 @@ from ..ir.build import dim_atom, literal, number
 from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedFunction
 from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64, Dim, Type
+from .report import may_show
 from .session import NeedStatic, Session, current
 from .view import Strided, with_stops
 
@@ -129,12 +130,33 @@ class Symbol:
         return id(self)
 
     def __repr__(self) -> str:
+        return self._shown() if may_show(self.session) else repr(self._known())
+
+    def __str__(self) -> str:
+        return self._shown() if may_show(self.session) else str(self._known())
+
+    def __format__(self, spec: str) -> str:
+        return self._shown() if may_show(self.session) else format(self._known(), spec)
+
+    def _shown(self) -> str:
         atom = self.read()
         name = atom.text if isinstance(atom, Lit) else atom.name
         return f"<traced {name}: {self.type}>"
 
-    def __format__(self, spec: str) -> str:
-        return repr(self)
+    def _known(self) -> Any:
+        """The number, for its text: where it is not known, nothing may be computed from a symbol's name."""
+        advice = (
+            "what is computed from it would be computed from a name. Text of traced values can be printed, logged, "
+            "or be the message of an assert or a raise, written there; leave it out elsewhere"
+        )
+        if self.session.unstaged:
+            advice = (
+                f"the source of {self.session.unstaged[-1]!r} cannot be read (it was typed at a plain prompt, or made "
+                "by exec), so where the text goes cannot be seen. Put it in a file or a notebook, or leave the text out"
+            )
+        raise self.session.error(
+            TracedValueError, f"the text of a traced value ({self.type}) is not known while tracing: {advice}"
+        )
 
 
 class Scalar(Symbol):
@@ -172,6 +194,12 @@ class Scalar(Symbol):
 
     def __int__(self) -> int:
         return self.__index__() if self.type == I64 else super().__int__()
+
+    def _known(self) -> Any:
+        if self.type != I64:
+            return super()._known()
+        known = self.session.concrete(self.atom, "the text of a number")
+        return known if self.weak else np.int64(known)
 
 
 _NUMBERS = itertools.count()
