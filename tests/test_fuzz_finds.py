@@ -488,10 +488,62 @@ def one_view_under_two_names(x, y):
     return both[0]
 
 
+def bound_in_a_nested_loop(x, y):
+    for i in range(len(y)):
+        k = 0
+        while k < len(y) - i:
+            k += 1
+            other = x
+    other[0] += 0.2
+    return x
+
+
+def bound_before_a_break_or_not(x, y):
+    for _ in range(1, len(y)):
+        if x[1] > 2.1:
+            break
+        other = x
+    other *= 0.9
+    return x
+
+
+def one_array_after_a_loop_and_swapped_in_the_next(x, y):
+    third = x * 0.3
+    for _ in range(1, len(x) - 3):
+        y = x
+    k = 0
+    while k < len(x) - 3:
+        k += 1
+        third, x = x, third
+        x[2] -= 0.1
+    return x + 2.0 * y + 3.0 * third
+
+
+def bound_in_a_branch_and_swapped_in_a_loop(x, y):
+    if x[2] != 0.0:
+        third = x
+    for _ in range(1, len(x) - 2):
+        third, x, y = x, y, third
+    y[1] = 0.5
+    return x
+
+
+def swapped_in_two_loops(x, y):
+    third, fourth = x * 0.3, x
+    for _ in range(1, len(y)):
+        x, y = y, x
+    for _ in range(len(x)):
+        third, x = x, third
+    third[1:] += 0.5
+    return fourth
+
+
 @pytest.mark.parametrize(
     "function",
     [
-        one_view_under_two_names,
+        one_view_under_two_names, bound_in_a_nested_loop, bound_before_a_break_or_not,
+        one_array_after_a_loop_and_swapped_in_the_next, bound_in_a_branch_and_swapped_in_a_loop, swapped_in_two_loops,
+
         joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later,
         third_name_of_arrays_swapped_in_an_inner_loop, third_name_of_arrays_swapped_in_a_branch,
     ],

@@ -43,6 +43,7 @@ class AliasChecks:
     slots: dict[tuple[Slot, int], Carried]
     runs: Callable[[], bool]
     parted: set[tuple[Slot, int]]
+    unwritable: dict[tuple[Slot, int], str]
 
     def _check_aliases(self, at_head: State, at_end: State) -> None:
         """Which names show one array must be the same on entry, at the head and at the end (up to renaming).
@@ -128,6 +129,32 @@ class AliasChecks:
                 if one.head.cell is two.head.cell and _relation(one.end, two.end) != "one":
                     self.parted.add((one.slot, one.k))
         return len(self.parted) > before
+
+    def _freeze_heads(self, at_head: State, at_end: State) -> bool:
+        """What may not be written on entry or at the end may not be at the head either, nor what it becomes later."""
+        names = [name for name in self._names(at_head, at_end) if name.carried]
+        heads = {name.head.cell.number: name for name in names}
+        found = True
+        before = len(self.unwritable)
+        while found:
+            found = False
+            for name in names:
+                came_from = [heads[c] for c in name.end.cell.origins if c in heads]
+                reasons = [name.end.cell.frozen, name.entry.cell.frozen if name.entry is not None else None]
+                reasons += [self.unwritable.get((other.slot, other.k)) for other in came_from]
+                reason = next(filter(None, reasons), None)
+                if reason is not None and (name.slot, name.k) not in self.unwritable:
+                    self.unwritable[name.slot, name.k] = reason
+                    found = True
+        return len(self.unwritable) > before
+
+    def _frozen_after(self, slot: Slot, k: int, end: Array) -> str | None:
+        """Why what a name shows after the loop may not be written: because of the end, or of the entry."""
+        reason = self._frozen.get(end.cell) or end.cell.frozen
+        entries = numbers_and_arrays(self.before.get(slot))
+        if reason is None and k < len(entries) and isinstance(entries[k], Array) and entries[k].cell.frozen:
+            reason = None if self.runs() else entries[k].cell.frozen
+        return reason
 
     def _check_names_of_the_body(self, at_head: State, at_end: State, written: set[Cell]) -> None:
         """A name that only the body binds holds what it showed, as a new array after the loop.

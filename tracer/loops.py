@@ -62,6 +62,7 @@ class LoopTracer(AliasChecks):
         self.parted: set[tuple[Slot, int]] = (
             set()
         )  # names of an array that others have on entry, but not later
+        self.unwritable: dict[tuple[Slot, int], str] = {}  # arrays at the head that may be others, and why
         self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
         self.cells: dict[Cell, None] = {c: None for c in self.before.cells if c.name in self.memory[1]}
         rebound = {name for (name, _), carried in self.memory[0].items() if carried.dims is not None}
@@ -136,6 +137,8 @@ class LoopTracer(AliasChecks):
                 builder.span = self.span
                 at_end = State(session)
                 if not self._settled(at_head, at_end) or self._part(at_head, at_end):
+                    return None
+                if self._freeze_heads(at_head, at_end):
                     return None
                 phis = self._close(entries, variables, dim_phis, cell_vars, at_end)
         self._check_aliases(at_head, at_end)
@@ -245,6 +248,7 @@ class LoopTracer(AliasChecks):
             token = before.cell, before.maps
         if token not in cells:
             cells[token] = Cell(self.session, variables[key], self._name(key[0]))
+        cells[token].frozen = cells[token].frozen or self.unwritable.get(key)
         return Array(self.session, cells[token])
 
     # what the body changed
@@ -391,7 +395,7 @@ class LoopTracer(AliasChecks):
                 token = leaf.cell, leaf.maps
                 if token not in cells:
                     cells[token] = Cell(session, exit_var, self._name(slot))
-                    cells[token].frozen = self._frozen.get(leaf.cell)
+                cells[token].frozen = cells[token].frozen or self._frozen_after(slot, k, leaf)
                 cells[token].origins |= self._origins.get((slot, k), frozenset())
                 fresh.append(Array(session, cells[token]))
             value = rebuild(end_value, iter(fresh))
