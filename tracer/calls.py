@@ -182,6 +182,8 @@ def _is_user_code(function: types.FunctionType) -> bool:
 
 
 def _is_library_function(function: Any) -> bool:
+    if function is repr or function is format:
+        return False  # they ask the symbol itself
     if isinstance(function, (types.BuiltinFunctionType, types.BuiltinMethodType)):
         owner = getattr(function, "__self__", None)
         if isinstance(owner, (list, dict, set, str)):
