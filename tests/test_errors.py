@@ -191,7 +191,7 @@ def test_nothing_is_computed_from_the_name_of_a_symbol(text, tmp_path, monkeypat
     import text_model  # noqa: PLC0415
 
     assert text_model.f(X) > 0.0
-    error = refused(TypeError, "text of a traced value|(repr|format) cannot be traced", pb.grad(text_model.f), X)
+    error = refused(TypeError, "the text of a traced value.*printed, logged", pb.grad(text_model.f), X)
     assert 'text_model.py", line 2\n    return x[0] * len(' in str(error)
     typed = eval(f"lambda x: x[0] * len({text})")
     refused(pb.PullbackError, "text of a traced value.*source of '<lambda>' cannot be read", pb.grad(typed), X)
@@ -463,6 +463,8 @@ def test_functions_without_source():
     typed = eval("lambda x: x * 2.0 if x > 0.0 else x")
     refused(TypeError, "the source of '<lambda>' cannot be read.*Put it in a file", pb.grad(typed), 2.0)
     assert pb.grad(eval("lambda x: (x * x).sum()"))(X)[0] == 1.0
+    for text in ("np.sum(np.add(x, 1.0, out=np.empty(3)))", "np.exp(x, np.empty(3)).sum()", "x.sum(out=np.empty(()))"):
+        refused(TypeError, "out= is an array of NumPy's.*return the result", pb.grad(eval(f"lambda x: {text}")), X)
     loops = {}
     exec("def f(x):\n    s = 0.0\n    for i in range(len(x)):\n        s += x[i] * i\n    return s", loops)
     np.testing.assert_allclose(pb.grad(loops["f"])(X), [0, 1, 2])

@@ -375,6 +375,22 @@ def test_a_loop_is_one_loop():
     assert len(str(pb.trace(fixed, 0.5)).splitlines()) < 10
 
 
+@pytest.mark.parametrize("kind", (complex, np.complex128, np.complex64))
+def test_complex_numbers_are_refused_at_their_line(kind):
+    operations = (
+        lambda a, b: np.abs(a + b), lambda a, b: np.sqrt(a - b), lambda a, b: np.exp(a * b), lambda a, b: a / b,
+        lambda a, b: a**b, lambda a, b: a // b, lambda a, b: a == b, lambda a, b: a != b, np.add,
+    )  # fmt: skip
+    text = "complex numbers cannot be traced. Write the real and the imaginary part"
+    for f in operations:
+        for x in (X, 2.0):
+            for g in (lambda x, f=f: np.sum(f(x, kind(1j))), lambda x, f=f: np.sum(f(kind(1j), x))):
+                with pytest.raises(TypeError, match=text) as caught:
+                    pb.grad(g)(x)
+                assert isinstance(caught.value, pb.PullbackError)
+                assert caught.value.span.file == __file__
+
+
 def test_text_of_traced_values_may_be_shown(capsys, caplog):
     def f(x):
         print(f"x = {x[0]}", repr(x[1]), str(x))

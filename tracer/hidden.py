@@ -265,7 +265,7 @@ class Hidden:
                 return _assembled(session, value, what)
             value = _plain_array(session, value, what)
         if dtype_of_or_none(value) is None:
-            raise session.error(TypeMismatch, f"{what}: arrays of dtype {value.dtype} are not supported")
+            raise session.dtype_error(what, value.dtype)
         if value.size <= SMALL_CONSTANT:
             return _assembled(session, value, what)
         if id(value) not in self.constants:

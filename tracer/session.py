@@ -16,7 +16,7 @@ from typing import Any
 
 from ..ir.affine import Affine
 from ..ir.build import Builder
-from ..ir.errors import PullbackError, ShapeMismatch
+from ..ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from ..ir.program import Atom, Let, Lit, Span, Var
 from ..ir.types import I64, Dim
 
@@ -290,6 +290,16 @@ class Session:
 
     def error(self, kind: type[PullbackError], message: str) -> PullbackError:
         return kind(message, self.span)
+
+    def dtype_error(self, what: str, dtype: Any) -> PullbackError:
+        """Operands of this dtype of NumPy's are not supported."""
+        why = f"arrays of dtype {dtype} are not supported"
+        if dtype.kind == "c":
+            why = (
+                "complex numbers cannot be traced. Write the real and the imaginary part as values of their own: "
+                "np.hypot(re, im) for abs(z), np.arctan2(im, re) for its angle"
+            )
+        return self.error(TypeMismatch, f"{what}: {why}")
 
     @contextmanager
     def at(self, span: Span | None) -> Iterator[None]:

@@ -391,6 +391,8 @@ def as_value(session: Session, value: Any, what: str = "this operation") -> tupl
         if dtype == "i64" and not -(2**63) <= value < 2**63:
             raise session.error(TypeMismatch, f"{what}: the integer {value} does not fit 64 bits")
         return literal(value, dtype), True
+    if isinstance(value, complex):  # NumPy's complex128 is one
+        raise session.dtype_error(what, np.dtype(complex))
     if isinstance(value, (np.number, np.bool_)):
         dtype_ = _dtype(session, value.dtype, what)
         return literal(value, dtype_), False
@@ -402,7 +404,7 @@ def as_value(session: Session, value: Any, what: str = "this operation") -> tupl
 def _dtype(session: Session, dtype: Any, what: str) -> str:
     from_numpy = dtype_of(dtype)
     if from_numpy is None:
-        raise session.error(TypeMismatch, f"{what}: arrays of dtype {dtype} are not supported")
+        raise session.dtype_error(what, np.dtype(dtype))
     return from_numpy
 
 
@@ -440,7 +442,7 @@ def _operand(symbol: Symbol, value: Any) -> bool:
     """Does NumPy's operation apply? A Python number leaves lists alone: `[0.0] * n` repeats one."""
     if isinstance(value, (list, tuple)):
         return not (isinstance(symbol, Scalar) and symbol.weak)
-    return isinstance(value, (Symbol, np.ndarray, np.generic, *PythonNumber))
+    return isinstance(value, (Symbol, np.ndarray, np.generic, complex, *PythonNumber))
 
 
 OPERATORS = {

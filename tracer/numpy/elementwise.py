@@ -38,6 +38,13 @@ def store_out(value: Any, out: Any) -> Any:
         (out,) = out
     if out is None:
         return value
+    if not isinstance(out, Array):
+        made = "an array of NumPy's" if isinstance(out, np.ndarray) else f"a {type(out).__name__}"
+        raise require_session().error(
+            TypeMismatch,
+            f"out= is {made}, which cannot hold traced values. Leave it out and return the result "
+            "(in a function with a source, np.empty makes an array that can hold them)",
+        )
     FUNCTIONS["setitem"](out, Ellipsis if out.type.rank else (), value)
     return out
 
@@ -434,6 +441,8 @@ def dtype_argument(session: Session, dtype: Any) -> str:
         return "bool"
     resolved = np.dtype(dtype)
     names = {"float64": "f64", "float32": "f32", "int64": "i64", "bool": "bool"}
+    if resolved.kind == "c":
+        raise session.dtype_error(f"dtype {resolved}", resolved)
     if resolved.name not in names:
         raise session.error(
             UnsupportedFunction, f"dtype {resolved} cannot be traced: float64, float32, int64 and bool can be"
