@@ -557,6 +557,18 @@ def test_names_of_one_array_on_some_paths_are_right_or_refused(function):
         assert np.allclose(expected, found)
 
 
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_names_that_a_loop_without_iterations_would_make_one(n):
+    def f(x, y, n):
+        third = x * 0.3
+        for _ in range(n):
+            y = third
+            x = third
+        return x + 2.0 * y
+
+    assert np.allclose(f(X, Y, n), pb.jit(f)(X, Y, n))
+
+
 def test_arrays_that_a_branch_swaps_are_written_in_the_loop():
     def f(x, y):
         for k in range(len(y)):

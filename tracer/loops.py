@@ -378,7 +378,8 @@ class LoopTracer(AliasChecks):
                 for bound in builder.facts.lower.get(phi.var.name, []):
                     builder.facts.bound(exit_var.name, lower=bound)
         cells: dict[Any, Cell] = {}
-        # Names that show one array share a cell; after no iteration, that of a name with a value on entry.
+        # Names that show one array on entry and at the end share a cell; one without a value on entry joins them.
+        tokens: dict[Any, Any] = {}
         carried = sorted(self._by_slot().items(), key=lambda item: not self.slots[item[0], 0].bound)
         for slot, ks in carried:
             end_value = at_end.get(slot)
@@ -392,7 +393,12 @@ class LoopTracer(AliasChecks):
                     fresh.append(Scalar(session, exit_var, want.weak))
                     continue
                 leaf = leaves(end_value)[k]
-                token = leaf.cell, leaf.maps
+                at_last = leaf.cell, leaf.maps
+                token = tokens.get(at_last, at_last)
+                if want.bound:
+                    entry = self._entry(slot)[k]
+                    token = (*at_last, entry.cell, entry.maps)
+                tokens.setdefault(at_last, token)
                 if token not in cells:
                     cells[token] = Cell(session, exit_var, self._name(slot))
                 cells[token].frozen = cells[token].frozen or self._frozen_after(slot, k, leaf)
