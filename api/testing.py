@@ -37,11 +37,14 @@ def check_grad(
     `s` of the results, `<vjp(s), d>` is compared with extrapolated central differences of `<s, f(x + h d)>`,
     to `rtol` (1e-6; 1e-3 with float32) and what the differences themselves are uncertain by. On the way:
     is the value that of NumPy, are the arguments left alone, does a second pull give the same?
+    What is nan or inf among the arguments (missing data) stays as it is, and its own gradient is not compared.
 
     >>> check_grad(lambda x, w: np.sin(x) @ w, np.array([0.1, 2.0]), np.array([1.0, -1.0]))
     """
     problem = _Problem.of(f, args, argnums)
     rtol = problem.rtol(rtol)
+    if any(x.size for x in problem.points) and not any(np.isfinite(x).any() for x in problem.points):
+        raise ValueError("every number to differentiate is nan or inf: there is nothing to compare")
     rng = np.random.default_rng(seed)
     before = _copies(problem.leaves)
     y, pull = vjp(f, *args)
@@ -52,7 +55,7 @@ def check_grad(
         for bar, again, path in zip(bars, problem.cotangents(pull(seeds)), problem.paths):
             if not np.array_equal(bar, again, equal_nan=True):
                 raise AssertionError(f"check_grad: a second pull gives another gradient of {path}")
-        steps = [rng.normal(size=np.shape(x)) * np.maximum(np.abs(x), 0.1) for x in problem.points]
+        steps = [_random_step(x, rng) for x in problem.points]
         _compare_slopes(problem, seeds, bars, steps, rtol)
     for leaf, kept in zip(problem.leaves, before):
         if isinstance(leaf, np.ndarray) and not np.array_equal(leaf, kept, equal_nan=leaf.dtype.kind == "f"):
@@ -162,6 +165,12 @@ def _random_seeds(y: Any, rng: np.random.Generator) -> Any:
     return tree.unflatten(seeds)
 
 
+def _random_step(x: Any, rng: np.random.Generator) -> Any:
+    """A random direction in the scale of x; 0 where x is not finite, because there is no number near."""
+    step = rng.normal(size=np.shape(x))
+    return np.multiply(step, np.maximum(np.abs(x), 0.1), out=np.zeros(np.shape(x)), where=np.isfinite(x))
+
+
 def _compare_values(f: Any, found: Any, expected: Any, rtol: float) -> None:
     found_leaves, form = flatten(found)
     leaves, tree = flatten(expected)
@@ -224,7 +233,8 @@ def _compare_slopes(
 ) -> None:
     weights = _floats(seeds)
     slope = _slope(problem, weights, steps)
-    products = [np.asarray(bar, np.float64) * step for bar, step in zip(bars, steps)]
+    # Where there is no step (missing data) the gradient may be anything, nan too.
+    products = [np.asarray(bar, np.float64)[step != 0.0] * step[step != 0.0] for bar, step in zip(bars, steps)]
     found = float(sum(np.sum(p) for p in products))
     scale = max(abs(slope.value), float(sum(np.sum(np.abs(p)) for p in products)))
     if abs(found - slope.value) <= rtol * scale + 4 * slope.error and not _unsettled(slope, scale):
@@ -244,7 +254,8 @@ def _unsettled(slope: _Slope, scale: float) -> bool:
 
 def _worst_elements(problem: _Problem, seeds: list[Any], bars: Sequence[Any], rtol: float) -> list[str]:
     """Lines for the elements that disagree most, among at most 300."""
-    places = [(k, place) for k, x in enumerate(problem.points) for place in np.ndindex(x.shape)]
+    points = enumerate(problem.points)
+    places = [(k, place) for k, x in points for place in np.ndindex(x.shape) if np.isfinite(x[place])]
     rng = np.random.default_rng(0)
     if len(places) > 300:
         places = [places[k] for k in sorted(rng.choice(len(places), 300, replace=False))]

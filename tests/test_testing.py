@@ -218,3 +218,27 @@ def test_with_real_gradients():
     check_grad(f, parameters, np.linspace(0.0, 1.0, 7).astype(np.float32), 2)
     check_grad(f, parameters, np.zeros(0), 2)
     assert_matches_sympy(f, parameters, np.array([0.1, 0.7]), 2)
+
+
+def test_missing_data():
+    x = np.array([[1.0, np.nan, 3.0], [np.inf, 0.5, -2.0]])
+
+    def f(w, x):
+        return np.sum(np.where(np.isfinite(x), np.exp(-w * x), 0.0)) + w * np.nanmean(x[0]) ** 2
+
+    check_grad(f, 0.7, x)
+    check_grad(f, 0.7, x.astype(np.float32))
+    check_grad(lambda x: np.sum(x[~np.isnan(x)] ** 2), x[0])
+    with pytest.raises(ValueError, match="every number to differentiate is nan or inf"):
+        check_grad(np.nansum, np.full(3, np.nan))
+
+
+def test_missing_data_hides_no_wrong_gradient(use):
+    x = np.array([1.0, np.nan, 3.0])
+    use(fake_vjp(lambda s, x: s * np.where(np.isnan(x), np.nan, 2.0 * x)))
+    check_grad(lambda x: np.nansum(x * x), x)
+    for wrong in (np.array([2.0, 0.0, 5.9]), np.array([np.nan, 0.0, 6.0])):
+        use(fake_vjp(lambda s, x, wrong=wrong: s * wrong))
+        with pytest.raises(AssertionError, match=r"argument 0\[[02]\]: gradient") as caught:
+            check_grad(lambda x: np.nansum(x * x), x)
+        assert "argument 0[1]" not in str(caught.value)
