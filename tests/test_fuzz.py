@@ -8,9 +8,13 @@ More of them: `pytest tests/test_fuzz.py --fuzz 3000`, with `--compiled` for eve
 import collections
 
 import fuzz
+import fuzz_alias
 import fuzz_programs
+import numpy as np
 from fuzz_scope import HEADER
 from fuzz_shrink import shrink
+
+import pullback as pb
 
 GROUP = 25
 
@@ -49,6 +53,24 @@ def test_random_programs(first, tmp_path):
 
 def test_random_programs_compiled(compiled_from, tmp_path):
     run(range(compiled_from, compiled_from + 100, 10), tmp_path, compiled=True)
+
+
+def test_random_programs_of_names(tmp_path):
+    """What arrays the names show is as in Python, or refused."""
+    right, failures = 0, []
+    for seed in range(80):
+        source = fuzz_alias.source(seed)
+        function = fuzz.load(source, tmp_path)
+        try:
+            with pb.options(jit=False, cache=False), np.errstate(all="ignore"):
+                problem = fuzz_alias.wrong(function, pb.jit(function))
+        except pb.PullbackError:
+            continue
+        right += problem is None
+        if problem:
+            failures.append(f"program {seed}: {problem}\n{source}")
+    assert not failures, "\n\n".join(failures)
+    assert right > 25
 
 
 def test_programs_are_functions_of_their_seeds():
