@@ -22,6 +22,7 @@ from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.program import Program
 from pullback.ir.text import show
 from pullback.ir.verify import verify
+from pullback.tracer import small
 from pullback.tracer.trace import Traced, trace
 
 SIZES = ({"n": 4, "m": 3, "k": 5, "p": 2}, {"n": 6, "m": 5, "k": 3, "p": 4})
@@ -57,6 +58,12 @@ def sample(type: str, sizes: dict[str, int], rng: np.random.Generator) -> Any:
         case _:
             value = rng.normal(size=shape).astype(np.float32 if kind == "f4" else np.float64)
     return value if shape else value.dtype.type(value) if kind == "f4" else float(value)
+
+
+@pytest.fixture(autouse=True)
+def sizes_are_symbols(monkeypatch):
+    """Also small ones that a function runs over in a loop: one trace is run at two sizes."""
+    monkeypatch.setattr(small, "SMALL", 1)
 
 
 def fits(t: Traced, values: list[Any]) -> bool:

@@ -65,7 +65,7 @@ def test_headings_say_where_the_sweeps_begin():
 def test_generated_code_has_headings_where_sweeps_share_loops_too():
     assert comments(LOWERED["newton"].source) == ["# forward sweep", "# reverse sweep"]
     found = comments(LOWERED["cholesky"].source)
-    assert (found[0], found[-1]) == ("# forward sweep", "# reverse sweep")
+    assert found[0].startswith("# forward") and found[-1] == "# reverse sweep"
     assert comments(LOWERED["logistic"].source)[0] == "# forward and reverse sweep"
     assert comments(pb.jit(CASES["layer"][0]).lower(*CASES["layer"][1]).source) == []
 
