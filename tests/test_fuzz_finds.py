@@ -488,6 +488,15 @@ def one_view_under_two_names(x, y):
     return both[0]
 
 
+def bound_in_the_loop_with_a_name_rebound(x, y):
+    third, other = x * 0.3, x
+    for _ in range(1, len(y)):
+        new = third
+        other = third
+    new[1] += 0.5
+    return other
+
+
 def bound_in_a_nested_loop(x, y):
     for i in range(len(y)):
         k = 0
@@ -541,7 +550,8 @@ def swapped_in_two_loops(x, y):
 @pytest.mark.parametrize(
     "function",
     [
-        one_view_under_two_names, bound_in_a_nested_loop, bound_before_a_break_or_not,
+        one_view_under_two_names, bound_in_the_loop_with_a_name_rebound,
+        bound_in_a_nested_loop, bound_before_a_break_or_not,
         one_array_after_a_loop_and_swapped_in_the_next, bound_in_a_branch_and_swapped_in_a_loop, swapped_in_two_loops,
 
         joined_by_an_inner_branch, one_on_entry_and_parted_in_the_loop, third_name_of_a_swapped_array_written_later,

@@ -178,7 +178,12 @@ class AliasChecks:
                 for other, j, that in alive
                 if that.cell is array.cell and (other, j) != (slot, k)
             ]
-            if array.cell in self.before.cells and others and self._outside_only(array) and self.runs():
+            # A name that is carried gets a cell of its own after the loop, so it would not see a write to this one.
+            carried = any(
+                that.cell is array.cell and (other, j) in self.slots and self.slots[other, j].bound
+                for other, j, that in alive
+            )
+            if array.cell in self.before.cells and others and not carried and self._outside_only(array) and self.runs():
                 self._exact[slot, k] = array
             elif any(array.maps or that.maps or (other, 0) not in self.slots for other, that in others):
                 reason = (
