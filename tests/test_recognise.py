@@ -13,8 +13,15 @@ from pullback.ir.text import parse
 from pullback.ir.verify import verify
 from pullback.ir.walk import bound
 from pullback.runtime.compile import compile_source
+from pullback.tracer import small
 
 SIZES = ((7, 9, 8), (3, 5, 4))  # above and below what is worth a call
+
+
+@pytest.fixture(autouse=True)
+def sizes_are_symbols(monkeypatch):
+    """Small ones too: loops of known small sizes are written out instead."""
+    monkeypatch.setattr(small, "SMALL", 1)
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,8 @@ SMALL = 4
 def small_sizes(session: Session, program: Program) -> set[str]:
     """Sizes of the inputs that are small in this call and that the program runs over inside a loop, with their equals.
 
-    A number as a subscript counts too: `x[i, 0]`, `x[i, 1]`, `x[i, 2]`.
+    A number as a subscript counts too: `x[i, 0]`, `x[i, 1]`, `x[i, 2]`. The number of rows of a matrix does not: small
+    matrices are examples of large ones, whose programs shall stay readable.
     """
     inputs = {d for p in program.params for d in p.type.dims if isinstance(d, str)}
     small = {n for n in inputs - session.examples if 2 <= session.present[n] <= SMALL}
@@ -30,9 +31,11 @@ def small_sizes(session: Session, program: Program) -> set[str]:
                 found |= set(_run_over(node))
     guards = set(session.guards)
     equal = [g.names for g in guards if len(g.names) == 2 and not g.constant and g.scaled(-1) in guards]
+    rows = {p.type.dims[0] for p in program.params if p.type.rank > 1}
     for _ in equal:
         found |= {n for names in equal if found & set(names) for n in names}
-    return found & small
+        rows |= {n for names in equal if rows & set(names) for n in names}
+    return found & small - rows
 
 
 def _run_over(node: Node) -> Iterator[str]:
