@@ -303,11 +303,17 @@ class Orders:
     def plan(self, node: For, found: Mapping[str, Sequence[Access]], facts: Facts) -> Plan:
         """Reads that leave the loop, additions that become sums or get loops of their own."""
         bound = {v.name for v in walk.bound(node.body)} | {node.index.name} | {p.var.name for p in node.phis}
+        carried = {p.var.name for p in node.phis}
+        made = {n.var.name: n.args[0] for n in node.body if isinstance(n, Let) and n.op.name in WRITES}
         lifted = []
         for let in node.body:
             assert isinstance(let, Let)
             if let.op.name == "getitem" and not let.var.type.rank and self.fixed(let, bound, facts):
-                lifted.append(let)
+                root = let.args[0]
+                while isinstance(root, Var) and root.name in made:
+                    root = made[root.name]
+                if isinstance(root, Var) and (root.name in carried or root.name not in bound):
+                    lifted.append(let)  # not of an array that the loop itself makes
         summed: list[Let] = []
         moved: list[Let] = []
         local = bound - {node.index.name}

@@ -244,3 +244,20 @@ def test_the_option_keeps_the_order_of_sums():
         assert free == pytest.approx(kept, rel=1e-9)
         assert free != kept  # else nothing was vectorised
     assert pb.jit(compensated_sum)(x) == compensated_sum(x)
+
+
+def test_what_the_loop_makes_itself_is_read_inside():
+    found, _ = loops("""
+def f(x: f64[n]) -> f64:
+    n: i64 = dim(x, 0)
+    for i in range(n):
+        s: f64 = phi(0.0, s1)
+        t: f64 = x[i]
+        a: f64[3] = empty((3,), f64)
+        b: f64[3] = a.at[1].set(t)
+        c: f64 = b[1]
+        s1: f64 = s + c
+    r: f64 = last(s)
+    return r
+""")
+    assert found == [("i", False)]
