@@ -17,8 +17,10 @@ from .parallel import Plans, parallel_loops, worthwhile
 from .planes import planes
 from .recognise import recognise_products
 from .registers import registers, unroll
+from .rejoin import rejoin
 from .scalarise import scalarise
 from .storage import storage
+from .zeros import stored
 
 __all__ = [
     "Written", "blocks", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered",
@@ -27,6 +29,7 @@ __all__ = [
 
 
 PIPELINE = (
+    rejoin,
     scalarise,
     unroll,
     registers,
@@ -38,20 +41,23 @@ PIPELINE = (
     recognise_products,
     blocks,
     free_order,
+    stored,
     hoist,
     storage,
 )
 
 
-def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | None = None) -> Program:
+def lowered(
+    program: Program, seen: Seen | None = None, own: Collection[str] | None = None, *, carry: bool = True
+) -> Program:
     """The program as loops over scalars, with memory decided: what is written as Python.
 
     The order of a sum in a loop is free if the loop does nothing else with it. With `own`, the names of the user's
-    own program, only that of the adjoint's sums is.
+    own program, only that of the adjoint's sums is. Without `carry` the iterations of outermost loops stay apart.
     """
 
     def free_order_but_own(program: Program) -> Program:
-        return free_order(program, own)
+        return free_order(program, own, carry)
 
     def recognise_products_but_own(program: Program) -> Program:
         return recognise_products(program, own)
@@ -59,7 +65,7 @@ def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | N
     instead: dict[object, Callable[[Program], Program]] = {
         free_order: free_order_but_own, recognise_products: recognise_products_but_own,
     }  # fmt: skip
-    steps = PIPELINE if own is None else [instead.get(step, step) for step in PIPELINE]
+    steps = PIPELINE if own is None and carry else [instead.get(step, step) for step in PIPELINE]
     return run(steps, program, seen)
 
 
@@ -92,7 +98,7 @@ def generate_lines(
         if name.startswith(free_order.__name__) and parallel is not None:
             plans.update(parallel_loops(after, own=own))
 
-    final = lowered(program, look, own)
+    final = lowered(program, look, own, carry=parallel is None)
     plans = worthwhile(parallel_loops(final, plans, own)) if plans else plans
     if parallel is None or not plans:
         return emit_lines(final, comments=comments)

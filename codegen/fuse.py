@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from ..ir.program import Check
 from ..ir.types import Dim
-from .access import Along, Read
+from .access import Along, Fixed, Place, Read
 from .items import Item, Op, Plain, distinct
+from .lines import LAGS
 
 
 @dataclass
@@ -100,16 +101,17 @@ class _Schedule:
         return bool(found) and all(together(producer, r) for r in found)
 
     def continues(self, item: Op, name: str, producer: Item) -> bool:
-        """May two additions to parts of one array share their outer loop?
+        """May two additions to parts of one array share their loop?
 
-        Their innermost loops stay apart: each then runs over different elements, and vectorises.
+        An innermost loop only if the parts are next to each other: `order` then makes one addition of the two.
+        Else each runs over its own elements, and vectorises.
         """
         assert isinstance(producer, Op)
         k = self.made[name][0]
         readers = self.readers.get(producer.target.name, ()) if producer.target is not None else ()
         return (
             item.add and producer.add and self.uses[name] == 1
-            and min(len(item.space), len(producer.space)) > 1
+            and (min(len(item.space), len(producer.space)) > 1 or beside(item.places, producer.places))
             and all(place != k for place, _ in readers)
         )  # fmt: skip
 
@@ -123,6 +125,18 @@ class _Schedule:
             straight = item.size is None and reader.size is None
             first = max(first, k if same or straight else k + 1)
         return first
+
+
+def beside(places: Sequence[Place], others: Sequence[Place]) -> bool:
+    """Are the elements of two stores the same, but for a few places along the loop?"""
+    for a, b in zip(places, others, strict=True):
+        if isinstance(a, Along) and isinstance(b, Along):
+            shift = a.start - b.start
+            if a.step != 1 or b.step != 1 or shift.terms or abs(shift.constant) > LAGS:
+                return False
+        elif not (isinstance(a, Fixed) and isinstance(b, Fixed)):
+            return False
+    return True
 
 
 def arrays_read(item: Item) -> set[str]:

@@ -21,6 +21,7 @@ from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var
 from ..ir.sizes import TRACED, facts_of
 from ..ir.types import I64
 from .access import form_of
+from .lines import CHECKS, Line, chosen, key_of, lines_of, overlap_tests
 from .primitives import radd
 from .split import Plan, split
 
@@ -33,10 +34,11 @@ VALUES = 3
 """How many different values per iteration a split loop may keep for the loops split off."""
 
 
-def free_order(program: Program, own: Collection[str] | None = None) -> Program:
+def free_order(program: Program, own: Collection[str] | None = None, carry: bool = True) -> Program:
     """The program whose innermost loops run upwards and are split where that changes no more than rounding.
 
-    With `own`, the names of the user's own program, only sums of cotangents lose their order.
+    With `own`, the names of the user's own program, only sums of cotangents lose their order. Without `carry` no
+    outermost loop carries values to the next iterations, so that its iterations can run on several cores.
 
     >>> from ..ir.text import parse
     >>> print(free_order(parse('''
@@ -59,7 +61,7 @@ def free_order(program: Program, own: Collection[str] | None = None) -> Program:
         x_end: f64[n] = last(x_bar)
         return x_end
     """
-    orders = Orders(program, own)
+    orders = Orders(program, own, carry)
     return replace(program, body=orders.region(program.body, facts_of(program.body, orders.form, TRACED)))
 
 
@@ -81,8 +83,10 @@ def primed(form: Affine, names: Iterable[str]) -> Affine:
 
 
 class Orders:
-    def __init__(self, program: Program, own: Collection[str] | None):
+    def __init__(self, program: Program, own: Collection[str] | None, carry: bool = True):
         self.own = own
+        self.carry = carry
+        self.depth = 0
         self.builder = Builder()
         self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
         self.builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
@@ -103,7 +107,9 @@ class Orders:
                     first, stop = self.form(node.start), self.form(node.stop)
                     if first is not None and stop is not None:
                         inside.bound(node.index.name, first, stop - 1)
+                    self.depth += 1
                     node = replace(node, body=self.region(node.body, inside))
+                    self.depth -= 1
                     written += self.loop(node, inside)
                 case While():
                     parts = self.region(node.test, facts), self.region(node.body, facts)
@@ -316,25 +322,69 @@ class Orders:
                     lifted.append(let)  # not of an array that the loop itself makes
         summed: list[Let] = []
         moved: list[Let] = []
+        lines: list[Line] = []
         local = bound - {node.index.name}
+        length = self.form(node.stop) - self.form(node.start)
+        short = not length.terms and length.constant <= SHORT
         for accesses in found.values():
             adds = [a for a in accesses if a.kind == "at_add"]
             summed += [a.let for a in adds if self.may_move(a.let.var.name) and self.fixed(a.let, bound, facts)]
             rest = [a for a in adds if a.let not in summed]
             plain = all(not local & set(p.names) for a in rest for p in a.places)
-            if len(adds) == len(accesses) and len(rest) > 1 and plain:
-                stay = rest[:1]
-                for a in rest[1:]:
-                    # Columns of one row lie side by side; for rows LLVM would have to test whether they overlap.
-                    columns = not any(x.places[-1].terms for x in (a, *stay))
-                    if columns and all(self.never_meet(a, b, node, facts) for b in stay):
-                        stay.append(a)
-                    else:
-                        moved.append(a.let)
-        length = self.form(node.stop) - self.form(node.start)
-        if not length.terms and length.constant <= SHORT or len({let.args[2] for let in moved}) > VALUES:
+            if len(adds) == len(accesses) and len(rest) > 1 and plain and not short:
+                together, alone = self.side_by_side(node, rest, facts)
+                lines += together
+                moved += alone
+        if len({let.args[2] for let in moved}) > VALUES:
             moved = []
-        return Plan(tuple(lifted), tuple(summed), tuple(moved))
+        return Plan(tuple(lifted), tuple(summed), tuple(moved), tuple(lines), facts.proves(length - 1))
+
+    def side_by_side(self, node: For, adds: Sequence[Access], facts: Facts) -> tuple[list[Line], list[Let]]:
+        """Additions to one array: those that become one, and those that get loops of their own."""
+        carry = (self.carry or self.depth > 0) and all(self.may_move(a.let.var.name) for a in adds)
+        access = {id(a.let): a for a in adds}
+        if carry:
+            lines = lines_of([(a.let, a.places) for a in adds], node.index.name)
+        else:
+            lines = [Line(((a.let, 0),)) for a in adds]
+
+        def apart(line: Line, other: Line) -> bool:
+            """Are they columns of one row? They lie side by side; rows LLVM would have to test for overlaps."""
+            pairs = [(access[id(a)], access[id(b)]) for a, _ in line.lets for b, _ in other.lets]
+            return all(
+                not a.places[-1].terms and not b.places[-1].terms and self.never_meet(a, b, node, facts)
+                for a, b in pairs
+            )
+
+        def fits(stay: list[Line]) -> bool:
+            if all(apart(stay[-1], line) for line in stay[:-1]):
+                return True
+            left = {id(let) for line in lines if line not in stay for let, _ in line.lets}
+            return carry and self.tests(node, left) <= CHECKS
+
+        stay = chosen(lines, fits)
+        moved = [let for line in lines if line not in stay for let, _ in line.lets]
+        return [line for line in stay if line.longest], sorted(moved, key=node.body.index)
+
+    def tests(self, node: For, left: Collection[int]) -> int:
+        """How many tests for overlaps LLVM needs to vectorise the loop without these additions."""
+        made: dict[str, str] = {}
+        writes: list[object] = []
+        reads: list[object] = []
+        for let in node.body:
+            if not isinstance(let, Let) or let.op.name not in ("getitem", *WRITES):
+                continue
+            base, index = let.args[0], let.args[1]
+            if not isinstance(base, Var) or not isinstance(index, Index):
+                continue
+            root = made.get(base.name, base.name)
+            if let.op.name in WRITES:
+                made[let.var.name] = root
+            items = [self.form(item) for item in index.items if isinstance(item, (Var, Lit))]
+            line = root, key_of(tuple(items), node.index.name)
+            if id(let) not in left:
+                (reads if let.op.name == "getitem" else writes).append(line)
+        return overlap_tests(writes, reads)
 
     def fixed(self, let: Let, bound: set[str], facts: Facts) -> bool:
         """Is it the same element in every iteration, one that is there even if there is no iteration?"""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..ir import walk
 from ..ir.affine import Affine
 from ..ir.build import Builder, literal
 from ..ir.primitive import REGISTRY
-from ..ir.program import Atom, Exit, For, Index, Let, Lit, Node, Operand, Phi, Var
-from ..ir.types import I64
+from ..ir.program import Atom, Exit, For, If, Index, Let, Lit, Node, Operand, Phi, Var
+from ..ir.types import BOOL, I64
+from .lines import Line
 from .primitives import radd
 
 WRITES = ("at_set", "at_add")
@@ -24,16 +25,20 @@ class Plan:
     lifted   reads of one element, which are done before the loop
     summed   additions to one element: the loop sums a scalar, which is added behind it
     moved    additions that get a loop of their own
+    lines    additions to elements side by side, which become one
+    runs     does the loop surely run?
     """
 
     lifted: tuple[Let, ...] = ()
     summed: tuple[Let, ...] = ()
     moved: tuple[Let, ...] = ()
+    lines: tuple[Line, ...] = ()
+    runs: bool = False
 
 
 def split(node: For, plan: Plan, builder: Builder, form: Form) -> list[Node]:
     """The nodes that do what the loop does."""
-    if not (plan.lifted or plan.summed or plan.moved):
+    if not (plan.lifted or plan.summed or plan.moved or plan.lines):
         return [node]
     with builder.open() as written:
         _Split(node, plan, builder, form).write()
@@ -53,23 +58,41 @@ class _Split:
         self.exits = list(node.exits)
         self.values: dict[Atom, Var] = {}  # per value of a moved addition: the array that keeps it
         self.sums: dict[str, Var] = {}  # per summed addition: the sum
+        # Per value that is carried, and what it starts from: what it was one, two, ... trips ago.
+        self.before_now: dict[tuple[Atom, Lit], list[Var]] = {}
+        self.carrying: list[Phi] = []
+        self.ends: dict[Var, Var] = {}  # what is carried, when the loop has ended
+        position = {n.var.name: k for k, n in enumerate(node.body) if isinstance(n, Let)}
+        # The last addition of a line stands for all of it.
+        last = [max((let.var.name for let, _ in line.lets), key=position.__getitem__) for line in plan.lines]
+        self.whole = dict(zip(last, plan.lines))
+        self.gone = {let.var.name for let in (*plan.summed, *plan.moved)}
+        self.gone |= {let.var.name for line in plan.lines for let, _ in line.lets} - self.whole.keys()
 
     def write(self) -> None:
         node, plan = self.node, self.plan
         for let in plan.lifted:
             args = self.before(let.args[0]), self.outside(let.args[1])  # type: ignore[arg-type]
             self.builder.add(replace(let, args=args))
-        gone = {let.var.name for let in (*plan.lifted, *plan.summed, *plan.moved)}
+        gone = self.gone | {let.var.name for let in plan.lifted}
         behind = self.behind()
-        kept = [n for n in node.body if not (isinstance(n, Let) and n.var.name in gone)]
-        body = list(walk.substitute(kept, {n: self.current(Var(n, I64)) for n in gone if n in self.bases}))
-        phis = [replace(p, second=self.current(p.second)) for p in node.phis]
+        body: list[Node] = []
+        for n in node.body:
+            if isinstance(n, Let) and n.var.name in self.whole:
+                body += self.at_once(n, self.whole[n.var.name])
+            elif not (isinstance(n, Let) and n.var.name in gone):
+                body.append(n)
+        body = list(walk.substitute(body, {n: self.current(Var(n, I64)) for n in gone if n in self.bases}))
+        phis = [replace(p, second=self.current(p.second)) for p in node.phis] + self.carrying
         body += self.summing(phis) + self.keeping(phis, body)
         self.builder.add(replace(node, phis=tuple(phis), body=tuple(body), exits=tuple(self.exits)))
-        for name, (here, lets, final) in behind.items():
-            for let in lets:
-                after = final if let is lets[-1] else self.builder.var(name, final.type)
-                self.added(let, here, after)
+        for name, (here, steps, final) in behind.items():
+            for step in steps:
+                after = final if step is steps[-1] else self.builder.var(name, final.type)
+                if isinstance(step, Line):
+                    self.rest(step, here, after)
+                else:
+                    self.added(step, here, after)
                 here = after
 
     def origin(self, atom: Atom) -> Atom:
@@ -90,16 +113,15 @@ class _Split:
 
     def current(self, atom: Atom) -> Atom:
         """A version of an array without the writes that are gone."""
-        gone = {let.var.name for let in (*self.plan.summed, *self.plan.moved)}
-        while isinstance(atom, Var) and atom.name in gone:
+        while isinstance(atom, Var) and atom.name in self.gone:
             atom = self.bases[atom.name]  # type: ignore[assignment]
         return atom
 
-    def behind(self) -> dict[str, tuple[Var, list[Let], Var]]:
+    def behind(self) -> dict[str, tuple[Var, list[Let | Line], Var]]:
         """Per array that is added to behind the loop: its name there, the additions, its final name."""
-        result: dict[str, tuple[Var, list[Let], Var]] = {}
-        for let in (*self.plan.summed, *self.plan.moved):
-            phi = self.origin(let.var)
+        result: dict[str, tuple[Var, list[Let | Line], Var]] = {}
+        for step in (*self.plan.lines, *self.plan.summed, *self.plan.moved):
+            phi = self.origin(step.lets[0][0].var if isinstance(step, Line) else step.var)
             assert isinstance(phi, Var)
             if phi.name not in result:
                 between = self.builder.var(phi.name, phi.type)
@@ -111,8 +133,65 @@ class _Split:
                     final = self.exits[position].var
                     self.exits[position] = Exit(between, phi)
                 result[phi.name] = between, [], final
-            result[phi.name][1].append(let)
+            result[phi.name][1].append(step)
         return result
+
+    # -- additions side by side ------------------------------------------------------------------------
+
+    def at_once(self, last: Let, line: Line) -> tuple[Node, ...]:
+        """All that one element gets, added where the last of it is known."""
+        with self.builder.open() as written:
+            self.builder.span = last.span
+            values = [self.carried(let, lag) if lag else let.args[2] for let, lag in line.lets]
+            total = self.sum_of(values)  # type: ignore[arg-type]
+            self.builder.add(replace(last, args=(last.args[0], line.lets[0][0].args[1], total)))
+        return tuple(written)
+
+    def sum_of(self, values: Sequence[Atom]) -> Atom:
+        total, *others = values
+        for value in others:
+            total = self.builder.emit("add", total, value)
+        return total
+
+    def carried(self, let: Let, lag: int) -> Var:
+        """What this addition added some trips before; nothing if there were none, which is -0.0 in a user's own sum."""
+        value: Atom = let.args[2]  # type: ignore[assignment]
+        nothing = literal(0.0 if "_bar" in let.var.name else -0.0, value.type.dtype)
+        chain = self.before_now.setdefault((value, nothing), [])
+        while len(chain) < lag:
+            hint = value.name if isinstance(value, Var) else "t"
+            var = self.builder.var(f"{hint}_before", value.type)
+            end = self.builder.var(f"{hint}_before", value.type)
+            self.carrying.append(Phi(var, nothing, chain[-1] if chain else value))
+            self.exits.append(Exit(end, var))
+            self.ends[var] = end
+            chain.append(var)
+        return chain[lag - 1]
+
+    def rest(self, line: Line, before: Var, after: Var) -> None:
+        """What the last trips of the loop have not added yet."""
+        builder, node = self.builder, self.node
+        runs = Lit("True", BOOL) if self.plan.runs else builder.emit("lt", node.start, node.stop)
+        with builder.open() as body:
+            here = before
+            items = line.lets[0][0].args[1].items  # type: ignore[union-attr]
+            for k in range(1, line.longest + 1):
+                trip = self.form(node.stop) + (k - 1)
+                place = (self.form(i).substitute(node.index.name, trip) for i in items)  # type: ignore[arg-type]
+                index = Index(tuple(builder.integer(form) for form in place))
+                ends = [self.ends[self.carried(let, lag - k + 1)] for let, lag in line.lets if lag >= k]
+                value = self.sum_of(ends)
+                last = self.plan.runs and k == line.longest
+                now = after if last else builder.var(after.name, after.type)
+                builder.add(Let(now, line.lets[0][0].op, (here, index, value), node.span))
+                here = now
+        if self.plan.runs:
+            for inner in body:
+                builder.add(inner)
+        else:
+            builder.add(If(runs, tuple(body), (), (Phi(after, here, before),), node.span))
+
+    # -- sums, and loops of their own --------------------------------------------------------------------
 
     def summing(self, phis: list[Phi]) -> list[Node]:
         """The sums that the loop carries instead of adding to an element."""

@@ -113,13 +113,24 @@ class CountingCache(caching.NullCache):
         self._counts["compiled"] += 1
 
 
+LLVM_OPTIONS = {"hoist-runtime-checks": ("false", "true"), "runtime-memory-check-threshold": ("32", "8")}
+"""Options of LLVM while our functions compile, and what they are else."""
+
+
+def _set_options(which: int) -> None:
+    for name, values in LLVM_OPTIONS.items():
+        llvmlite.binding.set_option("pullback", f"-{name}={values[which]}")
+
+
 class _Compiling:
     """While our functions compile: LLVM's options for them, and the clock.
 
     LLVM guards a vectorised loop by a check that its arrays do not overlap, and moves the check out of the
     loop around it. Where that one runs backwards, as the reverse sweep over time does, the moved check fails
-    and the slow loop runs: five times slower. In its place the check costs next to nothing. LLVM's options are
-    those of the process; numba's lock, which is held here, keeps other people's functions from seeing them.
+    and the slow loop runs: five times slower. In its place the check costs next to nothing. And LLVM gives up
+    vectorising if more than 8 pairs of lines would have to be compared, where a dozen cost less than a row: pairs of
+    particles, whose positions and bars are six arrays, took half as long again. LLVM's options are those of the
+    process; numba's lock, which is held here, keeps other people's functions from seeing them.
     """
 
     depth = 0
@@ -130,14 +141,14 @@ class _Compiling:
     def __call__(self, args: Any, return_type: Any) -> Any:
         with timings.stage("compile", self._name), compiler_lock.global_compiler_lock:
             if _Compiling.depth == 0:
-                llvmlite.binding.set_option("pullback", "-hoist-runtime-checks=false")
+                _set_options(0)
             _Compiling.depth += 1
             try:
                 return self._own(args, return_type)
             finally:
                 _Compiling.depth -= 1
                 if _Compiling.depth == 0:
-                    llvmlite.binding.set_option("pullback", "-hoist-runtime-checks=true")
+                    _set_options(1)
 
 
 def _ours(dispatcher: Any, function: Callable[..., Any]) -> None:

@@ -366,4 +366,5 @@ def test_llvm_has_its_own_options_again_after_our_compilations(tmp_path, monkeyp
     monkeypatch.setattr(llvmlite.binding, "set_option", lambda name, option: given.append(option) or own(name, option))
     function = compile_source("def f(x):\n    return (x + 1.5,)\n", "f", cache_dir=tmp_path)
     assert given == [] and function(1.0) == (2.5,)
-    assert given == ["-hoist-runtime-checks=false", "-hoist-runtime-checks=true"]
+    during = ["-hoist-runtime-checks=false", "-runtime-memory-check-threshold=32"]
+    assert given == [*during, "-hoist-runtime-checks=true", "-runtime-memory-check-threshold=8"]

@@ -154,8 +154,7 @@ def f(x: f64[n]) -> f64[n]:
     assert found == [("i", True)] and sums == 0
 
 
-def test_stencil_adjoint_gets_a_loop_per_neighbour():
-    found, _ = loops("""
+STENCIL = """
 def f(y_bar: f64[n], x: f64[n]) -> f64[n]:
     n: i64 = dim(x, 0)
     m: i64 = n - 1
@@ -169,8 +168,24 @@ def f(y_bar: f64[n], x: f64[n]) -> f64[n]:
         x_bar_3: f64[n] = x_bar_2.at[k].add(t)
     r: f64[n] = last(x_bar)
     return r
-""")
-    assert len(found) == 3 and not any(reverse for _, reverse in found)
+"""
+
+
+def test_stencil_adjoint_carries_what_the_neighbours_add():
+    found, _ = loops(STENCIL)
+    assert found == [("i", False)]
+    program = verify(free_order(verify(parse(STENCIL))))
+    assert [n.op.name for n in walk.walk(program.body) if isinstance(n, Let)].count("at_add") == 3  # one in the loop
+    for n in range(2, 9):
+        x, y_bar = np.arange(n) * 1.0, np.arange(n) + 0.5
+        for a, b in zip(evaluate(program, y_bar, x), evaluate(parse(STENCIL), y_bar, x), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-15)
+
+
+def test_stencil_adjoint_gets_a_loop_per_neighbour_if_nothing_may_be_carried():
+    program = verify(free_order(verify(parse(STENCIL)), carry=False))
+    found = [n for n in walk.walk(program.body) if isinstance(n, For)]
+    assert len(found) == 3 and not any(n.reverse for n in found)
 
 
 def test_addition_to_one_element_is_a_sum():

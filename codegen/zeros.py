@@ -1,0 +1,140 @@
+"""What a loop adds to an array of zeros, it stores: the array is not filled before, and not read.
+
+The adjoint makes a cotangent of zeros and adds to it. Where the first loop that does so adds once to each element of
+a part, that part need not be zero before; the rest of the array is filled by itself. Only cotangents: 0.0 + v is v but
+for the sign of a zero, and a user's own sum keeps it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..ir import walk
+from ..ir.affine import Affine, Facts
+from ..ir.build import Builder, dim_atom, literal
+from ..ir.ops.array import empty, zeros
+from ..ir.ops.index import at_add, at_set
+from ..ir.program import Exit, For, Index, Let, Node, Phi, Program, Var
+from ..ir.sizes import TRACED, facts_of
+from ..ir.types import I64
+from .access import form_of
+from .inside import Inside, learn
+
+
+def stored(program: Program) -> Program:
+    """The program with stores in the place of first additions to vectors of zeros.
+
+    >>> from ..ir.text import parse
+    >>> print(stored(parse('''
+    ... def f(y: f64[m], n: i64) -> f64[n]:
+    ...     m: i64 = dim(y, 0)
+    ...     x: f64[n] = zeros((n,), f64)
+    ...     for i in range(m):
+    ...         x_1: f64[n] = phi(x, x_bar)
+    ...         t: f64 = y[i]
+    ...         x_bar: f64[n] = x_1.at[i].add(t)
+    ...     x_3: f64[n] = last(x_1)
+    ...     return x_3''')))
+    def f(y: f64[m], n: i64) -> f64[n]:
+        m: i64 = dim(y, 0)
+        x: f64[n] = empty((n,), f64)
+        for i in range(m):
+            x_1: f64[n] = phi(x, x_bar)
+            t: f64 = y[i]
+            x_bar: f64[n] = x_1.at[i].set(t)
+        x_2: f64[n] = last(x_1)
+        for i_1 in range(m, n):
+            x_4: f64[n] = phi(x_2, x_5)
+            x_5: f64[n] = x_4.at[i_1].set(0.0)
+        x_3: f64[n] = last(x_4)
+        return x_3
+    """
+    return replace(program, body=_Stored(program).region(program.body))
+
+
+class _Stored:
+    def __init__(self, program: Program):
+        self.builder = Builder()
+        self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
+        self.builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
+        self.forms: dict[str, Affine] = {}
+        self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
+        for node in walk.walk(program.body):
+            self.uses.update(walk.used_here(node))
+            if isinstance(node, Let):
+                learn(node, self.forms)
+        self.facts: Facts = facts_of(program.body, self.form, TRACED)
+
+    def form(self, atom: object) -> Affine:
+        form = form_of(atom)  # type: ignore[arg-type]
+        return self.forms.get(atom.name, form) if isinstance(atom, Var) else form
+
+    def region(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
+        """The nodes outside of all loops."""
+        made = {n.var.name: n for n in nodes if isinstance(n, Let) and n.op is zeros and self.uses[n.var.name] == 1}
+        new: dict[int, tuple[Node, ...]] = {}
+        for node in nodes:
+            if isinstance(node, For):
+                for phi in node.phis:
+                    let = made.get(phi.first.name) if isinstance(phi.first, Var) else None
+                    loop = new[id(node)][0] if id(node) in new else node
+                    assert isinstance(loop, For)
+                    found = None if let is None else self.loop(loop, phi)
+                    if found is not None and let is not None:
+                        new[id(let)] = (replace(let, op=empty),)
+                        new[id(node)] = (found[0], *new.get(id(node), ())[1:], *found[1:])
+        return tuple(written for node in nodes for written in new.get(id(node), (node,)))
+
+    def loop(self, node: For, phi: Phi) -> list[Node] | None:
+        """The loop, storing, and the loops that fill the rest of the array; None if that is not the same."""
+        end = next((e for e in node.exits if e.phi == phi.var), None)
+        add = next((n for n in node.body if isinstance(n, Let) and n.var == phi.second), None)
+        if end is None or add is None or add.op is not at_add or add.args[0] != phi.var or "_bar" not in add.var.name:
+            return None
+        if phi.var.type.rank != 1 or self.uses[phi.var.name] != 1 + 1 or self.uses[add.var.name] != 1:
+            return None  # the addition and the exit
+        places = Inside(node, self.forms, self.uses).places(add.args[1])
+        if places is None:
+            return None
+        first = places[0].substitute(node.index.name, self.form(node.start))
+        last = places[0].substitute(node.index.name, self.form(node.stop))
+        size = self.form(dim_atom(phi.var.type.dims[0]))
+        step = last - first - (self.form(node.stop) - self.form(node.start))
+        inside = {v.name for v in walk.bound(node.body)} | {node.index.name} | {p.var.name for p in node.phis}
+        if step != Affine() or inside & {*first.names, *last.names, *size.names}:
+            return None  # not every element of the part, or a part that is not known here
+        proves = self.facts.proves
+        # Subscripts are in range (tracing has seen to that): a loop that surely runs writes inside of the array.
+        if not (proves(last - first - 1) or (proves(first) and proves(last - first) and proves(size - last))):
+            return None
+        value = add.args[2]
+        body = tuple(Let(add.var, at_set, (*add.args[:2], value), add.span) if n is add else n for n in node.body)
+        between = end.var
+        written: list[Node] = []
+        for start, stop in ((Affine(), first), (last, size)):
+            if not proves(start - stop):
+                before = self.builder.var(between.name, between.type)
+                if not written:
+                    exits = tuple(replace(e, var=before) if e is end else e for e in node.exits)
+                else:  # goes on with what the last one has filled
+                    loop = written[-1]
+                    assert isinstance(loop, For)
+                    written[-1] = replace(loop, exits=(Exit(before, loop.exits[0].phi),))
+                written += self.filled(before, between, start, stop)
+        if not written:
+            exits = node.exits
+        return [replace(node, body=body, exits=exits), *written]
+
+    def filled(self, before: Var, after: Var, start: Affine, stop: Affine) -> list[Node]:
+        """A loop that fills a part with zeros."""
+        b = self.builder
+        with b.open() as written:
+            index, carried, here = b.var("i", I64), b.var(after.name, after.type), b.var(after.name, after.type)
+            bounds = b.integer(start), b.integer(stop)
+            zero = literal(0, after.type.dtype)
+            with b.open() as body:
+                b.add(Let(here, at_set, (carried, Index((index,)), zero)))
+            b.add(For(index, *bounds, False, (Phi(carried, before, here),), tuple(body), (Exit(after, carried),)))
+        return list(written)
