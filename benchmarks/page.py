@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import report
-from report import LIMIT, OURS, Rows
+from peers import SINGLE
+from report import LIMIT, OURS, Rows, libraries
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -56,6 +57,7 @@ def page(results: dict[str, Any], notes: dict[str, str]) -> str:
         "## Time of a gradient\n", report.table(rows) + "\n", overhead(results.get("overhead")),
         notes.get("remarks", ""),
         "## Where it is not reached, and why\n", reasons(rows, notes),
+        "## Single precision\n", single(rows),
         "## The first gradient\n", cold(rows), "## Memory\n", memory(rows), "## What is missing\n", missing(rows),
     ]  # fmt: skip
     return "\n".join(part for part in parts if part)
@@ -76,17 +78,13 @@ def short(rows: Rows) -> str:
         f"{len(ours)}); {sum(r <= SLOW for r in ours)} kernels are within {SLOW}, {sum(r > 2 for r in ours)} "
         f"above 2, the worst is at {max(ours):.1f}."
     ]
-    for name in peers(rows):
+    for name in libraries(rows):
         theirs = [r for row in rows.values() if (r := report.ratio(row, name, OURS)) is not None]
         lines.append(
             f"- {name}: takes {statistics.geometric_mean(theirs):.1f} times as long as pullback (of {len(theirs)}); "
             f"faster on {sum(r < 1 for r in theirs)}."
         )
     return "\n".join(lines) + "\n"
-
-
-def peers(rows: Rows) -> list[str]:
-    return [name for name in report.names(rows) if name not in (OURS, LIMIT)]
 
 
 def overhead(found: dict[str, float] | None) -> str:
@@ -108,7 +106,7 @@ def reasons(rows: Rows, notes: dict[str, str]) -> str:
         ratio = report.ratio(row, OURS, LIMIT)
         if ratio is not None and ratio > SLOW:
             facts.append(f"{ratio:.2f} of the limit")
-        behind = [n for n in peers(rows) if (report.ratio(row, n, OURS) or 1.0) < 1.0]
+        behind = [n for n in libraries(rows) if (report.ratio(row, n, OURS) or 1.0) < 1.0]
         facts += [f"{n} takes {report.ratio(row, n, OURS):.2f} of our time" for n in behind]
         if facts:
             reason = notes.get(title) or note(title, notes) or "not profiled."
@@ -121,6 +119,22 @@ def note(title: str, notes: dict[str, str]) -> str | None:
     """The note of a kernel at all of its sizes: of the longest name that the title begins with."""
     fitting = [name for name in notes if title.startswith(name + " ")]
     return notes[max(fitting, key=len)] if fitting else None
+
+
+def single(rows: Rows) -> str:
+    """How much faster a gradient is with data of half the size."""
+    lines = [
+        "The same functions with arrays of float32: half the bytes where a gradient waits for memory, twice as many",
+        "numbers in a vector where it computes.\n",
+        f"| gradient | float32 | {OURS} / float32 |",
+        "| :-- | --: | --: |",
+    ]
+    for title, row in rows.items():
+        ratio = report.ratio(row, OURS, SINGLE)
+        if ratio is not None:
+            lines.append(f"| {title} | {report.duration(report.seconds(row, SINGLE))} | {ratio:.2f} |")
+    mean = report.mean(rows, OURS, SINGLE)
+    return "Not measured.\n" if mean is None else "\n".join([*lines, f"| geometric mean | | {mean:.2f} |"]) + "\n"
 
 
 def cold(rows: Rows) -> str:
@@ -160,7 +174,7 @@ def memory(rows: Rows, least: float = 1e6) -> str:
     rows = {t: row for t, row in rows.items() if row.get(LIMIT, {}).get("memory", 0) >= least}
     if not rows:
         return "Not measured.\n"
-    names = [n for n in (OURS, LIMIT, *peers(rows)) if any("memory" in row.get(n, {}) for row in rows.values())]
+    names = [n for n in (OURS, LIMIT, *libraries(rows)) if any("memory" in row.get(n, {}) for row in rows.values())]
     lines = [
         "By how many megabytes one gradient raises the process's resident memory at its peak, its results included,",
         "for kernels where that is more than one for the limit.\n",
@@ -184,7 +198,7 @@ def missing(rows: Rows) -> str:
     why: dict[tuple[str, str], list[str]] = {}
     for title, row in rows.items():
         for name, found in row.items():
-            if "missing" in found and "median" not in found:
+            if name != SINGLE and "missing" in found and "median" not in found:
                 why.setdefault((name, found["missing"]), []).append(title)
     lines = [f"- {name}, {reason}: {', '.join(titles)}." for (name, reason), titles in why.items()]
     return "\n".join(lines) + "\n" if lines else "Nothing.\n"
@@ -197,7 +211,7 @@ def draw(rows: Rows, path: Path) -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "pullback", "font.size": 8})
     pyplot = importlib.import_module("matplotlib.pyplot")
     rows = {title: row for title, row in rows.items() if report.ratio(row, OURS, LIMIT) is not None}
-    titles, others = list(rows), peers(rows)
+    titles, others = list(rows), libraries(rows)
     figure, axes = pyplot.subplots(figsize=(8, 1 + 0.24 * len(titles)), layout="constrained")
     where = range(len(titles))
     fastest = [min([r for n in others if (r := report.ratio(row, n, LIMIT))], default=0.0) for row in rows.values()]

@@ -21,6 +21,10 @@ from peers import Peer
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
+INTERPRETERS: dict[str, str] = {}
+"""Other Pythons for implementations whose packages do not go together with the rest."""
+
+
 class Failed(Exception):
     """A library could not do it; the text says why."""
 
@@ -29,9 +33,9 @@ class Process:
     """One implementation, running. All of a process's work happens while it is waited for."""
 
     def __init__(self, peer: Peer, caches: Path, timeout: float):
-        self.peer, self.timeout = peer, timeout
+        self.peer, self.timeout = peer, timeout * peer.patience
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).parent / "worker.py", peer.name],
+            [INTERPRETERS.get(peer.name, sys.executable), Path(__file__).parent / "worker.py", peer.name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env=environment(caches),
         )  # fmt: skip
@@ -140,7 +144,7 @@ def load(processes: dict[str, Process], kernel: str, size: str, folder: Path) ->
         file.unlink()
         reference = gradient if reference is None else reference
         off = np.max(np.abs(gradient - reference)) / np.max(np.abs(reference))
-        if not off <= 1e-8:
+        if not off <= process.peer.tolerance:
             raise SystemExit(f"{kernel} {size}: the gradient of {name} is off by {off:.1e}: nothing was timed")
         rows[name] = {"first": first}
     return rows

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from peers import PEERS, Peer
+from peers import PEERS, SINGLE, Peer
+from processes import INTERPRETERS
 
 OURS, LIMIT = "pullback", "limit"
 
@@ -32,6 +34,11 @@ def names(rows: Rows) -> list[str]:
     return [name for name in PEERS if any(seconds(row, name) is not None for row in rows.values())]
 
 
+def libraries(rows: Rows) -> list[str]:
+    """The other libraries that have times."""
+    return [name for name in names(rows) if name not in (OURS, LIMIT, SINGLE)]
+
+
 def mean(rows: Rows, name: str, base: str) -> float | None:
     """The geometric mean of the ratios, over the kernels that both have."""
     ratios = [r for row in rows.values() if (r := ratio(row, name, base)) is not None]
@@ -47,7 +54,7 @@ def table(rows: Rows) -> str:
     | f 10 | 2.00 µs | 2.00 | 4.0 |
     | geometric mean | | 2.00 | 4.0 |
     """
-    others = [n for n in names(rows) if n not in (OURS, LIMIT)]
+    others = libraries(rows)
     lines = ["| " + " | ".join(["gradient", OURS, f"{OURS} / {LIMIT}", *(f"{n} / {OURS}" for n in others)]) + " |"]
     lines.append("| :-- |" + " --: |" * (2 + len(others)))
     for title, row in rows.items():
@@ -102,6 +109,11 @@ def machine(peers: list[Peer]) -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
+    for peer in peers:
+        if peer.name in INTERPRETERS:
+            ask = f"import importlib.metadata as m; print(m.version({peer.packages[0]!r}))"
+            command = [INTERPRETERS[peer.name], "-c", ask]
+            versions[peer.packages[0]] = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     return {
         "processor": processor(),
         "cores": os.cpu_count(),

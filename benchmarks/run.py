@@ -2,8 +2,8 @@
 
 Each implementation runs in a process of its own, on one thread, and all take turns in every round, so that what
 else the machine does hits them alike; medians of the processor's time count. Before anything is timed all
-gradients must agree to 1e-8. Prints a Markdown table and writes JSON; with `--docs` also the page
-docs/benchmarks.md and its picture.
+gradients must agree to 1e-8 (single precision to 1e-3). Prints a Markdown table and writes JSON; with `--docs` also
+the page docs/benchmarks.md and its picture.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import page
 import processes
 import report
-from peers import PEERS, Peer
+from peers import PEERS, SINGLE, Peer
 from problems import PROBLEMS
 
 HERE = Path(__file__).parent
@@ -85,7 +85,7 @@ def cold(peers: list[Peer], options: argparse.Namespace, folder: Path) -> Part:
     """First gradients, of each kernel's smallest size."""
     for kernel, size in chosen(options):
         if size == PROBLEMS[kernel].smallest:
-            row = {p.name: processes.cold(p, kernel, size, folder, options.timeout) for p in peers}
+            row = {p.name: processes.cold(p, kernel, size, folder, options.timeout) for p in peers if p.name != SINGLE}
             shown = [f"{n} {r['cold']:.2f} s, {r.get('cached', np.nan):.2f} s" for n, r in row.items() if "cold" in r]
             print(f"{kernel:28} " + "  ".join(shown), file=sys.stderr, flush=True)
             yield f"{kernel} {size}", row
@@ -105,6 +105,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kernels", nargs="+", help="those whose name and size contain one of these")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--python", nargs="+", default=[], metavar="NAME=PATH",
+                        help="another Python for an implementation whose packages do not go with the rest")  # fmt: skip
     parser.add_argument("--parts", nargs="+", choices=("cold", "times", "none"), default=["cold", "times"])
     parser.add_argument("--quick", action="store_true", help="the smallest size of each kernel, few rounds")
     parser.add_argument("--rounds", type=int, help="rounds for each kernel, at most")
@@ -115,6 +117,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and its picture")
     parser.add_argument("--merge", action="store_true", help="keep what the JSON file has of other kernels")
     options = parser.parse_args()
+    processes.INTERPRETERS |= dict(text.split("=", 1) for text in options.python)
     options.rounds = options.rounds or (9 if options.quick else 31)
     options.budget = options.budget or (0.5 if options.quick else 2.0)
     return options

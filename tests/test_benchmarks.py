@@ -97,6 +97,7 @@ RESULTS = {
         "f 10": {
             "pullback": {"median": 1.1e-6, "cold": 1.0, "cached": 0.1, "memory": 3e6},
             "limit": {"median": 1e-6, "memory": 2e6},
+            "pullback float32": {"median": 0.5e-6},
             "JAX": {"median": 8e-6, "cold": 3.0},
         },
         "g 10": {"pullback": {"median": 3e-3}, "limit": {"median": 1e-3}, "JAX": {"median": 2e-3}},
@@ -120,6 +121,8 @@ def test_the_page_shows_what_was_measured_and_what_was_not():
     assert "| f 10 | 3.0 | 2.0 | 1.50 |" in text  # megabytes
     assert "1.00 µs are the call's own" in text
     assert "- JAX, too long: g 1e3." in text
+    assert "| f 10 | 0.50 µs | 2.20 |" in text  # single precision, which is no other library
+    assert "float32: takes" not in text and "float32 / pullback" not in text
     assert "JAX: takes 2.2 times as long as pullback (of 2); faster on 1." in text
 
 

@@ -16,19 +16,27 @@ class Peer:
     module: str
     packages: tuple[str, ...]
     """What has to be installed; the first one's version is reported."""
+    tolerance: float = 1e-8
+    """How far its gradients may be off, relative to the largest element."""
+    patience: float = 1.0
+    """How many times the usual limit its first gradient may take."""
 
+
+SINGLE = "pullback float32"
+"""Ourselves with data of single precision."""
 
 PEERS = {
     peer.name: peer
     for peer in (
         Peer("pullback", "peers.pullback_", ("pullback",)),
         Peer("limit", "peers.limit", ("numba",)),
+        Peer(SINGLE, "peers.pullback_float32", ("pullback",), tolerance=1e-3),
         Peer("JAX", "peers.jax_", ("jax",)),
         Peer("JAX checkpoint", "peers.jax_checkpoint", ("jax",)),
         Peer("Enzyme-JAX", "peers.enzyme_", ("enzyme-ad",)),
         Peer("PyTorch", "peers.torch_", ("torch",)),
-        Peer("torch.compile", "peers.torch_compile", ("torch",)),
-        Peer("PyTensor", "peers.pytensor_", ("pytensor",)),
+        Peer("torch.compile", "peers.torch_compile", ("torch",), patience=4.0),
+        Peer("PyTensor", "peers.pytensor_", ("pytensor",), patience=4.0),
         Peer("CasADi", "peers.casadi_", ("casadi",)),
         Peer("autograd", "peers.autograd_", ("autograd",)),
     )
