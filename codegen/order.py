@@ -341,8 +341,10 @@ class Orders:
 
     def side_by_side(self, node: For, adds: Sequence[Access], facts: Facts) -> tuple[list[Line], list[Let]]:
         """Additions to one array: those that become one, and those that get loops of their own."""
-        carry = (self.carry or self.depth > 0) and all(self.may_move(a.let.var.name) for a in adds)
+        if not all(self.may_move(a.let.var.name) for a in adds):
+            return [], []
         access = {id(a.let): a for a in adds}
+        carry = self.carry or self.depth > 0
         if carry:
             lines = lines_of([(a.let, a.places) for a in adds], node.index.name)
         else:
