@@ -17,18 +17,22 @@ from ..ir import walk
 from ..ir.affine import Affine, Facts
 from ..ir.build import Builder, dim_atom
 from ..ir.ops import arith
-from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
+from ..ir.program import Atom, Check, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..ir.sizes import TRACED, facts_of
 from ..ir.types import I64
 from .access import form_of
 from .primitives import radd
-from .split import Plan, split
+from .split import Plan, slice_of, split
 
 WRITES = ("at_set", "at_add")
 SHORT = 16
 """Loops known to be at most this long are not split."""
 PAIRS = 2000
 """Loops with more pairs of accesses than this stay as they are."""
+EXPENSIVE = 10
+"""The cost of an operation that is not made in one more place."""
+AGAIN = 6
+"""How many operations a loop split off may repeat to have its values."""
 VALUES = 3
 """How many different values per iteration a split loop may keep for the loops split off."""
 
@@ -90,9 +94,12 @@ class Orders:
         self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
             self.uses.update(walk.used_here(node))
+        self.there: set[tuple[Affine, Affine]] = set()  # subscripts known to be less than a size, and >= 0
 
-    def region(self, nodes: Iterable[Node], facts: Facts) -> tuple[Node, ...]:
+    def region(self, nodes: Sequence[Node], facts: Facts) -> tuple[Node, ...]:
         written: list[Node] = []
+        around = self.there
+        self.there = around | self.reached(nodes)
         for node in nodes:
             match node:
                 case Let():
@@ -113,7 +120,28 @@ class Orders:
                     written.append(replace(node, then=arms[0], orelse=arms[1]))
                 case _:
                     written.append(node)
+        self.there = around
         return tuple(written)
+
+    def reached(self, nodes: Iterable[Node]) -> set[tuple[Affine, Affine]]:
+        """The subscripts of elements that these nodes surely read or write, each with the size of its axis.
+
+        What comes behind something that may end the run is not sure to be reached.
+        """
+        found: set[tuple[Affine, Affine]] = set()
+        for node in nodes:
+            if not isinstance(node, Let):
+                if any(isinstance(n, (Check, While)) for n in walk.walk([node])):
+                    break
+                continue
+            self.learn(node)
+            if node.op.name in ("getitem", *WRITES) and isinstance(node.args[1], Index):
+                base, items = node.args[0], node.args[1].items
+                assert isinstance(base, (Var, Lit))
+                if all(isinstance(item, (Var, Lit)) and not item.type.rank for item in items):
+                    sizes = [self.form(dim_atom(dim)) for dim in base.type.dims]
+                    found.update(zip(map(self.form, items), sizes))  # type: ignore[arg-type]
+        return found
 
     # -- index arithmetic ------------------------------------------------------------------------------
 
@@ -146,8 +174,7 @@ class Orders:
         innermost = all(isinstance(inner, Let) for inner in node.body)
         if not (innermost or node.reverse):
             return [node]
-        arrays = {p.var.name for p in node.phis if p.var.type.rank}
-        found = self.accesses(node, arrays)
+        found = self.accesses(node, [p.var.name for p in node.phis if p.var.type.rank])
         if found is None or not all(p.var.type.rank or self.is_sum(p, node) for p in node.phis):
             return [node]
         pairs = [(a, b) for every in found.values() for k, a in enumerate(every) for b in every[: k + 1]]
@@ -158,10 +185,10 @@ class Orders:
             split(upwards, self.plan(node, found, facts), self.builder, self.form) if innermost else [upwards]
         )
 
-    def accesses(self, node: For, arrays: set[str]) -> dict[str, list[Access]] | None:
+    def accesses(self, node: For, arrays: Iterable[str]) -> dict[str, list[Access]] | None:
         """What happens to each array that the loop updates; None if it is more than elements."""
-        home = {name: name for name in arrays}
         found: dict[str, list[Access]] = {name: [] for name in arrays}
+        home = {name: name for name in found}
         if not self.collect(node.body, home, found, {}):
             return None
         for phi in node.phis:
@@ -301,28 +328,20 @@ class Orders:
     # -- what the loop does not need to do itself --------------------------------------------------------
 
     def plan(self, node: For, found: Mapping[str, Sequence[Access]], facts: Facts) -> Plan:
-        """Reads that leave the loop, additions that become sums or get loops of their own."""
+        """What leaves the loop, additions that become sums or get loops of their own."""
         bound = {v.name for v in walk.bound(node.body)} | {node.index.name} | {p.var.name for p in node.phis}
-        carried = {p.var.name for p in node.phis}
-        made = {n.var.name: n.args[0] for n in node.body if isinstance(n, Let) and n.op.name in WRITES}
-        lifted = []
-        for let in node.body:
-            assert isinstance(let, Let)
-            if let.op.name == "getitem" and not let.var.type.rank and self.fixed(let, bound, facts):
-                root = let.args[0]
-                while isinstance(root, Var) and root.name in made:
-                    root = made[root.name]
-                if isinstance(root, Var) and (root.name in carried or root.name not in bound):
-                    lifted.append(let)  # not of an array that the loop itself makes
+        lifted = self.lifted(node, bound, facts)
         summed: list[Let] = []
         moved: list[Let] = []
         local = bound - {node.index.name}
         for accesses in found.values():
-            adds = [a for a in accesses if a.kind == "at_add"]
+            left = [a for a in accesses if a.let not in lifted]
+            adds = [a for a in left if a.kind == "at_add"]
             summed += [a.let for a in adds if self.may_move(a.let.var.name) and self.fixed(a.let, bound, facts)]
             rest = [a for a in adds if a.let not in summed]
             plain = all(not local & set(p.names) for a in rest for p in a.places)
-            if len(adds) == len(accesses) and len(rest) > 1 and plain:
+            plain &= all(self.may_move(a.let.var.name) for a in rest)
+            if len(adds) == len(left) and len(rest) > 1 and plain:
                 stay = rest[:1]
                 for a in rest[1:]:
                     # Columns of one row lie side by side; for rows LLVM would have to test whether they overlap.
@@ -331,10 +350,48 @@ class Orders:
                         stay.append(a)
                     else:
                         moved.append(a.let)
+        again = tuple(let for let in moved if self.made_again(let, [n for n in node.body if n not in lifted], bound))
         length = self.form(node.stop) - self.form(node.start)
-        if not length.terms and length.constant <= SHORT or len({let.args[2] for let in moved}) > VALUES:
-            moved = []
-        return Plan(tuple(lifted), tuple(summed), tuple(moved))
+        kept = {let.args[2] for let in moved if let not in again}
+        if not length.terms and length.constant <= SHORT or len(kept) > VALUES:
+            moved, again = [], ()
+        return Plan(tuple(lifted), tuple(summed), tuple(moved), again)
+
+    def lifted(self, node: For, bound: set[str], facts: Facts) -> list[Let]:
+        """Reads of one element, and what is computed of them and of nothing that changes."""
+        carried = {p.var.name for p in node.phis}
+        made = {n.var.name: n.args[0] for n in node.body if isinstance(n, Let) and n.op.name in WRITES}
+        found: list[Let] = []
+        names: set[str] = set()
+        for let in node.body:
+            assert isinstance(let, Let)
+            if let.op.name == "getitem" and not let.var.type.rank and self.fixed(let, bound, facts):
+                root = let.args[0]
+                while isinstance(root, Var) and root.name in made:
+                    root = made[root.name]
+                same = isinstance(root, Var) and (root.name in carried or root.name not in bound)
+                # not of an array that the loop itself makes
+            else:
+                used = {a.name for a in atoms(let.args) if isinstance(a, Var)}
+                same = bool(used & names) and not used & (bound - names)
+                same &= let.op.elementwise and let.op.cost < EXPENSIVE and let.var.type.is_float
+            if same:
+                found.append(let)
+                names.add(let.var.name)
+        return found
+
+    def made_again(self, let: Let, nodes: Sequence[Node], bound: set[str]) -> bool:
+        """May a loop behind compute the value it adds itself: by little, of what this loop leaves alone?"""
+        value = let.args[2]
+        if not isinstance(value, Var) or self.uses[value.name] != 1:
+            return False
+        needed = slice_of(value, nodes)
+        reads = [n for n in needed if n.op.name == "getitem"]
+        return (
+            len(needed) <= AGAIN
+            and all(n.op.elementwise and n.op.cost < EXPENSIVE for n in needed if n not in reads)
+            and not any(a.name in bound for n in reads for a in (n.args[0],) if isinstance(a, Var))
+        )
 
     def fixed(self, let: Let, bound: set[str], facts: Facts) -> bool:
         """Is it the same element in every iteration, one that is there even if there is no iteration?"""
@@ -347,6 +404,7 @@ class Orders:
             size = self.form(dim_atom(dim))
             if bound & {*form.names, *size.names}:
                 return False
-            if not (facts.proves(form) and facts.proves(size - form - 1)):
+            surely = (form, size) in self.there or facts.proves(form) and facts.proves(size - form - 1)
+            if not surely:
                 return False
         return True
