@@ -21,20 +21,13 @@ from ..ir.program import Atom, Check, For, If, Index, Let, Lit, Node, Phi, Progr
 from ..ir.sizes import TRACED, facts_of
 from ..ir.types import I64
 from .access import form_of
+from .plan import planned
 from .primitives import radd
-from .split import Plan, slice_of, split
+from .split import split
 
 WRITES = ("at_set", "at_add")
-SHORT = 16
-"""Loops known to be at most this long are not split."""
 PAIRS = 2000
 """Loops with more pairs of accesses than this stay as they are."""
-EXPENSIVE = 10
-"""The cost of an operation that is not made in one more place."""
-AGAIN = 6
-"""How many operations a loop split off may repeat to have its values."""
-VALUES = 3
-"""How many different values per iteration a split loop may keep for the loops split off."""
 
 
 def free_order(program: Program, own: Collection[str] | None = None) -> Program:
@@ -181,9 +174,21 @@ class Orders:
         if len(pairs) > PAIRS or not all(self.apart(a, b, node, facts) for a, b in pairs):
             return [node]
         upwards = self.reassociated(replace(node, reverse=False))
-        return (
-            split(upwards, self.plan(node, found, facts), self.builder, self.form) if innermost else [upwards]
-        )
+        if not innermost:
+            return [upwards]
+        plan, certain = planned(self, node, found, facts)
+        pieces = split(upwards, plan, self.builder, self.form)
+        return pieces if certain else self.if_any(upwards, pieces)
+
+    def if_any(self, loop: For, instead: Sequence[Node]) -> list[Node]:
+        """What stands for a loop, only if the loop has an iteration."""
+        with self.builder.open() as written:
+            some = self.builder.emit("lt", loop.start, loop.stop)
+            ends = {e.var.name: self.builder.fresh(e.var.name) for e in loop.exits}
+            firsts = {p.var: p.first for p in loop.phis}
+            phis = tuple(Phi(e.var, Var(ends[e.var.name], e.var.type), firsts[e.phi]) for e in loop.exits)
+            self.builder.add(If(some, walk.rename(instead, ends), (), phis, loop.span))
+        return list(written)
 
     def accesses(self, node: For, arrays: Iterable[str]) -> dict[str, list[Access]] | None:
         """What happens to each array that the loop updates; None if it is more than elements."""
@@ -210,7 +215,7 @@ class Orders:
                     used = {a.name for a in atoms(args) if isinstance(a, Var)} & set(home)
                     if not used:
                         continue
-                    base, index = args[0], args[1]
+                    base, index = args[0], args[1] if len(args) > 1 else None
                     if (
                         op.name not in ("getitem", *WRITES)
                         or used != {base.name}
@@ -324,87 +329,3 @@ class Orders:
                 let = replace(let, op=radd)
             body.append(let)
         return replace(node, body=tuple(body))
-
-    # -- what the loop does not need to do itself --------------------------------------------------------
-
-    def plan(self, node: For, found: Mapping[str, Sequence[Access]], facts: Facts) -> Plan:
-        """What leaves the loop, additions that become sums or get loops of their own."""
-        bound = {v.name for v in walk.bound(node.body)} | {node.index.name} | {p.var.name for p in node.phis}
-        lifted = self.lifted(node, bound, facts)
-        summed: list[Let] = []
-        moved: list[Let] = []
-        local = bound - {node.index.name}
-        for accesses in found.values():
-            left = [a for a in accesses if a.let not in lifted]
-            adds = [a for a in left if a.kind == "at_add"]
-            summed += [a.let for a in adds if self.may_move(a.let.var.name) and self.fixed(a.let, bound, facts)]
-            rest = [a for a in adds if a.let not in summed]
-            plain = all(not local & set(p.names) for a in rest for p in a.places)
-            plain &= all(self.may_move(a.let.var.name) for a in rest)
-            if len(adds) == len(left) and len(rest) > 1 and plain:
-                stay = rest[:1]
-                for a in rest[1:]:
-                    # Columns of one row lie side by side; for rows LLVM would have to test whether they overlap.
-                    columns = not any(x.places[-1].terms for x in (a, *stay))
-                    if columns and all(self.never_meet(a, b, node, facts) for b in stay):
-                        stay.append(a)
-                    else:
-                        moved.append(a.let)
-        again = tuple(let for let in moved if self.made_again(let, [n for n in node.body if n not in lifted], bound))
-        length = self.form(node.stop) - self.form(node.start)
-        kept = {let.args[2] for let in moved if let not in again}
-        if not length.terms and length.constant <= SHORT or len(kept) > VALUES:
-            moved, again = [], ()
-        return Plan(tuple(lifted), tuple(summed), tuple(moved), again)
-
-    def lifted(self, node: For, bound: set[str], facts: Facts) -> list[Let]:
-        """Reads of one element, and what is computed of them and of nothing that changes."""
-        carried = {p.var.name for p in node.phis}
-        made = {n.var.name: n.args[0] for n in node.body if isinstance(n, Let) and n.op.name in WRITES}
-        found: list[Let] = []
-        names: set[str] = set()
-        for let in node.body:
-            assert isinstance(let, Let)
-            if let.op.name == "getitem" and not let.var.type.rank and self.fixed(let, bound, facts):
-                root = let.args[0]
-                while isinstance(root, Var) and root.name in made:
-                    root = made[root.name]
-                same = isinstance(root, Var) and (root.name in carried or root.name not in bound)
-                # not of an array that the loop itself makes
-            else:
-                used = {a.name for a in atoms(let.args) if isinstance(a, Var)}
-                same = bool(used & names) and not used & (bound - names)
-                same &= let.op.elementwise and let.op.cost < EXPENSIVE and let.var.type.is_float
-            if same:
-                found.append(let)
-                names.add(let.var.name)
-        return found
-
-    def made_again(self, let: Let, nodes: Sequence[Node], bound: set[str]) -> bool:
-        """May a loop behind compute the value it adds itself: by little, of what this loop leaves alone?"""
-        value = let.args[2]
-        if not isinstance(value, Var) or self.uses[value.name] != 1:
-            return False
-        needed = slice_of(value, nodes)
-        reads = [n for n in needed if n.op.name == "getitem"]
-        return (
-            len(needed) <= AGAIN
-            and all(n.op.elementwise and n.op.cost < EXPENSIVE for n in needed if n not in reads)
-            and not any(a.name in bound for n in reads for a in (n.args[0],) if isinstance(a, Var))
-        )
-
-    def fixed(self, let: Let, bound: set[str], facts: Facts) -> bool:
-        """Is it the same element in every iteration, one that is there even if there is no iteration?"""
-        base, index = let.args[0], let.args[1]
-        assert isinstance(base, Var) and isinstance(index, Index)
-        for item, dim in zip(index.items, base.type.dims):
-            if not isinstance(item, (Var, Lit)):
-                return False
-            form = self.form(item)
-            size = self.form(dim_atom(dim))
-            if bound & {*form.names, *size.names}:
-                return False
-            surely = (form, size) in self.there or facts.proves(form) and facts.proves(size - form - 1)
-            if not surely:
-                return False
-        return True
