@@ -11,6 +11,7 @@ from .blocks import blocks
 from .chains import shorten_chains
 from .emit import Written, emit, emit_lines
 from .hoist import hoist
+from .interchange import interchange
 from .order import free_order
 from .outline import outlined_lines
 from .parallel import Plans, parallel_loops, worthwhile
@@ -21,7 +22,7 @@ from .scalarise import scalarise
 from .storage import storage
 
 __all__ = [
-    "Written", "blocks", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered",
+    "Written", "blocks", "emit", "free_order", "generate", "generate_lines", "hoist", "interchange", "lowered",
     "parallel_loops", "recognise_products", "scalarise", "shorten_chains", "storage",
 ]  # fmt: skip
 
@@ -36,6 +37,7 @@ PIPELINE = (
     dead_code,
     accumulate,
     recognise_products,
+    interchange,
     blocks,
     free_order,
     hoist,
@@ -53,11 +55,15 @@ def lowered(program: Program, seen: Seen | None = None, own: Collection[str] | N
     def free_order_but_own(program: Program) -> Program:
         return free_order(program, own)
 
+    def interchange_but_own(program: Program) -> Program:
+        return interchange(program, own)
+
     def recognise_products_but_own(program: Program) -> Program:
         return recognise_products(program, own)
 
     instead: dict[object, Callable[[Program], Program]] = {
         free_order: free_order_but_own, recognise_products: recognise_products_but_own,
+        interchange: interchange_but_own,
     }  # fmt: skip
     steps = PIPELINE if own is None else [instead.get(step, step) for step in PIPELINE]
     return run(steps, program, seen)
