@@ -218,6 +218,7 @@ class _Pieces:
         self.lines = [n for n in outer.body if isinstance(n, Let)]
         self.bound = {v.name for v in walk.bound([outer])}
         self.roots = {p.var.name: p.var.name for p in outer.phis}  # per version of an array: the phi it comes from
+        self.tips = dict(self.roots)  # per phi: the newest version, as the body is read
         self.newest = dict(self.roots)  # per phi: the version that the next piece finds
         self.current = {p.var.name: p.first for p in outer.phis}  # and what it is called between the pieces
         self.last: dict[str, int] = {}  # per phi: the last piece that writes the array
@@ -230,7 +231,7 @@ class _Pieces:
                 for root in self.written(part):
                     self.last[root] = number
             for phi in self.outer.phis:
-                if phi.var.name not in self.last or self.roots.get(getattr(phi.second, "name", "")) != phi.var.name:
+                if phi.var.name not in self.last or getattr(phi.second, "name", "") != self.tips[phi.var.name]:
                     raise _HandedOn
             return [node for number, part in enumerate(parts) for node in self.piece(number, part)]
         except _HandedOn:
@@ -238,26 +239,33 @@ class _Pieces:
             return None
 
     def written(self, part: _Part) -> set[str]:
-        """The phis whose arrays a piece writes; `roots` learns the versions that it makes."""
+        """The phis whose arrays a piece writes; `roots` learns the versions that it makes.
+
+        Each version must follow the newest one: nothing goes on from an older one.
+        """
         found: set[str] = set()
 
-        def follow(var: Var, base: object) -> None:
-            root = self.roots.get(getattr(base, "name", ""))
-            if root is None:
-                raise _HandedOn  # another array than those that the loop carries
-            self.roots[var.name] = root
-            found.add(root)
+        def root(base: object) -> str:
+            known = self.roots.get(getattr(base, "name", ""))
+            if known is None or self.tips[known] != getattr(base, "name", ""):
+                raise _HandedOn
+            found.add(known)
+            return known
 
         for node in part.nodes:
             if isinstance(node, For):
-                for phi in node.phis:
-                    follow(phi.var, phi.first)
-                for end in node.exits:
-                    follow(end.var, end.phi)
+                ends = {e.phi.name: e.var.name for e in node.exits}
+                within = {p.var.name: root(p.first) for p in node.phis}
+                if len(set(within.values())) < len(within) or set(ends) != set(within):
+                    raise _HandedOn
+                self.roots |= within | {ends[name]: r for name, r in within.items()}
+                self.tips |= {r: ends[name] for name, r in within.items()}
             elif isinstance(node, Let) and node.var.type.rank:
                 if node.op.name not in WRITES:
                     raise _HandedOn
-                follow(node.var, node.args[0])
+                name = root(node.args[0])
+                self.roots[node.var.name] = name
+                self.tips[name] = node.var.name
         return found
 
     def piece(self, number: int, part: _Part) -> list[Node]:

@@ -11,6 +11,7 @@ from pullback.ir import walk
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import dead_code
 from pullback.ir.program import Exit, For, Lit, Phi
+from pullback.ir.text import parse
 from pullback.ir.types import I64
 from pullback.ir.verify import verify
 from pullback.runtime.compile import compile_source
@@ -184,3 +185,36 @@ def test_gradients_of_solves_of_every_small_size(n):
     B_bar = np.linalg.solve(np.tril(L).T, 2 * X)
     np.testing.assert_allclose(found[1], B_bar, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found[0], np.tril(-B_bar @ X.T), rtol=1e-9, atol=1e-9)
+
+
+FORKED = """
+def f(A: f64[n, m], x: f64[n], y: f64[m]) -> f64[m]:
+    n: i64 = dim(A, 0)
+    m: i64 = dim(A, 1)
+    for j in range(m):
+        y1: f64[m] = phi(y, {})
+        for k in range(n):
+            y2: f64[m] = phi(y1, y4)
+            a: f64 = A[k, j]
+            b: f64 = x[k]
+            p: f64 = a * b
+            y4: f64[m] = y2.at[j].add(p)
+        y3: f64[m] = last(y2)
+        y5: f64[m] = {}.at[j].set(7.0)
+    z: f64[m] = last(y1)
+    return z
+"""
+
+
+@pytest.mark.parametrize(
+    "after, base, stays",
+    [("y5", "y3", False), ("y3", "y3", True), ("y5", "y1", True), ("y3", "y1", True)],
+)
+def test_versions_of_an_array_that_part_ways(after, base, stays):
+    """A loop that goes on from an older version, or drops the newest one, is not cut."""
+    program = verify(parse(FORKED.format(after, base)))
+    turned = verify(interchange(program))
+    assert (turned == program) == stays
+    rng = np.random.default_rng(0)
+    args = rng.normal(size=(5, 4)), rng.normal(size=5), rng.normal(size=4)
+    np.testing.assert_allclose(evaluate(turned, *args)[0], evaluate(program, *args)[0], rtol=1e-12)
