@@ -11,6 +11,7 @@ from .blocks import blocks
 from .chains import shorten_chains
 from .emit import Written, emit, emit_lines
 from .hoist import hoist
+from .interchange import interchange
 from .order import free_order
 from .outline import outlined_lines
 from .parallel import Plans, parallel_loops, worthwhile
@@ -23,7 +24,7 @@ from .storage import storage
 from .zeros import stored
 
 __all__ = [
-    "Written", "blocks", "emit", "free_order", "generate", "generate_lines", "hoist", "lowered",
+    "Written", "blocks", "emit", "free_order", "generate", "generate_lines", "hoist", "interchange", "lowered",
     "parallel_loops", "recognise_products", "scalarise", "shorten_chains", "storage",
 ]  # fmt: skip
 
@@ -39,6 +40,7 @@ PIPELINE = (
     dead_code,
     accumulate,
     recognise_products,
+    interchange,
     blocks,
     free_order,
     stored,
@@ -59,11 +61,15 @@ def lowered(
     def free_order_but_own(program: Program) -> Program:
         return free_order(program, own, carry)
 
+    def interchange_but_own(program: Program) -> Program:
+        return interchange(program, own)
+
     def recognise_products_but_own(program: Program) -> Program:
         return recognise_products(program, own)
 
     instead: dict[object, Callable[[Program], Program]] = {
         free_order: free_order_but_own, recognise_products: recognise_products_but_own,
+        interchange: interchange_but_own,
     }  # fmt: skip
     steps = PIPELINE if own is None and carry else [instead.get(step, step) for step in PIPELINE]
     return run(steps, program, seen)

@@ -17,21 +17,17 @@ from ..ir import walk
 from ..ir.affine import Affine, Facts
 from ..ir.build import Builder, dim_atom
 from ..ir.ops import arith
-from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
+from ..ir.program import Atom, Check, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..ir.sizes import TRACED, facts_of
 from ..ir.types import I64
 from .access import form_of
-from .lines import CHECKS, Line, chosen, key_of, lines_of, overlap_tests
+from .plan import planned
 from .primitives import radd
-from .split import Plan, split
+from .split import split
 
 WRITES = ("at_set", "at_add")
-SHORT = 16
-"""Loops known to be at most this long are not split."""
 PAIRS = 2000
 """Loops with more pairs of accesses than this stay as they are."""
-VALUES = 3
-"""How many different values per iteration a split loop may keep for the loops split off."""
 
 
 def free_order(program: Program, own: Collection[str] | None = None, carry: bool = True) -> Program:
@@ -94,9 +90,12 @@ class Orders:
         self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
             self.uses.update(walk.used_here(node))
+        self.there: set[tuple[Affine, Affine]] = set()  # subscripts known to be less than a size, and >= 0
 
-    def region(self, nodes: Iterable[Node], facts: Facts) -> tuple[Node, ...]:
+    def region(self, nodes: Sequence[Node], facts: Facts) -> tuple[Node, ...]:
         written: list[Node] = []
+        around = self.there
+        self.there = around | self.reached(nodes)
         for node in nodes:
             match node:
                 case Let():
@@ -119,7 +118,28 @@ class Orders:
                     written.append(replace(node, then=arms[0], orelse=arms[1]))
                 case _:
                     written.append(node)
+        self.there = around
         return tuple(written)
+
+    def reached(self, nodes: Iterable[Node]) -> set[tuple[Affine, Affine]]:
+        """The subscripts of elements that these nodes surely read or write, each with the size of its axis.
+
+        What comes behind something that may end the run is not sure to be reached.
+        """
+        found: set[tuple[Affine, Affine]] = set()
+        for node in nodes:
+            if not isinstance(node, Let):
+                if any(isinstance(n, (Check, While)) for n in walk.walk([node])):
+                    break
+                continue
+            self.learn(node)
+            if node.op.name in ("getitem", *WRITES) and isinstance(node.args[1], Index):
+                base, items = node.args[0], node.args[1].items
+                assert isinstance(base, (Var, Lit))
+                if all(isinstance(item, (Var, Lit)) and not item.type.rank for item in items):
+                    sizes = [self.form(dim_atom(dim)) for dim in base.type.dims]
+                    found.update(zip(map(self.form, items), sizes))  # type: ignore[arg-type]
+        return found
 
     # -- index arithmetic ------------------------------------------------------------------------------
 
@@ -152,22 +172,33 @@ class Orders:
         innermost = all(isinstance(inner, Let) for inner in node.body)
         if not (innermost or node.reverse):
             return [node]
-        arrays = {p.var.name for p in node.phis if p.var.type.rank}
-        found = self.accesses(node, arrays)
+        found = self.accesses(node, [p.var.name for p in node.phis if p.var.type.rank])
         if found is None or not all(p.var.type.rank or self.is_sum(p, node) for p in node.phis):
             return [node]
         pairs = [(a, b) for every in found.values() for k, a in enumerate(every) for b in every[: k + 1]]
         if len(pairs) > PAIRS or not all(self.apart(a, b, node, facts) for a, b in pairs):
             return [node]
         upwards = self.reassociated(replace(node, reverse=False))
-        return (
-            split(upwards, self.plan(node, found, facts), self.builder, self.form) if innermost else [upwards]
-        )
+        if not innermost:
+            return [upwards]
+        plan, certain = planned(self, node, found, facts)
+        pieces = split(upwards, plan, self.builder, self.form)
+        return pieces if certain else self.if_any(upwards, pieces)
 
-    def accesses(self, node: For, arrays: set[str]) -> dict[str, list[Access]] | None:
+    def if_any(self, loop: For, instead: Sequence[Node]) -> list[Node]:
+        """What stands for a loop, only if the loop has an iteration."""
+        with self.builder.open() as written:
+            some = self.builder.emit("lt", loop.start, loop.stop)
+            ends = {e.var.name: self.builder.fresh(e.var.name) for e in loop.exits}
+            firsts = {p.var: p.first for p in loop.phis}
+            phis = tuple(Phi(e.var, Var(ends[e.var.name], e.var.type), firsts[e.phi]) for e in loop.exits)
+            self.builder.add(If(some, walk.rename(instead, ends), (), phis, loop.span))
+        return list(written)
+
+    def accesses(self, node: For, arrays: Iterable[str]) -> dict[str, list[Access]] | None:
         """What happens to each array that the loop updates; None if it is more than elements."""
-        home = {name: name for name in arrays}
         found: dict[str, list[Access]] = {name: [] for name in arrays}
+        home = {name: name for name in found}
         if not self.collect(node.body, home, found, {}):
             return None
         for phi in node.phis:
@@ -189,7 +220,7 @@ class Orders:
                     used = {a.name for a in atoms(args) if isinstance(a, Var)} & set(home)
                     if not used:
                         continue
-                    base, index = args[0], args[1]
+                    base, index = args[0], args[1] if len(args) > 1 else None
                     if (
                         op.name not in ("getitem", *WRITES)
                         or used != {base.name}
@@ -303,102 +334,3 @@ class Orders:
                 let = replace(let, op=radd)
             body.append(let)
         return replace(node, body=tuple(body))
-
-    # -- what the loop does not need to do itself --------------------------------------------------------
-
-    def plan(self, node: For, found: Mapping[str, Sequence[Access]], facts: Facts) -> Plan:
-        """Reads that leave the loop, additions that become sums or get loops of their own."""
-        bound = {v.name for v in walk.bound(node.body)} | {node.index.name} | {p.var.name for p in node.phis}
-        carried = {p.var.name for p in node.phis}
-        made = {n.var.name: n.args[0] for n in node.body if isinstance(n, Let) and n.op.name in WRITES}
-        lifted = []
-        for let in node.body:
-            assert isinstance(let, Let)
-            if let.op.name == "getitem" and not let.var.type.rank and self.fixed(let, bound, facts):
-                root = let.args[0]
-                while isinstance(root, Var) and root.name in made:
-                    root = made[root.name]
-                if isinstance(root, Var) and (root.name in carried or root.name not in bound):
-                    lifted.append(let)  # not of an array that the loop itself makes
-        summed: list[Let] = []
-        moved: list[Let] = []
-        lines: list[Line] = []
-        local = bound - {node.index.name}
-        length = self.form(node.stop) - self.form(node.start)
-        short = not length.terms and length.constant <= SHORT
-        for accesses in found.values():
-            adds = [a for a in accesses if a.kind == "at_add"]
-            summed += [a.let for a in adds if self.may_move(a.let.var.name) and self.fixed(a.let, bound, facts)]
-            rest = [a for a in adds if a.let not in summed]
-            plain = all(not local & set(p.names) for a in rest for p in a.places)
-            if len(adds) == len(accesses) and len(rest) > 1 and plain and not short:
-                together, alone = self.side_by_side(node, rest, facts)
-                lines += together
-                moved += alone
-        if len({let.args[2] for let in moved}) > VALUES:
-            moved = []
-        return Plan(tuple(lifted), tuple(summed), tuple(moved), tuple(lines), facts.proves(length - 1))
-
-    def side_by_side(self, node: For, adds: Sequence[Access], facts: Facts) -> tuple[list[Line], list[Let]]:
-        """Additions to one array: those that become one, and those that get loops of their own."""
-        if not all(self.may_move(a.let.var.name) for a in adds):
-            return [], []
-        access = {id(a.let): a for a in adds}
-        carry = self.carry or self.depth > 0
-        if carry:
-            lines = lines_of([(a.let, a.places) for a in adds], node.index.name)
-        else:
-            lines = [Line(((a.let, 0),)) for a in adds]
-
-        def apart(line: Line, other: Line) -> bool:
-            """Are they columns of one row? They lie side by side; rows LLVM would have to test for overlaps."""
-            pairs = [(access[id(a)], access[id(b)]) for a, _ in line.lets for b, _ in other.lets]
-            return all(
-                not a.places[-1].terms and not b.places[-1].terms and self.never_meet(a, b, node, facts)
-                for a, b in pairs
-            )
-
-        def fits(stay: list[Line]) -> bool:
-            if all(apart(stay[-1], line) for line in stay[:-1]):
-                return True
-            left = {id(let) for line in lines if line not in stay for let, _ in line.lets}
-            return carry and self.tests(node, left) <= CHECKS
-
-        stay = chosen(lines, fits)
-        moved = [let for line in lines if line not in stay for let, _ in line.lets]
-        return [line for line in stay if line.longest], sorted(moved, key=node.body.index)
-
-    def tests(self, node: For, left: Collection[int]) -> int:
-        """How many tests for overlaps LLVM needs to vectorise the loop without these additions."""
-        made: dict[str, str] = {}
-        writes: list[object] = []
-        reads: list[object] = []
-        for let in node.body:
-            if not isinstance(let, Let) or let.op.name not in ("getitem", *WRITES):
-                continue
-            base, index = let.args[0], let.args[1]
-            if not isinstance(base, Var) or not isinstance(index, Index):
-                continue
-            root = made.get(base.name, base.name)
-            if let.op.name in WRITES:
-                made[let.var.name] = root
-            items = [self.form(item) for item in index.items if isinstance(item, (Var, Lit))]
-            line = root, key_of(tuple(items), node.index.name)
-            if id(let) not in left:
-                (reads if let.op.name == "getitem" else writes).append(line)
-        return overlap_tests(writes, reads)
-
-    def fixed(self, let: Let, bound: set[str], facts: Facts) -> bool:
-        """Is it the same element in every iteration, one that is there even if there is no iteration?"""
-        base, index = let.args[0], let.args[1]
-        assert isinstance(base, Var) and isinstance(index, Index)
-        for item, dim in zip(index.items, base.type.dims):
-            if not isinstance(item, (Var, Lit)):
-                return False
-            form = self.form(item)
-            size = self.form(dim_atom(dim))
-            if bound & {*form.names, *size.names}:
-                return False
-            if not (facts.proves(form) and facts.proves(size - form - 1)):
-                return False
-        return True

@@ -22,9 +22,10 @@ Form = Callable[[Atom], Affine]
 class Plan:
     """What to take out of an innermost loop.
 
-    lifted   reads of one element, which are done before the loop
+    lifted   reads of one element, which are done before the loop, and what is computed of them alone
     summed   additions to one element: the loop sums a scalar, which is added behind it
     moved    additions that get a loop of their own
+    again    those of them whose loops compute the values themselves; the values of others are kept in an array
     lines    additions to elements side by side, which become one
     runs     does the loop surely run?
     """
@@ -32,8 +33,20 @@ class Plan:
     lifted: tuple[Let, ...] = ()
     summed: tuple[Let, ...] = ()
     moved: tuple[Let, ...] = ()
+    again: tuple[Let, ...] = ()
     lines: tuple[Line, ...] = ()
     runs: bool = False
+
+
+def slice_of(value: Var, nodes: Sequence[Node]) -> list[Let]:
+    """The operations of a straight line that a value is computed by."""
+    needed = {value.name}
+    found: list[Let] = []
+    for let in reversed(nodes):
+        if isinstance(let, Let) and let.var.name in needed:
+            found.append(let)
+            needed.update(walk.used_here(let))
+    return found[::-1]
 
 
 def split(node: For, plan: Plan, builder: Builder, form: Form) -> list[Node]:
@@ -72,8 +85,9 @@ class _Split:
     def write(self) -> None:
         node, plan = self.node, self.plan
         for let in plan.lifted:
-            args = self.before(let.args[0]), self.outside(let.args[1])  # type: ignore[arg-type]
-            self.builder.add(replace(let, args=args))
+            if let.op.name == "getitem":
+                let = replace(let, args=(self.before(let.args[0]), self.outside(let.args[1])))  # type: ignore[arg-type]
+            self.builder.add(let)
         gone = self.gone | {let.var.name for let in plan.lifted}
         behind = self.behind()
         body: list[Node] = []
@@ -85,6 +99,7 @@ class _Split:
         body = list(walk.substitute(body, {n: self.current(Var(n, I64)) for n in gone if n in self.bases}))
         phis = [replace(p, second=self.current(p.second)) for p in node.phis] + self.carrying
         body += self.summing(phis) + self.keeping(phis, body)
+        body = self.needed(body, phis)
         self.builder.add(replace(node, phis=tuple(phis), body=tuple(body), exits=tuple(self.exits)))
         for name, (here, steps, final) in behind.items():
             for step in steps:
@@ -94,6 +109,23 @@ class _Split:
                 else:
                     self.added(step, here, after)
                 here = after
+
+    def needed(self, body: list[Node], phis: list[Phi]) -> list[Node]:
+        """The body without what only loops behind use, which compute it themselves."""
+        theirs = {n.var.name for let in self.plan.again for n in self.again(let)}
+        used = {p.second.name for p in phis if isinstance(p.second, Var)}
+        kept: list[Node] = []
+        for let in reversed(body):
+            if isinstance(let, Let) and let.var.name in theirs - used:
+                continue
+            kept.append(let)
+            used.update(walk.used_here(let))
+        return kept[::-1]
+
+    def again(self, let: Let) -> list[Let]:
+        """What a loop behind does to compute the value that it adds."""
+        assert isinstance(let.args[2], Var)
+        return slice_of(let.args[2], [n for n in self.node.body if n not in self.plan.lifted])
 
     def origin(self, atom: Atom) -> Atom:
         """The phi that a version of an array comes from; other arrays are themselves."""
@@ -215,7 +247,7 @@ class _Split:
         stores: list[Node] = []
         for let in self.plan.moved:
             value = let.args[2]
-            if not isinstance(value, Var) or value.name not in local or value in self.values:
+            if not isinstance(value, Var) or value.name not in local or value in self.values or let in self.plan.again:
                 continue
             if size is None:
                 size = builder.integer(self.form(node.stop) - self.form(node.start))
@@ -245,7 +277,12 @@ class _Split:
         here = Affine.name(counter.name)
         carried, stored = builder.var(before.name, before.type), builder.var(before.name, before.type)
         with builder.open() as body:
-            if value in self.values:
+            if let in self.plan.again:
+                names = {n.var.name: builder.fresh(n.var.name) for n in self.again(let)}
+                for n in walk.rename(self.again(let), names | {node.index.name: counter.name}):
+                    builder.add(n)
+                value = Var(names.get(value.name, value.name), value.type)  # type: ignore[union-attr]
+            elif value in self.values:
                 place = builder.integer(here - self.form(node.start))
                 read = builder.var("t", value.type)
                 builder.add(Let(read, REGISTRY["getitem"], (self.values[value], Index((place,))), let.span))

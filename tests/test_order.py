@@ -10,22 +10,23 @@ from pullback.ir import walk
 from pullback.ir.build import Builder
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import dead_code
-from pullback.ir.program import Exit, For, Index, Let, Lit, Phi
+from pullback.ir.program import Exit, For, If, Index, Let, Lit, Phi
 from pullback.ir.text import parse
 from pullback.ir.types import F64, I64, Type
 from pullback.ir.verify import verify
 from pullback.runtime.compile import compile_source
 
 N = 6
-MATRIX, VECTOR = Type("f64", ("n", "n")), Type("f64", ("n",))
+VECTOR = Type("f64", ("n",))
 
 
 class Writer:
     """Random nests of loops, most of them backwards, that read, write and add elements."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, columns="n"):
         self.rng = rng
         self.b = Builder()
+        MATRIX = Type("f64", ("n", columns))
         types = {"X": MATRIX, "Y": MATRIX, "u": VECTOR, "v": VECTOR, "a": F64}
         self.params = tuple(self.b.var(name, type) for name, type in types.items())
         self.arrays = list(self.params[:4])  # the present version of each
@@ -33,7 +34,8 @@ class Writer:
         self.indices: list = []
 
     def program(self):
-        self.b.emit("dim", self.params[0], 0, hint="n")
+        for axis, name in enumerate(dict.fromkeys(self.params[0].type.dims)):
+            self.b.emit("dim", self.params[0], axis, hint=name)
         for _ in range(2):
             self.nest(int(self.rng.integers(1, 4)))
         return verify(dead_code(self.b.program("f", self.params, (*self.arrays, self.scalars[-1]))))
@@ -104,7 +106,7 @@ class Writer:
 @pytest.mark.parametrize("seed", range(300))
 def test_random_nests(seed):
     rng = np.random.default_rng(seed)
-    program = Writer(rng).program()
+    program = Writer(rng, columns="nm"[seed % 2]).program()
     ordered = verify(free_order(program))
     function = compile_source(emit(verify(storage(verify(hoist(ordered))))), "f", jit=False)
     args = [rng.normal(size=(N, N)), rng.normal(size=(N, N)), rng.normal(size=N), rng.normal(size=N), 0.7]
@@ -276,3 +278,111 @@ def f(x: f64[n]) -> f64:
     return r
 """)
     assert found == [("i", False)]
+
+
+BEFORE_OR_BEHIND = """
+def f(x: f64[n], y: f64[m], c: bool) -> f64[n]:
+    n: i64 = dim(x, 0)
+    m: i64 = dim(y, 0)
+    for i in range(n):
+        p: f64[n] = phi(x, p_end)
+        {}
+        for j in range({}, m):
+            q: f64[n] = phi(p, q1)
+            t: f64 = y[i]
+            u: f64 = y[j]
+            v: f64 = t * u
+            q1: f64[n] = q.at[i].add(v)
+        p_end: f64[n] = last(q)
+        {}
+        {}
+    r: f64[n] = last(p)
+    return r
+"""
+
+
+@pytest.mark.parametrize(
+    "lines, lifted",
+    [
+        (("", "", ""), False),  # i < m is known inside of the loop only, which may have no iteration
+        (("", "", "s: f64 = y[i]"), True),
+        (("s: f64 = y[i]", 'assert c, "ValueError: no"', ""), True),
+        (("", 'assert c, "ValueError: no"', "s: f64 = y[i]"), False),
+        (("", "", "k: i64 = i - 1\n        l: i64 = k + 1\n        s: f64 = y[l]"), True),
+        (("", "", "s: f64 = x[i]"), False),  # of the other size
+        (("", "", "if c:\n            s: f64 = y[i]\n        else:\n            s2: f64 = y[0]"), False),
+    ],
+)
+def test_an_element_is_there_if_the_lines_around_the_loop_reach_it(lines, lifted):
+    def outermost(start):
+        text = BEFORE_OR_BEHIND.format(lines[0], start, *lines[1:])
+        return next(n for n in verify(free_order(verify(parse(text)))).body if isinstance(n, For))
+
+    def has(nodes):
+        return any(isinstance(n, Let) and n.var.name == "t" for n in nodes)
+
+    loop = outermost(2)  # m may be 2, and then there is no iteration
+    assert has(loop.body) == lifted
+    assert has(outermost(1).body)
+
+
+def test_a_sum_in_an_element_that_may_not_be_there_is_made_only_if_the_loop_has_an_iteration():
+    program = parse("""
+def f(x: f64[n], y: f64[m]) -> f64[m]:
+    n: i64 = dim(x, 0)
+    m: i64 = dim(y, 0)
+    for i in range(n):
+        p: f64[m] = phi(y, p_end)
+        for j in range(i, 3):
+            q: f64[m] = phi(p, q1)
+            t: f64 = x[j]
+            q1: f64[m] = q.at[i].add(t)
+        p_end: f64[m] = last(q)
+    r: f64[m] = last(p)
+    return r
+""")
+    ordered = verify(free_order(verify(program)))
+    (outer,) = (n for n in ordered.body if isinstance(n, For))
+    (test,) = (n for n in outer.body if isinstance(n, If))
+    assert sum(isinstance(n, Let) and n.op is radd for n in walk.walk(test.then)) == 1
+    function = compile_source(emit(verify(storage(ordered))), "f", jit=False)
+    x, y = np.arange(5.0), np.zeros(3)  # the last two rounds of i would write past the end
+    np.testing.assert_array_equal(function(x, y)[0], [3.0, 3.0, 2.0])
+
+
+def factor(A, c):
+    """Cholesky's factor, in place."""
+    for i in range(len(A)):
+        for j in range(i):
+            for k in range(j):
+                A[i, j] -= A[i, k] * A[j, k]
+            A[i, j] /= A[j, j]
+        for k in range(i):
+            A[i, i] -= A[i, k] * A[i, k]
+        A[i, i] = np.sqrt(A[i, i])
+    return np.sum(c * A)
+
+
+def test_rows_that_are_added_to_share_a_loop_behind_what_is_the_same_in_all_of_it():
+    A = np.eye(7)
+    source = pb.grad(factor).lower(A, A).source
+    assert "np.empty(np.maximum" not in source  # nothing is kept for a loop of its own
+    assert source.count("  for k in range(j):") == 2  # one forward, one in the reverse sweep
+    assert "A_bar[i, j]" not in source[source.rindex("  for k in range(j):") :]
+    with pb.options(reassociate=False):
+        assert "radd" not in pb.grad(factor).lower(A, A).source
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", range(10))
+def test_a_factorisation_at_every_small_size(n, dtype):
+    rng = np.random.default_rng(n)
+    A, c = rng.normal(size=(n, n)), rng.normal(size=(n, n)).astype(dtype)
+    A = (A @ A.T + n * np.eye(n)).astype(dtype)
+    with pb.options(jit=n > 7):
+        found = pb.grad(factor)(A, c)
+    assert found.dtype == dtype
+    wide = A.astype(np.float64), c.astype(np.float64)
+    (expected,) = evaluate(parse(str(pb.grad(factor).lower(*wide).adjoint_ir)), *wide)
+    tolerance = 1e-10 if dtype == np.float64 else 2e-4
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
