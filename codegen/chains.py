@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..ir import walk
 from ..ir.build import Builder
 from ..ir.program import Atom, For, If, Let, Lit, Node, Phi, Program, Var, While
+from .ahead import ahead
 from .strides import strided
 
 SHORT = 1  # a recurrence of this many operations is left alone
@@ -56,7 +57,7 @@ def _region(nodes: Iterable[Node], own: frozenset[str], names: set[str]) -> tupl
                     node.index, node.start, node.stop, node.reverse, node.phis, inner, node.exits, node.span
                 )
                 theirs = not any(p.var.name in own for p in node.phis)
-                result += strided(_shortened(loop, names), names) if theirs else [loop]
+                result += _rewritten(loop, names, theirs)
             case While():
                 test, body = _region(node.test, own, names), _region(node.body, own, names)
                 result.append(While(node.phis, test, node.cond, body, node.exits, node.span))
@@ -66,6 +67,14 @@ def _region(nodes: Iterable[Node], own: frozenset[str], names: set[str]) -> tupl
             case _:
                 result.append(node)
     return tuple(result)
+
+
+def _rewritten(loop: For, names: set[str], theirs: bool) -> list[Node]:
+    def steps(loop: For) -> list[Node]:
+        return strided(loop, names) if theirs else [loop]
+
+    loop = _shortened(loop, names) if theirs else loop
+    return ahead(loop, names, steps) or steps(loop)
 
 
 def _shortened(loop: For, names: set[str]) -> For:
