@@ -2,8 +2,8 @@
 
 The carried cotangent of a scalar recurrence goes through every operation of the body, one after the other,
 and the next iteration waits for it. The body is linear in it, so its factor can be computed beside it, from
-values that do not wait: one product is left on the way round (preaccumulation of the local derivative).
-Only the adjoint's own loops are touched: a user's arithmetic keeps its order.
+values that do not wait: one product is left on the way round (preaccumulation of the local derivative), and of
+four steps one (strides.py). Only the adjoint's own loops are touched: a user's arithmetic keeps its order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from ..ir import walk
 from ..ir.build import Builder
 from ..ir.program import Atom, For, If, Let, Lit, Node, Phi, Program, Var, While
+from .ahead import ahead
+from .strides import strided
 
 SHORT = 1  # a recurrence of this many operations is left alone
 
@@ -23,18 +25,16 @@ def shorten_chains(program: Program, own: Collection[str]) -> Program:
 
     >>> from ..ir.text import parse
     >>> print(shorten_chains(parse('''
-    ... def f(a: f64[n], b: f64) -> f64:
-    ...     n: i64 = dim(a, 0)
-    ...     for i in reversed(range(n)):
+    ... def f(a: f64[7], b: f64) -> f64:
+    ...     for i in reversed(range(7)):
     ...         x_bar: f64 = phi(1.0, x_bar_1)
     ...         t: f64 = a[i]
     ...         u: f64 = x_bar * t
     ...         x_bar_1: f64 = u * b
     ...     x_bar_2: f64 = last(x_bar)
     ...     return x_bar_2'''), ()))
-    def f(a: f64[n], b: f64) -> f64:
-        n: i64 = dim(a, 0)
-        for i in reversed(range(n)):
+    def f(a: f64[7], b: f64) -> f64:
+        for i in reversed(range(7)):
             x_bar: f64 = phi(1.0, x_bar_3)
             t: f64 = a[i]
             t_1: f64 = t * b
@@ -57,7 +57,7 @@ def _region(nodes: Iterable[Node], own: frozenset[str], names: set[str]) -> tupl
                     node.index, node.start, node.stop, node.reverse, node.phis, inner, node.exits, node.span
                 )
                 theirs = not any(p.var.name in own for p in node.phis)
-                result.append(_shortened(loop, names) if theirs else loop)
+                result += _rewritten(loop, names, theirs)
             case While():
                 test, body = _region(node.test, own, names), _region(node.body, own, names)
                 result.append(While(node.phis, test, node.cond, body, node.exits, node.span))
@@ -67,6 +67,14 @@ def _region(nodes: Iterable[Node], own: frozenset[str], names: set[str]) -> tupl
             case _:
                 result.append(node)
     return tuple(result)
+
+
+def _rewritten(loop: For, names: set[str], theirs: bool) -> list[Node]:
+    def steps(loop: For) -> list[Node]:
+        return strided(loop, names) if theirs else [loop]
+
+    loop = _shortened(loop, names) if theirs else loop
+    return ahead(loop, names, steps) or steps(loop)
 
 
 def _shortened(loop: For, names: set[str]) -> For:

@@ -100,6 +100,7 @@ class Orders:
             match node:
                 case Let():
                     self.learn(node)
+                    self.limit(node, facts)
                     written.append(node)
                 case For():
                     inside = deepcopy(facts)
@@ -161,6 +162,16 @@ class Orders:
                 form = first.scaled(rest[0].constant)
         if form is not None:
             self.forms[let.var.name] = form
+
+    def limit(self, let: Let, facts: Facts) -> None:
+        """What a maximum or minimum is not below or above: save arrays have `maximum(steps, 0)` rows."""
+        if let.var.type == I64 and let.op.name in ("maximum", "minimum"):
+            for atom in atoms(let.args):
+                bound = self.form(atom)
+                if let.op.name == "maximum":
+                    facts.bound(let.var.name, lower=bound)
+                else:
+                    facts.bound(let.var.name, upper=bound)
 
     def form(self, atom: Atom) -> Affine:
         form = form_of(atom)

@@ -67,5 +67,60 @@ def test_what_is_not_linear_is_left_alone(lines):
 def test_the_users_loops_are_left_alone():
     p = program(BODIES["a product"])
     assert shorten_chains(p, {"x_bar"}) == p
-    renamed = parse(show(p).replace("x_bar", "x"). replace("x: f64) ->", "x0: f64) ->").replace("phi(x, ", "phi(x0, "))
+    renamed = parse(
+        show(p).replace("x_bar", "x").replace("x: f64) ->", "x0: f64) ->").replace("phi(x, ", "phi(x0, ")
+    )
     assert shorten_chains(renamed, ()) == renamed
+
+
+STRIDE = """
+def f(a: f64[n], b: f64, x: f64, lo: i64, hi: i64) -> (f64, f64, f64, f64):
+    n: i64 = dim(a, 0)
+    for i in RANGE:
+        x_bar: f64 = phi(x, x_bar_1)
+        s_bar: f64 = phi(0.5, s_bar_1)
+        r_bar: f64 = phi(0.25, r_bar_1)
+        q_bar: f64 = phi(0.125, q_bar_1)
+        t: f64 = a[i]
+        u: f64 = x_bar * t
+        v: f64 = t - b
+        w: f64 = v * x_bar
+        s_bar_1: f64 = s_bar + u
+        r_bar_1: f64 = r_bar - w
+        q_bar_1: f64 = x_bar + q_bar
+        x_bar_1: f64 = x_bar * v
+    x_end: f64 = last(x_bar)
+    s_end: f64 = last(s_bar)
+    r_end: f64 = last(r_bar)
+    q_end: f64 = last(q_bar)
+    return x_end, s_end, r_end, q_end
+"""
+
+
+@pytest.mark.parametrize("order", ["range(lo, hi)", "reversed(range(lo, hi))"])
+@pytest.mark.parametrize(
+    "factor, loops", [("t - b", 2), ("exp(t)", 4)]
+)  # exp(t): for each block, ahead of it
+def test_four_steps_at_once(order, factor, loops):
+    p = parse(STRIDE.replace("RANGE", order).replace("t - b", factor))
+    new = verify(shorten_chains(p, ()))
+    assert show(new).count("for ") == loops
+    a = np.random.default_rng(0).uniform(0.5, 2.0, 20)
+    for lo, hi in [(0, 0), (3, 1), (0, 1), (2, 5), (0, 4), (3, 8), (1, 20), (0, 20)]:
+        for before, after in zip(evaluate(p, a, 0.3, 0.7, lo, hi), evaluate(new, a, 0.3, 0.7, lo, hi)):
+            np.testing.assert_allclose(after, before, rtol=1e-12)
+    assert loops == 4 or shorten_chains(p, {"x_bar"}) == p
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("v: f64 = t - b", "v: f64 = t - s_bar"),  # a factor that the loop carries
+        ("x_bar_1: f64 = x_bar * v", "x_bar_1: f64 = x_bar + v"),  # not linear
+        ("q_bar_1: f64 = x_bar + q_bar", "q_bar_1: f64 = x_bar * q_bar"),  # no sum
+        ("q_bar_1: f64 = x_bar + q_bar", "q_bar_1: f64 = x_bar - q_bar"),
+    ],
+)
+def test_other_recurrences_go_step_by_step(old, new):
+    p = parse(STRIDE.replace("RANGE", "reversed(range(lo, hi))").replace(old, new))
+    assert show(shorten_chains(p, ())).count("for ") == 1

@@ -62,3 +62,17 @@ def test_the_derivative_at_a_kink(name, jit):
         found = pb.grad(f, argnums=tuple(range(len(args))))(*args)
     for a, b in zip(found, expected):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("c", [0.001, -3.0, 0.0, 1.0, np.inf, np.nan])
+def test_a_number_divided_by_an_array(c, dtype):
+    x = np.array([0.5, -2.0, 1e12, 0.0, -0.0, np.inf], dtype)
+
+    def f(x):
+        return np.sum(c / x)
+
+    with pb.options(jit=False, cache=False), np.errstate(all="ignore"):
+        np.testing.assert_allclose(
+            pb.grad(f)(x), -(dtype(c) / x) / x, rtol=1e-6 if dtype is np.float32 else 1e-15
+        )

@@ -386,3 +386,31 @@ def test_a_factorisation_at_every_small_size(n, dtype):
     (expected,) = evaluate(parse(str(pb.grad(factor).lower(*wide).adjoint_ir)), *wide)
     tolerance = 1e-10 if dtype == np.float64 else 2e-4
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_a_row_of_a_save_array_is_read_before_the_loop():
+    program = verify(
+        free_order(
+            verify(
+                parse("""
+def f(x: f64[n], steps: i64) -> f64:
+    n: i64 = dim(x, 0)
+    t: i64 = maximum(steps, 0)
+    saved: f64[t] = zeros((t,), f64)
+    for k in reversed(range(steps)):
+        s: f64 = phi(0.0, s_end)
+        for i in range(n):
+            p: f64 = phi(s, p_1)
+            a: f64 = saved[k]
+            b: f64 = x[i]
+            c: f64 = a * b
+            p_1: f64 = p + c
+        s_end: f64 = last(p)
+    r: f64 = last(s)
+    return r
+""")
+            )
+        )
+    )
+    inner = [n for n in walk.walk(program.body) if isinstance(n, For)][-1]
+    assert "saved" not in walk.free(inner.body)

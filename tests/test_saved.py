@@ -57,3 +57,17 @@ def test_the_report_names_the_line():
     assert "keeps 1 array for the reverse sweep, 8.0 kB" in text
     assert "x = r * x * (1.0 - x)" in text or "for _ in range(n)" in text
     assert "keeps nothing" in pb.grad(lambda x: x * 2.0).saved_report(1.0)
+
+
+def test_sums_of_a_few_numbers_are_done_again():
+    """A distance between two points is computed anew from the points: nothing is kept per pair."""
+
+    def energy(x):
+        total = 0.0
+        for i in range(x.shape[0]):
+            for j in range(i + 1, x.shape[0]):
+                d = x[i] - x[j]
+                total += np.sqrt(np.sum(d * d) + 0.01) ** 3 + (d @ d) ** 2
+        return total
+
+    assert entries(energy, np.ones((6, 3))) == []

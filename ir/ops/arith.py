@@ -27,7 +27,7 @@ mul = elementwise(
     result=same_dtype, sympy="{0} * {1}",
 )  # fmt: skip
 div = elementwise(
-    "div", "{0} / {1}", np.true_divide, (lambda a, b, y: 1.0 / b, lambda a, b, y: -(y * y) if is_one(a) else -y / b),
+    "div", "{0} / {1}", np.true_divide, (lambda a, b, y: 1.0 / b, lambda a, b, y: by_divisor(a, b, y)),
     linear=(0,), sympy="{0} / {1}", domain=(0.5, 2.0), cost=4,
 )  # fmt: skip
 neg = elementwise(
@@ -97,9 +97,12 @@ minimum = elementwise(
 )  # fmt: skip
 
 
-def is_one(a):
-    """Is it the number 1? Then y is a reciprocal, and its square is cheaper than another division."""
-    return isinstance(a.atom, Lit) and a.atom.text == "1.0"
+def by_divisor(a, b, y):
+    """-y / b. Of a number c, y / c is a reciprocal of b already: cheaper than another division."""
+    c = float(a.atom.text) if isinstance(a.atom, Lit) else 0.0
+    if c == 1.0:
+        return -(y * y)
+    return -(y * (1.0 / c)) * y if 1e-30 < abs(c) < 1e30 else -y / b
 
 
 def share(a, b, wins):

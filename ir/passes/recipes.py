@@ -14,6 +14,8 @@ from ..build import Builder
 from ..ops.arith import and_, ge, gt, le, lt
 from ..ops.array import dim
 from ..ops.index import at_add, at_set
+from ..ops.linalg import matmul
+from ..ops.reduce import sum_
 from ..program import Atom, Exit, For, If, Let, Phi, Var, While
 from ..types import I64, Dim
 from ..walk import defined, free, used_here
@@ -24,7 +26,7 @@ from .scopes import Loop, Scopes
 CHEAP = 4
 """Operations that cost no more are computed again rather than saved."""
 SMALL = 16
-"""Arrays of no more elements are rebuilt by `at` rather than saved."""
+"""Arrays of no more elements are rebuilt by `at`, or summed again, rather than saved."""
 BRIEF = 8
 """Ifs of no more operations are decided again."""
 
@@ -104,6 +106,9 @@ class Recipes:
             return all(isinstance(d, int) for d in dims) and product_of(dims) <= SMALL
         if let.op is dim:
             return not any(isinstance(a, Var) and self.scopes.is_local(a.name) for a in let.args)
+        if let.op is sum_ or let.op is matmul:  # a few additions, where the operands are small
+            sizes = [d for a in let.args if isinstance(a, Var) for d in a.type.dims]
+            return all(isinstance(d, int) for d in sizes) and product_of(sizes) <= SMALL
         return let.op.cost <= CHEAP
 
     def step(self, phi: Phi) -> int | None:
