@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 
 from ..ir.passes import Seen, common, dead_code, run, simplify
 from ..ir.program import Program
 from .accumulate import accumulate
+from .afresh import afresh
 from .blocks import blocks
 from .chains import shorten_chains
+from .contract import contract
 from .emit import Written, emit, emit_lines
 from .hoist import hoist
 from .interchange import interchange
@@ -16,6 +19,7 @@ from .order import free_order
 from .outline import outlined_lines
 from .parallel import Plans, parallel_loops, worthwhile
 from .planes import planes
+from .reciprocals import reciprocals
 from .recognise import recognise_products
 from .registers import registers, unroll
 from .rejoin import rejoin
@@ -24,12 +28,15 @@ from .storage import storage
 from .zeros import stored
 
 __all__ = [
-    "Written", "blocks", "emit", "free_order", "generate", "generate_lines", "hoist", "interchange", "lowered",
-    "parallel_loops", "recognise_products", "scalarise", "shorten_chains", "storage",
+    "Written", "afresh", "blocks", "contract", "emit", "free_order", "generate", "generate_lines", "hoist",
+    "interchange", "lowered", "parallel_loops", "reciprocals", "recognise_products", "scalarise",
+    "shorten_chains", "storage",
 ]  # fmt: skip
 
 
 PIPELINE = (
+    reciprocals,
+    afresh,
     rejoin,
     scalarise,
     unroll,
@@ -40,6 +47,7 @@ PIPELINE = (
     dead_code,
     accumulate,
     recognise_products,
+    contract,
     interchange,
     blocks,
     free_order,
@@ -58,19 +66,11 @@ def lowered(
     own program, only that of the adjoint's sums is. Without `carry` the iterations of outermost loops stay apart.
     """
 
-    def free_order_but_own(program: Program) -> Program:
-        return free_order(program, own, carry)
+    def bound(step: Callable[..., Program], *options: object) -> Callable[[Program], Program]:
+        return functools.wraps(step)(lambda program: step(program, *options))
 
-    def interchange_but_own(program: Program) -> Program:
-        return interchange(program, own)
-
-    def recognise_products_but_own(program: Program) -> Program:
-        return recognise_products(program, own)
-
-    instead: dict[object, Callable[[Program], Program]] = {
-        free_order: free_order_but_own, recognise_products: recognise_products_but_own,
-        interchange: interchange_but_own,
-    }  # fmt: skip
+    instead: dict[object, Callable[[Program], Program]] = {free_order: bound(free_order, own, carry)}
+    instead |= {step: bound(step, own) for step in (reciprocals, recognise_products, interchange)}
     steps = PIPELINE if own is None and carry else [instead.get(step, step) for step in PIPELINE]
     return run(steps, program, seen)
 

@@ -8,16 +8,20 @@ behind the loop. Which elements meet is proved from affine subscripts; sizes are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..ir import walk
 from ..ir.affine import Affine
 from ..ir.build import Builder
 from ..ir.passes import dead_code
-from ..ir.program import For, If, Let, Lit, Node, Phi, Program, Var, While, dim_names
+from ..ir.program import Atom, For, If, Let, Node, Phi, Program, Var, While, dim_names
+from ..ir.sizes import TRACED, facts_of
+from .access import form_of
 from .factors import Factor, Factors, Product, Range, ranges, single
 from .inside import Inside, Sum, learn
+from .joined import Joined, Places, joined, places_of
+from .onebyone import finite
 from .products import LARGE
 from .rewrite import Rewrite
 
@@ -97,6 +101,15 @@ class Match:
         return tuple(b for a, b in pairs if outer in a.indices and ragged & a.indices)
 
 
+def beside_zeros(inside: Inside, found: Match | Joined) -> Iterator[tuple[Var, Places]]:
+    """What meets zeros that the loops never multiply with, and must be finite: parts of arrays."""
+    if isinstance(found, Match):
+        for factor in found.beside_zeros:
+            yield factor.value, places_of(factor.places, found.extents, inside)[1]
+    elif any(half.found.beside_zeros for half in found.halves):
+        yield found.halves[0].common.value, found.read
+
+
 class _Recogniser:
     def __init__(self, program: Program, own: Collection[str] | None) -> None:
         self.own = own
@@ -104,6 +117,7 @@ class _Recogniser:
         self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
         self.builder.names |= {d for v in program.params for d in dim_names(v)}
         self.forms: dict[str, Affine] = {}
+        self.facts = facts_of(program.body, form_of, TRACED)
         self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
             self.uses.update(walk.used_here(node))
@@ -251,31 +265,36 @@ class _Recogniser:
     # -- writing ---------------------------------------------------------------------------------------
 
     def chosen(self, inside: Inside, matches: Sequence[Match]) -> list[Node] | None:
-        """The products, if they are large when the program runs; else the loop as it was."""
+        """The products, and what else the loop does; where that is not as good, the loop as it was.
+
+        A loop that is a product and nothing more stays for small sizes. What keeps other loops is not written twice for
+        that: a call too many costs less than to compile both. Nor for numbers that are not finite, if loops
+        over the matrices that the loop has filled can do what a call must not.
+        """
         builder = self.builder
+        sizes = {e.stop - e.start for m in matches for e in m.extents.values()}
+        if any(not size.terms and size.constant < LARGE for size in sizes):
+            return None
+        safe = all(map(self.facts.proves, sizes))
         with builder.open() as head:
-            sizes = set()
-            for m in matches:
-                sizes |= {e.stop - e.start for e in m.extents.values()}
-            tests = []
-            for size in sorted(sizes, key=str):
-                atom = builder.integer(size)
-                if isinstance(atom, Lit):
-                    if int(atom.text) < LARGE:
-                        return None
-                else:
-                    tests.append(atom)
-            large = None
-            for atom in tests:
-                test = builder.emit("ge", atom, LARGE)
-                large = test if large is None else builder.emit("and", large, test)
             rewrite = Rewrite(inside, builder)
-            for m in matches:
-                for factor in m.beside_zeros:
-                    test = rewrite.finite(factor, m.extents)
-                    large = test if large is None else builder.emit("and", large, test)
-                rewrite.add(m)
+            pairs = joined(inside, matches)
+            needed = {id(found): list(beside_zeros(inside, found)) for found in pairs}
+            alone = safe and all(rewrite.loops_for(found) for found in pairs if needed[id(found)])
+            tests = {test: finite(rewrite, *test) for found in pairs for test in needed[id(found)]}
+            large: Atom | None = None
+            for found in pairs:
+                test: Atom | None = None
+                for part in needed[id(found)]:
+                    test = self.both(test, tests[part])
+                rewrite.add(found, test if alone else None)
+                large = large if test is None or alone else self.both(large, test)
             products = rewrite.nodes()
+            more = any(isinstance(node, For) and node.exits for node in products)
+            if not (more and safe):
+                for size in sorted(sizes, key=str):
+                    if size.terms:
+                        large = self.both(large, builder.emit("ge", builder.integer(size), LARGE))
         loop = inside.loop
         if large is None:
             return [*head, *products]
@@ -287,3 +306,6 @@ class _Recogniser:
             Phi(e.var, Var(ends[e.var.name], e.var.type), Var(names[e.var.name], e.var.type)) for e in loop.exits
         )
         return [*head, If(large, tuple(then), (old,), phis, loop.span)]
+
+    def both(self, first: Atom | None, second: Atom) -> Atom:
+        return second if first is None else self.builder.emit("and", first, second)

@@ -12,11 +12,13 @@ from ..ir.build import Builder, atom_dim, dim_atom, literal
 from ..ir.ops.array import full_slice
 from ..ir.ops.index import at_add, at_set, getitem
 from ..ir.primitive import REGISTRY
-from ..ir.program import Atom, Exit, For, Index, Let, Lit, Node, Phi, Slice, Var
+from ..ir.program import Atom, Exit, For, If, Index, Let, Lit, Node, Phi, Slice, Var
 from ..ir.types import I64
 from .factors import Factor, Range, single
 from .inside import Inside
-from .primitives import add_matmul, radd, set_matmul
+from .joined import Joined, Places, half_of
+from .onebyone import Element, multiplied
+from .primitives import add_matmul, set_matmul
 
 if TYPE_CHECKING:
     from .recognise import Match
@@ -85,15 +87,20 @@ class Rewrite:
         else:
             var = factor.value
             index, names = self.slices(var, factor.places, extents, out)
-            if index.items != tuple(map(full_slice, var.type.dims)):
-                dims = tuple(item.size for item in index.items if isinstance(item, Slice))
-                part = self.builder.var("t", var.type.with_dims(dims))
-                out.append(Let(part, getitem, (var, index), self.loop.span))
-                var = part
-        if names == [rows, columns]:
-            return var
-        turned = self.builder.var("t", var.type.with_dims(var.type.dims[::-1]))
-        out.append(Let(turned, REGISTRY["transpose"], (var, (1, 0)), self.loop.span))
+            var = self.slice_of(var, index, out)
+        return var if names == [rows, columns] else self.transposed(var, out)
+
+    def slice_of(self, array: Var, index: Index, out: list[Node]) -> Var:
+        if index.items == tuple(map(full_slice, array.type.dims)):
+            return array
+        dims = tuple(item.size for item in index.items if isinstance(item, Slice))
+        part = self.builder.var("t", array.type.with_dims(dims))
+        out.append(Let(part, getitem, (array, index), self.loop.span))
+        return part
+
+    def transposed(self, array: Var, out: list[Node]) -> Var:
+        turned = self.builder.var("t", array.type.with_dims(array.type.dims[::-1]))
+        out.append(Let(turned, REGISTRY["transpose"], (array, (1, 0)), self.loop.span))
         return turned
 
     def kept(self, factor: Factor, extents: dict[str, Range]) -> Var:
@@ -101,35 +108,54 @@ class Rewrite:
         outer = self.loop.index.name
         (other,) = factor.indices - {outer}
         key = factor.value.name, factor.places, id(factor.within), other
-        if key in self.matrices:
-            return self.matrices[key]
-        extent, rows = extents[other], extents[outer]
+        if key not in self.matrices:
+            extent, rows = extents[other], extents[outer]
+            shape = self.size(rows, self.before), self.size(extent, self.before)
+            self.matrices[key] = self.filled(factor, extent, other, shape, [self.kept_at(other, extents)])
+        return self.matrices[key]
+
+    def kept_at(self, other: str, extents: dict[str, Range]) -> tuple[Affine, Affine]:
+        """Where the values of one trip of both loops are kept."""
+        rows, extent = extents[self.loop.index.name], extents[other]
+        return Affine.name(self.loop.index.name) - rows.start, Affine.name(other) + extent.shift - extent.start
+
+    def filled(
+        self,
+        factor: Factor,
+        extent: Range,
+        other: str,
+        shape: tuple[Atom, Atom],
+        places: Sequence[tuple[Affine, Affine]],
+        distinct: bool = True,
+    ) -> Var:
+        """A matrix of zeros in which the loop sets elements to the values of a factor (or adds, if not `distinct`).
+
+        `other` is what `places` call the index of the inner loop.
+        """
         inner = factor.within or extent.loop
         hint = factor.value.name
-        shape = self.size(rows, self.before), self.size(extent, self.before)
         type = factor.value.type.with_dims(tuple(map(atom_dim, shape)))
 
         def var() -> Var:
             return self.builder.var(hint, type)
 
-        first, head, end, result = var(), var(), var(), var()
+        first, head, end, result, carried = var(), var(), var(), var(), var()
         self.before.append(Let(first, REGISTRY["zeros"], (shape, type.dtype), self.loop.span))
-        carried, stored = var(), var()
         index = Affine.name(inner.index.name)
         if factor.within is None:  # a loop of its own
             counter = self.builder.var(inner.index.name, I64)
             index = Affine.name(counter.name)
         body: list[Node] = []
-        row = self.number(Affine.name(outer) - rows.start, body)
-        column = self.number(index + extent.shift - extent.start, body)
         value: Atom = factor.value
         if factor.within is None:
-            places = tuple(
-                self.number(p.substitute(extent.loop.index.name, index), body) for p in factor.places
-            )
+            at = tuple(self.number(p.substitute(extent.loop.index.name, index), body) for p in factor.places)
             value = self.builder.var("t", type.with_dims(()))
-            body.append(Let(value, getitem, (factor.value, Index(places)), self.loop.span))
-        body.append(Let(stored, at_set, (carried, Index((row, column)), value), self.loop.span))
+            body.append(Let(value, getitem, (factor.value, Index(at)), self.loop.span))
+        stored = carried
+        for place in places:
+            element = Index(tuple(self.number(p.substitute(other, index), body) for p in place))
+            before, stored = stored, var()
+            body.append(Let(stored, at_set if distinct else at_add, (before, element, value), self.loop.span))
         if factor.within is None:
             around = self.front.setdefault(id(self.loop.body[factor.at]), [])
             phis = (Phi(carried, head, stored),)
@@ -140,77 +166,120 @@ class Rewrite:
             self.exits.setdefault(id(inner), []).append(Exit(end, carried))
         self.phis.setdefault(id(self.loop), []).append(Phi(head, first, end))
         self.exits.setdefault(id(self.loop), []).append(Exit(result, head))
-        self.matrices[key] = result
         return result
 
-    def finite(self, factor: Factor, extents: dict[str, Range]) -> Atom:
-        """Is every element of a factor finite? Written into the open region."""
-        builder = self.builder
-        type = factor.value.type.with_dims(())
-        found = [single(place, extents, self.inside) for place in factor.places]
-        loops = [extents[f[0]] for f in found if f is not None]
-        counters = [builder.var(e.loop.index.name, I64) for e in loops]
-        sums = [builder.var("t", type) for _ in range(5)]
-        body: list[Node] = []
-        places = []
-        for place in factor.places:
-            for counter, extent in zip(counters, loops):
-                name = extent.loop.index.name
-                place = place.substitute(name, Affine.name(counter.name) - extent.shift)
-            places.append(self.number(place, body))
-        value, zero = builder.var("t", type), builder.var("t", type)
-        none = literal(0.0, type.dtype)
-        body.append(Let(value, getitem, (factor.value, Index(tuple(places))), self.loop.span))
-        body.append(Let(zero, REGISTRY["mul"], (value, none), self.loop.span))
-        body.append(Let(sums[0], radd, (sums[1], zero), self.loop.span))
-        ends = [(self.number(e.start, builder.region), self.number(e.stop, builder.region)) for e in loops]
-        inner = For(
-            counters[1], *ends[1], False, (Phi(sums[1], sums[3], sums[0]),), tuple(body), (Exit(sums[2], sums[1]),),
-            self.loop.span,
-        )  # fmt: skip
-        builder.add(
-            For(counters[0], *ends[0], False, (Phi(sums[3], none, sums[2]),), (inner,), (Exit(sums[4], sums[3]),),
-                self.loop.span)
-        )  # fmt: skip
-        return builder.emit("eq", sums[4], 0.0)
+    def part(self, array: Var, places: Places, out: list[Node]) -> Index:
+        """The subscript that selects a part of an array."""
+        items: list[Atom | Slice | None] = []
+        for place, dim in zip(places, array.type.dims):
+            if isinstance(place, Affine):
+                items.append(self.number(place, out))
+            elif place == (Affine(), self.inside.form(dim_atom(dim))):
+                items.append(full_slice(dim))
+            else:
+                start, stop = (self.number(end, out) for end in place)
+                items.append(Slice(start, stop, 1, atom_dim(self.number(place[1] - place[0], out))))
+        return Index(tuple(items))
+
+    def add_joined(self, both: Joined, test: Atom | None) -> None:
+        """Two products by one call: the elements of the factor that they do not share go to both places of a matrix."""
+        half = both.halves[0]
+        common, reads, adds = half.common, both.read[half.axes[0]], both.added[half.axes[2]]
+        assert isinstance(reads, tuple) and isinstance(adds, tuple)
+        turned = half.kept is half.found.left  # the result's index along the rows of the matrix
+
+        def ordered(a: Affine, b: Affine) -> tuple[Affine, Affine]:
+            return (b, a) if turned else (a, b)
+
+        rows, columns = ordered(reads[1] - reads[0], adds[1] - adds[0])
+        shape = self.number(rows, self.before), self.number(columns, self.before)
+        places = [ordered(h.at[0] - reads[0], h.at[1] - adds[0]) for h in both.halves]
+        extent = half.found.extents[half.other]
+        matrix = self.filled(half.kept, extent, half.other, shape, places, both.distinct)
+        factor = self.slice_of(common.value, self.part(common.value, both.read, self.after), self.after)
+        if (half.axes[0] < half.axes[1]) != turned:
+            factor = self.transposed(factor, self.after)
+        left, right = (matrix, factor) if turned else (factor, matrix)
+        for h in both.halves:
+            self.dropped.add(id(h.found.total.let))
+            self.gone[h.found.total.let.var.name] = h.found.total.let.args[0]
+        index = self.part(self.behind_name(half.found), both.added, self.after)
+        elements = [(h, matrix, place) for h, place in zip(both.halves, places)]
+        self.added_behind(half.found, index, left, right, test, elements)
 
     # -- one sum ---------------------------------------------------------------------------------------
 
-    def add(self, found: Match) -> None:
+    def loops_for(self, found: Match | Joined) -> bool:
+        """Can loops over the matrices that the loop has filled do what the call does?"""
+        return found.distinct if isinstance(found, Joined) else half_of(self.inside, found) is not None
+
+    def add(self, found: Match | Joined, test: Atom | None) -> None:
+        """Leave a sum out of the loop, and make it by a call; where a test says so, by loops over matrices."""
+        if isinstance(found, Joined):
+            self.add_joined(found, test)
+            return
         out = self.before if found.before else self.after
         left = self.matrix(found.left, found.rows, found.summed, found.extents, out)
         right = self.matrix(found.right, found.summed, found.columns, found.extents, out)
-        dtype = left.type.dtype
-        alpha: Atom = literal(1.0, dtype)
-        for scale in found.product.scales:
-            alpha = scale if alpha == literal(1.0, dtype) else self.emit("mul", alpha, scale, out)
-        if found.product.sign < 0:
-            alpha = literal(-float(alpha.text), dtype) if isinstance(alpha, Lit) else self.emit("neg", alpha, None, out)
         total = found.total
         self.dropped.add(id(total.let))
         if not found.before:
             self.gone[total.let.var.name] = total.let.args[0]
-            self.added_behind(found, alpha, left, right)
+            index, _ = self.slices(self.behind_name(found), total.places, found.extents, self.after)
+            half = half_of(self.inside, found) if test is not None else None
+            elements = []
+            if half is not None:
+                matrix = self.kept(half.kept, found.extents)
+                elements.append((half, matrix, self.kept_at(half.other, found.extents)))
+            self.added_behind(found, index, left, right, test, elements)
             return
-        product = self.made_before(found, alpha, left, right)
+        product = self.made_before(found, self.alpha(found, out), left, right)
         if total.places:
             self.gone[total.let.var.name] = total.let.args[0]
             self.added_from(found, product)
         else:
             self.read_from(found, product)
 
+    def alpha(self, found: Match, out: list[Node]) -> Atom:
+        """What the product is multiplied by."""
+        dtype = found.left.value.type.dtype
+        alpha: Atom = literal(1.0, dtype)
+        for scale in found.product.scales:
+            alpha = scale if alpha == literal(1.0, dtype) else self.emit("mul", alpha, scale, out)
+        if found.product.sign > 0:
+            return alpha
+        return literal(-float(alpha.text), dtype) if isinstance(alpha, Lit) else self.emit("neg", alpha, None, out)
+
     def emit(self, op: str, a: Atom, b: Atom | None, out: list[Node]) -> Var:
         var = self.builder.var("t", a.type)
         out.append(Let(var, REGISTRY[op], (a,) if b is None else (a, b), self.loop.span))
         return var
 
-    def added_behind(self, found: Match, alpha: Atom, left: Var, right: Var) -> None:
+    def end_of(self, found: Match) -> Exit:
+        """With which exit the array leaves the loop that is added to."""
         phi = self.inside.carrier(self.loop, found.total.let.var.name)
         assert phi is not None
-        end = next(e for e in self.loop.exits if e.phi == phi.var)
-        base, after = self.behind_exit(end)
-        index, _ = self.slices(base, found.total.places, found.extents, self.after)
-        self.after.append(Let(after, add_matmul, (base, index, alpha, left, right), found.total.let.span))
+        return next(e for e in self.loop.exits if e.phi == phi.var)
+
+    def behind_name(self, found: Match) -> Var:
+        return self.end_of(found).var
+
+    def added_behind(
+        self, found: Match, index: Index, left: Var, right: Var, test: Atom | None, elements: Sequence[Element]
+    ) -> None:
+        alpha = self.alpha(found, self.after)
+        base, after = self.behind_exit(self.end_of(found))
+        args = base, index, alpha, left, right
+        if test is None:
+            self.after.append(Let(after, add_matmul, args, found.total.let.span))
+            return
+        called = self.fresh(base)
+        loops: list[Node] = []
+        value = base
+        for element in elements:
+            value = multiplied(self, value, alpha, element, loops)
+        call = Let(called, add_matmul, args, found.total.let.span)
+        self.after.append(If(test, (call,), tuple(loops), (Phi(after, called, value),), self.loop.span))
 
     def behind_exit(self, end: Exit) -> tuple[Var, Var]:
         """What an array is called when a loop ends, and after one more node behind the loop."""
