@@ -15,7 +15,7 @@ from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.walk import inline
 from .runtime import options, timings
-from .runtime.compile import entry_point
+from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
 from .tracer.numpy.arguments import same_size
@@ -77,12 +77,14 @@ def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
             values = sweeps.forward(*params)
     except Exception as error:
         raise for_user(error) from None
-    if sweeps.hot is None:
-        run = entry_point(sweeps.forward, params)
-        scope: dict[str, Any] = {}
-        results = -1, f"({named(scope, sweeps)}, values)", scope
-        sweeps.hot = call_function(form.traced, tree, run, results, settings)
-    traceable.hot_vjp = sweeps.hot
+    with form.lock:
+        if sweeps.hot is None and (sweeps.again or not by_numba(sweeps.forward)):
+            scope: dict[str, Any] = {}
+            results = -1, f"({named(scope, sweeps)}, values)", scope
+            sweeps.hot = call_function(form.traced, tree, sweeps.forward, params, results, settings)
+        sweeps.again = True
+    if sweeps.hot is not None:
+        traceable.hot_vjp = sweeps.hot
     return sweeps, values
 
 
@@ -94,6 +96,7 @@ class Sweeps:
         self.form = form
         self.wrt = wrt
         self.hot: Call | None = None
+        self.again = False
         self.forward, self.backward = form.pair(wrt, split_adjoint)
         self._finish = finish_function(results_of(form.traced, form.out))
         self._count = len(form.traced.program.results)

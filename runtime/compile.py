@@ -63,6 +63,7 @@ def compile_source(
         if function is None:
             with timings.stage("import"):
                 function = _compile(source, name, jit, folder, settings.cache, vector, outside)
+                function.written = source, name  # type: ignore[attr-defined]
             _functions[key] = function
     return function
 
@@ -82,6 +83,18 @@ def entry_point(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable
         return function
     found = overloads.get(tuple(map(function.typeof_pyval, args)))  # type: ignore[attr-defined]
     return function if found is None else found.entry_point
+
+
+def by_numba(function: Callable[..., Any]) -> bool:
+    """Is what `compile_source` gave machine code?"""
+    return hasattr(function, "outputs") or hasattr(function, "overloads")
+
+
+def entry(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """`runtime.entry.entry`, which is imported only where numba is; None if there can be no entry."""
+    if not by_numba(function):
+        return None
+    return importlib.import_module(f"{__package__}.entry").entry(function, *args, **options)
 
 
 def _compile(
