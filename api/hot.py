@@ -17,15 +17,8 @@ from .runtime import options
 from .runtime.compile import by_numba, entry, entry_point
 from .runtime.entry_form import Condition, Front, Look, Param
 from .specialise import (
-    SCALARS,
-    canonical,
-    guard_text,
-    overlap_tests,
-    parameters,
-    read_hidden,
-    static_tests,
-    tests,
-)
+    DTYPES, SCALARS, canonical, guard_text, overlap_tests, parameters, read_hidden, static_tests, tests,
+)  # fmt: skip
 from .tracer.paths import BY_VALUE, UNREADABLE, Path, cell_of, named
 from .tracer.trace import Input, Traced
 from .tree import Tree
@@ -170,6 +163,16 @@ def _kind(given: Input) -> Param:
     if given.type.rank or given.zero_dim:
         return Param(given.type.dtype, given.type.rank, False, tuple(given.type.dims))
     return Param(given.type.dtype, None, given.weak)
+
+
+def param_of(value: Any) -> Param | None:
+    """A parameter of the type of this value, as generated code takes it."""
+    if type(value) is np.ndarray:
+        found = next((name for name, dtype in DTYPES.items() if dtype is value.dtype), None)
+        return Param(found, value.ndim, False, (None,) * value.ndim) if found else None
+    weak = {float: "f64", int: "i64", bool: "bool"}.get(type(value))
+    found = weak or next((name for name, kind in SCALARS.items() if kind is type(value)), None)
+    return Param(found, None, weak is not None) if found else None
 
 
 def _beginning(traced: Traced, tree: Tree, scope: dict[str, Any], settings: options.Options) -> list[str]:

@@ -18,6 +18,8 @@ LONG = {
     "smallest", "total",
 }  # fmt: skip
 """Functions of `support` that are no single operation."""
+ONE = {ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.IfExp}
+ARRAYS = {ast.Slice, ast.Starred, ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.NamedExpr}
 LENGTH = 2000
 """Characters that are worth computing at each call."""
 
@@ -56,10 +58,15 @@ class _Counter:
     def __init__(self, function: ast.FunctionDef, params: Sequence[str]):
         names = [a.arg for a in function.args.args]
         self.params = dict(zip(names, params))
-        stores = (n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-        self.stores = Counter(stores)
-        loops = (n.target.id for n in ast.walk(function) if isinstance(n, ast.For) and isinstance(n.target, ast.Name))
-        self.loops = Counter(loops)
+        self.stores: Counter[str] = Counter()
+        self.loops: Counter[str] = Counter()
+        for node in ast.walk(function):
+            if type(node) is ast.Name and type(node.ctx) is ast.Store:
+                self.stores[node.id] += 1
+            elif type(node) is ast.For and type(node.target) is ast.Name:
+                self.loops[node.target.id] += 1
+            elif type(node) in (ast.While, ast.With, ast.Try):
+                raise _Unknown
         if self.params.keys() & self.stores.keys():
             raise _Unknown
         self.least: dict[str, str | None] = dict(self.params)  # bounds of names
@@ -95,16 +102,18 @@ class _Counter:
         """The operations of a statement without other statements in it."""
         count = 1
         for part in ast.walk(node):
-            match part:
-                case ast.Slice() | ast.Starred() | ast.Lambda() | ast.ListComp() | ast.GeneratorExp() | ast.NamedExpr():
-                    raise _Unknown
-                case ast.Call(ast.Attribute(ast.Name("np"), "empty" | "zeros"), [shape, *_]) if more is not None:
-                    sizes = shape.elts if isinstance(shape, ast.Tuple) else [shape]
-                    more.append("*".join(f"max(0, {self.known(s, True)})" for s in sizes) or "1")
-                case ast.Call(function):
-                    count += self.call(function)
-                case ast.BinOp() | ast.UnaryOp() | ast.Compare() | ast.Subscript() | ast.IfExp():
-                    count += 1
+            kind = type(part)
+            if kind in ONE:
+                count += 1
+            elif kind in ARRAYS:
+                raise _Unknown
+            elif isinstance(part, ast.Call):
+                match part:
+                    case ast.Call(ast.Attribute(ast.Name("np"), "empty" | "zeros"), [shape, *_]) if more is not None:
+                        sizes = shape.elts if isinstance(shape, ast.Tuple) else [shape]
+                        more.append("*".join(f"max(0, {self.known(s, True)})" for s in sizes) or "1")
+                    case _:
+                        count += self.call(part.func)
         return count
 
     def call(self, function: ast.expr) -> int:
