@@ -15,9 +15,17 @@ import numpy as np
 from .ir.types import Type
 from .runtime import options
 from .runtime.compile import by_numba, entry, entry_point
-from .runtime.entry_form import Condition, Front, Look, Param
+from .runtime.entry_form import Condition, Container, Front, Look, Param
 from .specialise import (
-    DTYPES, SCALARS, canonical, guard_text, overlap_tests, parameters, read_hidden, static_tests, tests,
+    DTYPES,
+    SCALARS,
+    canonical,
+    guard_text,
+    overlap_tests,
+    parameters,
+    read_hidden,
+    static_tests,
+    tests,
 )  # fmt: skip
 from .tracer.paths import BY_VALUE, UNREADABLE, Path, cell_of, named
 from .tracer.trace import Input, Traced
@@ -104,12 +112,12 @@ def _by_entry(
 
 def _front(traced: Traced, tree: Tree, settings: options.Options) -> Front | None:
     """What an entry must know to be the whole call; None if Python has to do something of it."""
-    positional, keywords = tree.children
-    if traced.written or keywords.children or not all(child.is_leaf for child in positional.children):
+    if traced.written:
         return None
-    leaves: list[int | tuple[str, Any]] = []
-    for k, param in enumerate(traced.leaves):
-        leaves.append(by_identity(traced.static[k]) if param is None else param)
+    leaves = [by_identity(traced.static[k]) if p is None else p for k, p in enumerate(traced.leaves)]
+    args, kwargs = (_container(child, leaves) for child in tree.children)
+    if args is None or kwargs is None:
+        return None
     conditions = []
     for guard in traced.hidden_guards:
         if guard.kind == "absent":
@@ -135,9 +143,21 @@ def _front(traced: Traced, tree: Tree, settings: options.Options) -> Front | Non
         if canonical(value) is not value:  # it must be made as compiled code takes it at each call
             return None
         hidden.append(look)
-    return Front(
-        settings, vars(options), options.variable, options.current, tuple(leaves), tuple(conditions), tuple(hidden)
-    )
+    outside = tuple(conditions), tuple(hidden)
+    return Front(settings, vars(options), options.variable, options.current, args, kwargs, *outside)
+
+
+def _container(tree: Tree, leaves: list[Any]) -> Any:
+    """A container whose leaves are the next of `leaves`, as `Front` has it; None if only Python can take it apart."""
+    if tree.kind is None:
+        return leaves.pop(0)
+    if tree.kind is type(None):
+        return "is", None
+    children = tuple(_container(child, leaves) for child in tree.children)
+    keys = tuple(tree.keys) if tree.kind is dict else ()
+    if tree.kind not in (tuple, list, dict) or None in children or any(type(key) not in (str, int) for key in keys):
+        return None
+    return Container(tree.kind, children, keys)
 
 
 def by_identity(expected: Any) -> tuple[str, Any]:

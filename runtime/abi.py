@@ -39,9 +39,10 @@ DTYPES = {
 _PYTHON = (
     "Py_IncRef", "Py_DecRef", "PyErr_Clear", "PyErr_Occurred", "PyErr_ExceptionMatches", "PyFloat_FromDouble",
     "PyLong_FromLongLong", "PyLong_AsLongLong", "PyBool_FromLong", "PyTuple_New", "PyTuple_SetItem",
-    "PyEval_SaveThread", "PyEval_RestoreThread", "PyDict_Size", "PyDict_GetItem", "PyContextVar_Get",
+    "PyEval_SaveThread", "PyEval_RestoreThread", "PyDict_Size", "PyDict_GetItem", "PyDict_Next", "PyContextVar_Get",
     "PyObject_CallObject", "PyObject_GetAttr", "PyObject_GetItem", "PyObject_Size", "PyObject_RichCompareBool",
-    "PyCell_Get", "PyFunction_GetCode",
+    "PyCell_Get", "PyFunction_GetCode", "PyList_Size", "PyList_GetItem", "PyList_New", "PyList_SetItem", "PyDict_New",
+    "PyDict_SetItem",
 )  # fmt: skip
 
 _NUMPY = {"PyArray_Scalar": 60, "PyArray_NewFromDescr": 94, "PyArray_Zeros": 183}

@@ -56,12 +56,21 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Container:
+    """A tuple, a list or a dict with these keys in order, and what is in it: as `Front` has it."""
+
+    kind: type
+    children: tuple[Any, ...]
+    keys: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
 class Front:
     """For an entry that is called with (args, kwargs), and finds out all by itself.
 
     settings     the options that must be in force; they are `module["everywhere"]` if `local` has the value None, and
                  else what `current()` gives
-    leaves       arguments: the parameter, or what is expected in its place as ("is" or "equal", value)
+    args, kwargs of containers, and in them the number of a parameter, or what is expected: ("is" or "equal", value)
     conditions   on values outside
     hidden       where the parameters after those of the arguments are
     """
@@ -70,7 +79,8 @@ class Front:
     module: dict[str, Any]
     local: Any
     current: Callable[[], Any]
-    leaves: tuple[int | tuple[str, Any], ...]
+    args: Container
+    kwargs: Container
     conditions: tuple[Condition, ...]
     hidden: tuple[Look, ...]
 

@@ -6,7 +6,7 @@ from types import FunctionType
 from typing import Any
 
 from . import abi
-from .entry_form import Condition, Front, Look
+from .entry_form import Condition, Container, Front, Look
 from .entry_words import Outside, Writer, object_at
 
 EVERYWHERE = "everywhere"
@@ -22,22 +22,53 @@ class FrontWriter(Writer):
         """
         self.require(self.new("icmp eq i64 %count, 2"))
         args, kwargs = self.load("ptr", "%args"), self.load("ptr", "%args", 8)
-        size = self.load("i64", args, abi.SIZE)
-        named = self.call("i64", "PyDict_Size", f"ptr {kwargs}")
-        self.both([self.new(f"icmp eq i64 {size}, {len(front.leaves)}"), self.new(f"icmp eq i64 {named}, 0")])
+        self.parameters: dict[int, str] = {}
+        self.take_apart(args, front.args, known=True)
+        self.take_apart(kwargs, front.kwargs, known=True)
         self.options(front)
-        given = [self.load("ptr", args, self.facts.items + 8 * k) for k in range(len(front.leaves))]
-        for obj, leaf in zip(given, front.leaves):
-            if not isinstance(leaf, int):
-                self.compare(obj, *leaf)
         for condition in front.conditions:
             self.condition(condition)
-        positions = {leaf: obj for obj, leaf in zip(given, front.leaves) if isinstance(leaf, int)}
-        objects = [positions[k] for k in range(len(positions))]
+        objects = [self.parameters[k] for k in range(len(self.parameters))]
         for look in front.hidden:
             objects.append(self.look(look))
-            self.hold(objects[-1])
+            if objects[-1] not in self.kept:
+                self.hold(objects[-1])
         return objects
+
+    def take_apart(self, obj: str, what: Any, known: bool = False) -> None:
+        """An argument, or what is in it. Whatever others may take out of its container meanwhile is held."""
+        if isinstance(what, int):
+            self.parameters[what] = obj
+            return
+        if not isinstance(what, Container):
+            self.compare(obj, *what)
+            return
+        if not known:
+            self.require(self.same(self.load("ptr", obj, abi.TYPE), what.kind))
+        count = len(what.children)
+        if what.kind is tuple:
+            size = self.load("i64", obj, abi.SIZE)
+        else:
+            size = self.call("i64", "PyDict_Size" if what.kind is dict else "PyList_Size", f"ptr {obj}")
+        self.require(self.new(f"icmp eq i64 {size}, {count}"))
+        if what.kind is dict and count:
+            place, key, value = (f"ptr {self.room('i64', 1)}" for _ in range(3))
+            self.lines.append(f"  store i64 0, {place}")
+        for k, child in enumerate(what.children):
+            if what.kind is tuple:
+                item = self.load("ptr", obj, self.facts.items + 8 * k)
+            elif what.kind is list:
+                item = self.call("ptr", "PyList_GetItem", f"ptr {obj}", f"i64 {k}")
+                self.require(self.there(item))
+            else:
+                more = self.call("i32", "PyDict_Next", f"ptr {obj}", place, key, value)
+                self.require(self.new(f"icmp ne i32 {more}, 0"))
+                item, name = self.new(f"load ptr, {value}"), self.new(f"load ptr, {key}")
+                self.hold(item)
+                self.compare(name, "equal", what.keys[k])
+            if what.kind is list:
+                self.hold(item)
+            self.take_apart(item, child)
 
     def options(self, front: Front) -> None:
         slot = self.room("ptr", 1)

@@ -220,25 +220,43 @@ class _Writer(FrontWriter):
         given = ("",) * len(numbers) if self.form.results is None else self.form.results
         self.program: list[Any] = [arrays[r] if r in arrays else next(rest) for r in given]
         self.left = list(self.arrays)  # arrays that nobody holds yet
-        self.fills: list[tuple[str, int, str]] = []
+        self.fills: list[tuple[str, str, int, str]] = []
         form = self.form.form or f"({''.join(f'r{k}, ' for k in range(len(given)))})"
         result = self.part(ast.parse(form, mode="eval").body)
-        for holder, k, item in self.fills:  # from here on nothing can go wrong
-            self.call("i32", "PyTuple_SetItem", f"ptr {holder}", f"i64 {k}", f"ptr {item}")
+        for kind, holder, k, item in self.fills:  # from here on nothing can go wrong
+            self.call("i32", f"Py{kind}_SetItem", f"ptr {holder}", f"i64 {k}", f"ptr {item}")
         for array in self.left:
             self.call("", "Py_DecRef", f"ptr {array}")
         for obj in self.kept:
             self.call("", "Py_DecRef", f"ptr {obj}")
         self.lines.append(f"  ret ptr {result}")
 
-    def part(self, e: ast.expr) -> str:
-        """A new reference to a part of the user's result."""
+    def part(self, e: ast.expr, inside: bool = False) -> str:
+        """A new reference to a part of the user's result; `inside` of a dict."""
         match e:
-            case ast.Tuple(elements):
-                items = [self.part(item) for item in elements]
-                made = self.call("ptr", "PyTuple_New", f"i64 {len(items)}")
+            case ast.Tuple(elements) | ast.List(elements):
+                kind = "Tuple" if isinstance(e, ast.Tuple) else "List"
+                items = [self.part(item, inside) for item in elements]
+                made = self.call("ptr", f"Py{kind}_New", f"i64 {len(items)}")
                 self.object(made)
-                self.fills += [(made, k, item) for k, item in enumerate(items)]
+                if not inside:  # it takes the references, when nothing can go wrong any more
+                    self.fills += [(kind, made, k, item) for k, item in enumerate(items)]
+                    return made
+                for k, item in enumerate(items):  # a tuple that a dict holds cannot be filled
+                    self.call("", "Py_IncRef", f"ptr {item}")
+                    self.call("i32", f"Py{kind}_SetItem", f"ptr {made}", f"i64 {k}", f"ptr {item}")
+                self.kept += items
+                return made
+            case ast.Dict(keys, values) if all(isinstance(key, ast.Constant) for key in keys):
+                items = [self.part(value, True) for value in values]
+                made = self.call("ptr", "PyDict_New")
+                self.object(made)
+                for key, item in zip(keys, items):
+                    name = key.value  # type: ignore[union-attr]
+                    self.kept_objects.append(name)
+                    failed = self.call("i32", "PyDict_SetItem", f"ptr {made}", f"ptr {object_at(name)}", f"ptr {item}")
+                    self.require(self.new(f"icmp eq i32 {failed}, 0"))
+                self.kept += items
                 return made
             case ast.Constant(None):
                 self.call("", "Py_IncRef", f"ptr {object_at(None)}")
