@@ -205,19 +205,19 @@ def _checked_seeds(form: Specialisation, seed: Any, shapes: list[tuple[int, ...]
     except ValueError as error:
         raise TypeMismatch(str(error)) from None
     seeds = []
-    for path, entry, value in zip(form.out.paths("the seed"), form.results, flat):
-        if not hasattr(entry, "k"):
+    for path, result, value in zip(form.out.paths("the seed"), form.results, flat):
+        if not hasattr(result, "k"):
             continue
-        type_ = form.traced.program.results[entry.k].type
+        type_ = form.traced.program.results[result.k].type
         if not type_.is_float:
             continue
         if value is None or isinstance(value, (str, list, tuple, dict)):
             raise TypeMismatch(
-                f"{path} must be {_wanted(type_, shapes[entry.k])}, not {type(value).__name__}"
+                f"{path} must be {_wanted(type_, shapes[result.k])}, not {type(value).__name__}"
             )
         array = np.asarray(value)
-        if array.shape != shapes[entry.k]:
-            raise ShapeMismatch(f"{path} has shape {array.shape}, but the value has shape {shapes[entry.k]}")
+        if array.shape != shapes[result.k]:
+            raise ShapeMismatch(f"{path} has shape {array.shape}, but the value has shape {shapes[result.k]}")
         if array.dtype != type_.numpy and not isinstance(value, (float, int)):
             raise TypeMismatch(f"{path} has dtype {array.dtype}, but the value has dtype {type_.numpy}")
         seeds.append(np.array(array, type_.numpy, order="C") if array.ndim else type_.numpy.type(value))

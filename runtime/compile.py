@@ -106,6 +106,8 @@ def _compile(
     pages = importlib.import_module(f"{__package__}.pages") if jit else None
     split = outputs(source, name) if outside else None
     swaps: list[Any] = [split] if split else []
+    if split and split.copies:
+        swaps.append(importlib.import_module(f"{__package__}.copies"))
     swaps += [vectormath] if library else []
     swaps += [pages] if pages and pages.useful(source) else []
     swaps += [subscripts] if jit and subscripts.useful(source) else []

@@ -121,12 +121,14 @@ class _Writer(FrontWriter):
                 seen[dim] = size
                 self.require(self.new(f"icmp sge i64 {size}, 2"))
         self.give(obj, param.dtype, sizes)
+        self.values[f"a{k}_size"] = self.total
 
     def give(self, obj: str, dtype: str, sizes: Sequence[str]) -> None:
         """An array to the kernel, as numba has it: no owner, number and size of the elements, data, sizes, strides."""
         total = sizes[0] if sizes else "1"
         for size in sizes[1:]:
             total = self.new(f"mul i64 {total}, {size}")
+        self.total = total
         strides = self.load("ptr", obj, abi.STRIDES) if sizes else ""
         self.given += ["ptr null", "ptr null", f"i64 {total}", f"i64 {ITEMSIZE[dtype]}"]
         self.given.append(f"ptr {self.load('ptr', obj, abi.DATA)}")
@@ -136,13 +138,23 @@ class _Writer(FrontWriter):
     def allocate(self) -> None:
         """The arrays that the kernel fills."""
         made: dict[str, str] = {}
+        shapes: dict[str, tuple[list[str], str]] = {}
+        for k, param in enumerate(self.form.params):
+            if param.rank is not None:
+                shapes[f"a{k}"] = [self.values[f"a{k}_{axis}"] for axis in range(param.rank)], param.dtype
         for line in self.form.head:
             match ast.parse(line).body[0]:
+                case ast.Assign([ast.Name(name)], ast.Call(ast.Attribute(_, "empty_like"), [ast.Name(like)])):
+                    if like not in shapes:
+                        raise Outside(line)
+                    shapes[name] = shapes[like]
+                    made[name] = self.made_array("empty", *shapes[name])
                 case ast.Assign([ast.Name(name)], ast.Call(ast.Attribute(ast.Name("np"), how), [shape, *dtype])):
                     elements = shape.elts if isinstance(shape, ast.Tuple) else [shape]
                     sizes = [self.integer(e) for e in elements]
                     self.exact()
-                    made[name] = self.made_array(how, sizes, _dtype_of(dtype))
+                    shapes[name] = sizes, _dtype_of(dtype)
+                    made[name] = self.made_array(how, *shapes[name])
                 case ast.Assign([ast.Name(name)], value):
                     self.values[name] = self.integer(value)
                 case _:

@@ -102,6 +102,8 @@ class Writer:
             case ast.Subscript(ast.Attribute(ast.Name(array), "shape"), ast.Constant(int(axis))):
                 if f"{array}_{axis}" in self.values:
                     return self.values[f"{array}_{axis}"]
+            case ast.Attribute(ast.Name(array), "size") if f"{array}_size" in self.values:
+                return self.values[f"{array}_size"]
             case ast.UnaryOp(ast.USub(), value):
                 return self.checked("ssub", "0", self.integer(value))
             case ast.BinOp(left, operator, right):

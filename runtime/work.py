@@ -69,6 +69,7 @@ class _Counter:
                 raise _Unknown
         if self.params.keys() & self.stores.keys():
             raise _Unknown
+        self.sizes = {name: f"{param}.size" for name, param in self.params.items()}  # of arrays
         self.least: dict[str, str | None] = dict(self.params)  # bounds of names
         self.most: dict[str, str | None] = dict(self.params)
 
@@ -92,6 +93,10 @@ class _Counter:
                         continue
                     own += self.operations(statement, more)
                     match statement:
+                        case ast.Assign([ast.Name(name)], ast.Call(ast.Attribute(ast.Name(source), "copy"))):
+                            self.sizes[name] = self.sizes[source]
+                        case ast.Assign([ast.Name(name)], ast.Call(ast.Attribute(ast.Name("np"), "empty" | "zeros"))):
+                            self.sizes[name] = more[-1]
                         case ast.Assign([ast.Name(name)], value) if self.stores[name] == 1:
                             self.least[name], self.most[name] = self.bound(value, False), self.bound(value, True)
                 case _:
@@ -109,6 +114,10 @@ class _Counter:
                 raise _Unknown
             elif isinstance(part, ast.Call):
                 match part:
+                    case ast.Call(ast.Attribute(ast.Name(name), "copy"), [], []) if more is not None:
+                        if name not in self.sizes or self.stores[name] > 1:
+                            raise _Unknown
+                        more.append(self.sizes[name])
                     case ast.Call(ast.Attribute(ast.Name("np"), "empty" | "zeros"), [shape, *_]) if more is not None:
                         sizes = shape.elts if isinstance(shape, ast.Tuple) else [shape]
                         more.append("*".join(f"max(0, {self.known(s, True)})" for s in sizes) or "1")

@@ -302,6 +302,25 @@ def test_sizes_of_results():
     assert (sys.getrefcount(abi.DTYPES["f64"]), sys.getrefcount(abi.DTYPES["f32"])) == before
 
 
+def test_vjp():
+    def f(a, p):
+        return np.tanh(a * p["w"]), (np.sum(a), a)
+
+    args = x, {"w": 3.0}
+    for _ in range(3):
+        value, pull = pb.vjp(f, *args)
+        for seed in ((x, (1.0, x)), (x[::-1], (np.float64(2.0), x)), (2.0 * x, (1, x))):
+            pulled = pull(seed)
+    entries.enabled = False
+    try:
+        slow_value, slow_pull = pb.vjp(lambda a, p: f(a, p), *args)
+        assert shown(value) == shown(slow_value) and shown(pulled) == shown(slow_pull(seed))
+    finally:
+        entries.enabled = True
+    value[0][:] = 0.0  # what was given away is not what is kept
+    assert shown(pull(seed)) == shown(pulled)
+
+
 def random_form(rng, names):
     def term():
         form = f"{rng.randint(-3, 3)}*{rng.choice(names)}"
