@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .ir.types import Type
-from .runtime import options
+from .runtime import locks, options
 from .runtime.compile import by_numba, entry, entry_point
 from .runtime.entry_form import Condition, Container, Front, Look, Param
 from .specialise import (
@@ -183,6 +183,30 @@ def _kind(given: Input) -> Param:
     if given.type.rank or given.zero_dim:
         return Param(given.type.dtype, given.type.rank, False, tuple(given.type.dims))
     return Param(given.type.dtype, None, given.weak)
+
+
+class Repeated:
+    """A compiled program that is called with arguments of one kind: by an entry from the third time on."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function = function
+        self._entry: Any = None
+        self._calls = 0
+        self._lock = locks.make()
+
+    def __call__(self, *args: Any) -> tuple[Any, ...]:
+        if self._entry is not None:
+            found = self._entry(*args)
+            if found is not MISS:
+                return found
+        found = self._function(*args)
+        if self._calls < 2:
+            with self._lock:
+                self._calls += 1
+                params = [param_of(a) for a in args] if self._calls == 2 else [None]
+                if None not in params:
+                    self._entry = entry(self._function, args, tuple(params), MISS)
+        return found
 
 
 def param_of(value: Any) -> Param | None:

@@ -10,12 +10,12 @@ import numpy as np
 
 from .call import Specialisation, Traceable, for_user
 from .gradient import finisher
-from .hot import MISS, Call, call_function, finish_function, param_of, put_together, results_of
+from .hot import MISS, Call, Repeated, call_function, finish_function, put_together, results_of
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.walk import inline
 from .runtime import options, timings
-from .runtime.compile import by_numba, entry
+from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
 from .tracer.numpy.arguments import same_size
@@ -100,8 +100,7 @@ class Sweeps:
         self.forward, self.backward = form.pair(wrt, split_adjoint)
         self._finish = finish_function(results_of(form.traced, form.out))
         self._count = len(form.traced.program.results)
-        self._entry: Any = None
-        self._pulls = 0
+        self._backward = Repeated(self.backward)
         # Where the value is one float of this form, its seed needs no look at containers.
         only = form.traced.program.results[0].type if self._count == 1 and form.out.is_leaf else None
         self._only = only.numpy if only is not None and only.is_float else None
@@ -127,23 +126,9 @@ class Sweeps:
         def pull(seed: Any) -> tuple[Any, ...]:
             fits = type(seed) is np.ndarray and seed.dtype is self._only and seed.flags.carray
             seeds = [seed] if fits and seed.shape == shapes[0] else _checked_seeds(self.form, seed, shapes)
-            return self._bars(self._run_backward((*residuals, *seeds)))
+            return self._bars(self._backward(*residuals, *seeds))
 
         return pull
-
-    def _run_backward(self, args: tuple[Any, ...]) -> Any:
-        """The backward program's results; from the second call on by an entry."""
-        if self._entry is not None:
-            found = self._entry(*args)
-            if found is not MISS:
-                return found
-        found = self.backward(*args)
-        with self.form.lock:
-            self._pulls += 1
-            params = [param_of(a) for a in args] if self._pulls == 2 else [None]
-            if None not in params:
-                self._entry = entry(self.backward, args, tuple(params), MISS)
-        return found
 
 
 class Seeded(Transform):
