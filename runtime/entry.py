@@ -144,6 +144,7 @@ def _builtin(text: str, name: str, kept: Any) -> Any:
     """A builtin function of LLVM's text of `entry`."""
     with compiler_lock.global_compiler_lock:  # so that no fork happens in the middle
         module = llvm.parse_assembly(text)
+        module.verify()
         machine = llvm.Target.from_default_triple().create_target_machine(opt=0)
         engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
