@@ -513,18 +513,28 @@ def slow_sum(a, n):
     return s
 
 
-def test_long_calls_let_other_threads_run():
-    f = made(pb.jit(slow_sum), x, 2)
-    start = time.perf_counter()
-    f(x, 100_000)
-    trips = int(1.0 / (time.perf_counter() - start)) * 100_000
-    thread = threading.Thread(target=f, args=(x, max(trips, 100_000)))
+def longest_wait(f, trips):
+    """The share of a call in another thread that this thread had to wait at a stretch."""
+    start = last = time.perf_counter()
+    thread = threading.Thread(target=f, args=(x, trips))
     thread.start()
-    ticks, end = 0, time.perf_counter() + 0.2
-    while thread.is_alive() and time.perf_counter() < end:
-        ticks += 1
-    thread.join()
-    assert ticks > 100
+    waited = 0.0
+    while thread.is_alive():
+        now = time.perf_counter()
+        waited, last = max(waited, now - last), now
+    return waited / (time.perf_counter() - start)
+
+
+def test_long_calls_let_other_threads_run(monkeypatch):
+    f = made(pb.jit(slow_sum), x, 2)
+    assert type(f._hot) is BUILTIN
+    start = time.perf_counter()
+    f(x, 10_000)
+    trips = int(0.5 / (time.perf_counter() - start)) * 10_000
+    assert min(longest_wait(f, max(trips, 10_000)) for _ in range(3)) < 0.5
+    monkeypatch.setattr(entries, "operations", lambda *_: "0")  # so they would wait
+    g = made(pb.jit(lambda a, n: slow_sum(a, n)), x, 2)
+    assert type(g._hot) is BUILTIN and longest_wait(g, max(trips, 10_000)) > 0.5
 
 
 def test_threads():
