@@ -81,7 +81,7 @@ def _by_entry(
 ) -> Call | None:  # fmt: skip
     """The call by machine code that tests and converts (`runtime.entry`); None if that cannot do it.
 
-    Where there is nothing to take apart or to read outside, and the result is made of tuples, that is all of it.
+    Where the entry can also take the arguments apart, look outside and put the result together, it is all of the call.
     """
     if not by_numba(function):
         return None
