@@ -13,10 +13,22 @@ from typing import Any
 import numpy as np
 
 from .ir.types import Type
-from .runtime import options
-from .specialise import SCALARS, tests
-from .tracer.paths import UNREADABLE, named
-from .tracer.trace import Traced
+from .runtime import locks, options
+from .runtime.compile import by_numba, entry, entry_point
+from .runtime.entry_form import Condition, Container, Front, Look, Param
+from .specialise import (
+    DTYPES,
+    SCALARS,
+    canonical,
+    guard_text,
+    overlap_tests,
+    parameters,
+    read_hidden,
+    static_tests,
+    tests,
+)  # fmt: skip
+from .tracer.paths import BY_VALUE, UNREADABLE, Path, cell_of, named
+from .tracer.trace import Input, Traced
 from .tree import Tree
 
 MISS: Any = object()
@@ -37,22 +49,22 @@ def no_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def call_function(
-    traced: Traced, tree: Tree, run: Callable[..., tuple[Any, ...]], results: Results, settings: options.Options
-) -> Call:
-    """`call(args, kwargs)`: the user's result, or MISS if the call does not fit."""
+    traced: Traced, tree: Tree, function: Callable[..., Any], params: Sequence[Any], results: Results,
+    settings: options.Options,
+) -> Call:  # fmt: skip
+    """`call(args, kwargs)`: the user's result, or MISS if the call does not fit.
+
+    `function` is what `compile_source` gave, and was called with `params` before.
+    """
+    fast = _by_entry(traced, tree, function, params, results, settings)
+    if fast is not None:
+        return fast
+    run = entry_point(function, tuple(params))
     count, expression, names = results
-    scope: dict[str, Any] = {**names, "MISS": MISS, "run": run, "unreadable": UNREADABLE}
-    scope |= {"options": options, "local": options.local, "settings": settings, "current": options.current}
-    lines = [
-        "def call(args, kwargs):",
-        "    if (options.everywhere if local() is None else current()) is not settings: return MISS",
-    ]
-    leaves = [f"a{p}" if p is not None else f"s{k}" for k, p in enumerate(traced.leaves)]
-    positional, keywords = tree.children
-    lines += take_apart(positional, "args", leaves[: positional.count], scope)
-    lines += take_apart(keywords, "kwargs", leaves[positional.count :], scope)
+    scope: dict[str, Any] = {**names, "run": run}
+    lines = _beginning(traced, tree, scope, settings)
     lines += tests(traced, scope, "MISS")
-    given = [f"a{k}" for k in range(len(traced.inputs))]
+    given = parameters(traced)
     split = getattr(run, "outputs", None)
     if split is None or count < 0:
         lines.append(f"    {targets(count)}run({', '.join(given)})")
@@ -60,8 +72,169 @@ def call_function(
         scope |= {"run": run.kernel, "np": np}  # type: ignore[attr-defined]
         written = split.renamed(given).lines("run", [f"r{k}" for k in range(count)])
         lines += [f"    {line}" for line in written]
-    lines.append(f"    return {expression}")
-    exec("\n".join(lines), scope)
+    return _defined(lines, expression, scope)
+
+
+def _by_entry(
+    traced: Traced, tree: Tree, function: Callable[..., Any], params: Sequence[Any], results: Results,
+    settings: options.Options,
+) -> Call | None:  # fmt: skip
+    """The call by machine code that tests and converts (`runtime.entry`); None if that cannot do it.
+
+    Where the entry can also take the arguments apart, look outside and put the result together, it is all of the call.
+    """
+    if not by_numba(function):
+        return None
+    count, expression, names = results
+    given = parameters(traced)
+    front = _front(traced, tree, settings)
+    kinds = tuple(map(_kind, traced.inputs))
+    guards = guard_text(traced)
+    shape = (tuple(params), kinds, MISS, guards)
+    made = entry(function, *shape, expression, names, front) if count >= 0 else None
+    if made is not None and front is not None:
+        return made
+    whole = made is not None
+    made = made or entry(function, *shape)
+    if made is None:
+        return None
+    scope: dict[str, Any] = {**names, "run": made}
+    lines = _beginning(traced, tree, scope, settings)
+    lines += [*static_tests(traced, scope, "MISS"), *read_hidden(traced, scope, "MISS")]
+    lines += [f"    values = run({', '.join(given)})", "    if values is MISS: return MISS"]
+    lines += overlap_tests(traced, scope)  # now that these are arrays; the caller's are as they were
+    if whole:
+        return _defined(lines, "values", scope)
+    if count >= 0:
+        lines.append(f"    {targets(count)}values")
+    return _defined(lines, expression, scope)
+
+
+def _front(traced: Traced, tree: Tree, settings: options.Options) -> Front | None:
+    """What an entry must know to be the whole call; None if Python has to do something of it."""
+    if traced.written:
+        return None
+    leaves = [by_identity(traced.static[k]) if p is None else p for k, p in enumerate(traced.leaves)]
+    args, kwargs = (_container(child, leaves) for child in tree.children)
+    if args is None or kwargs is None:
+        return None
+    conditions = []
+    for guard in traced.hidden_guards:
+        if guard.kind == "absent":
+            scope = guard.path.holder.__globals__
+            conditions.append(Condition(Look(scope, (("item", guard.expected),)), "absent", None))
+            continue
+        look = _look(guard.path if guard.kind != "method" else guard.path.attr("__func__"))
+        if look is None or guard.kind in ("keys", "items"):
+            return None
+        kind, expected = guard.kind, guard.expected
+        if kind == "equal":
+            kind, expected = by_identity(expected)
+        conditions.append(Condition(look, "is" if kind == "method" else kind, expected))
+    hidden = []
+    for found in traced.hidden:
+        look = Look(found.value) if found.path is None else _look(found.path)
+        if look is None:
+            return None
+        try:
+            value = found.value if found.path is None else found.path(())
+        except UNREADABLE:
+            return None
+        if canonical(value) is not value:  # it must be made as compiled code takes it at each call
+            return None
+        hidden.append(look)
+    outside = tuple(conditions), tuple(hidden)
+    return Front(settings, vars(options), options.variable, options.current, args, kwargs, *outside)
+
+
+def _container(tree: Tree, leaves: list[Any]) -> Any:
+    """A container whose leaves are the next of `leaves`, as `Front` has it; None if only Python can take it apart."""
+    if tree.kind is None:
+        return leaves.pop(0)
+    if tree.kind is type(None):
+        return "is", None
+    children = tuple(_container(child, leaves) for child in tree.children)
+    keys = tuple(tree.keys) if tree.kind is dict else ()
+    if tree.kind not in (tuple, list, dict) or None in children or any(type(key) not in (str, int) for key in keys):
+        return None
+    return Container(tree.kind, children, keys)
+
+
+def by_identity(expected: Any) -> tuple[str, Any]:
+    """How a value is compared with what is expected: as `differs` has it."""
+    by_value = isinstance(expected, BY_VALUE) and not (expected is None or isinstance(expected, bool))
+    return ("equal" if by_value else "is"), expected
+
+
+def _look(path: Path) -> Look | None:
+    steps = path.steps
+    if path.kind == "leaf":
+        return None
+    if path.kind == "object":
+        return Look(path.holder, steps)
+    if path.kind == "closure":
+        return Look(cell_of(path.holder, steps[0][1]), (("cell", ""), *steps[1:]))
+    if path.kind == "global":
+        return Look(path.holder.__globals__, steps)
+    return Look(path.holder, (("attr", "__defaults__"), *steps))
+
+
+def _kind(given: Input) -> Param:
+    if given.type.rank or given.zero_dim:
+        return Param(given.type.dtype, given.type.rank, False, tuple(given.type.dims))
+    return Param(given.type.dtype, None, given.weak)
+
+
+class Repeated:
+    """A compiled program that is called with arguments of one kind: by an entry from the third time on."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function = function
+        self._entry: Any = None
+        self._calls = 0
+        self._lock = locks.make()
+
+    def __call__(self, *args: Any) -> tuple[Any, ...]:
+        if self._entry is not None:
+            found = self._entry(*args)
+            if found is not MISS:
+                return found
+        found = self._function(*args)
+        if self._calls < 2:
+            with self._lock:
+                self._calls += 1
+                params = [param_of(a) for a in args] if self._calls == 2 else [None]
+                if None not in params:
+                    self._entry = entry(self._function, args, tuple(params), MISS)
+        return found
+
+
+def param_of(value: Any) -> Param | None:
+    """A parameter of the type of this value, as generated code takes it."""
+    if type(value) is np.ndarray:
+        found = next((name for name, dtype in DTYPES.items() if dtype is value.dtype), None)
+        return Param(found, value.ndim, False, (None,) * value.ndim) if found else None
+    weak = {float: "f64", int: "i64", bool: "bool"}.get(type(value))
+    found = weak or next((name for name, kind in SCALARS.items() if kind is type(value)), None)
+    return Param(found, None, weak is not None) if found else None
+
+
+def _beginning(traced: Traced, tree: Tree, scope: dict[str, Any], settings: options.Options) -> list[str]:
+    """Lines that look at the options and bind the leaves of the arguments."""
+    scope |= {"MISS": MISS, "unreadable": UNREADABLE}
+    scope |= {"options": options, "local": options.local, "settings": settings, "current": options.current}
+    leaves = [f"a{p}" if p is not None else f"s{k}" for k, p in enumerate(traced.leaves)]
+    positional, keywords = tree.children
+    return [
+        "def call(args, kwargs):",
+        "    if (options.everywhere if local() is None else current()) is not settings: return MISS",
+        *take_apart(positional, "args", leaves[: positional.count], scope),
+        *take_apart(keywords, "kwargs", leaves[positional.count :], scope),
+    ]
+
+
+def _defined(lines: list[str], expression: str, scope: dict[str, Any]) -> Call:
+    exec("\n".join([*lines, f"    return {expression}"]), scope)
     return scope["call"]
 
 
@@ -146,10 +319,10 @@ def results_of(traced: Traced, out: Tree) -> Results:
     """The function's own result, from the flat results of its program."""
     scope: dict[str, Any] = {}
     texts = []
-    for _, entry, placed in traced.out_leaves:
+    for _, result, placed in traced.out_leaves:
         if placed:
-            type_ = traced.program.results[entry.k].type
-            texts.append(finished(f"r{entry.k}", type_, entry.weak, scope))
+            type_ = traced.program.results[result.k].type
+            texts.append(finished(f"r{result.k}", type_, result.weak, scope))
         else:
-            texts.append(named(scope, entry))
+            texts.append(named(scope, result))
     return len(traced.program.results), put_together(out, texts, scope), scope

@@ -43,14 +43,42 @@ def tests(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
 
     On entry leaf k is bound to a{its parameter}, or to s{k} if it is static.
     """
-    scope["ndarray"], scope["canonical"] = np.ndarray, canonical
-    names = [f"a{k}" for k in range(len(traced.inputs))]
+    names = parameters(traced)
     count = len(traced.inputs) - len(traced.hidden)
-    lines = [
-        f"    if {differs(f's{k}', expected, scope)}: return {miss}" for k, expected in traced.static.items()
-    ]
+    lines = static_tests(traced, scope, miss)
     for k, given in enumerate(traced.inputs[:count]):
         lines += _tests(names[k], k, given, scope, miss)
+    lines += read_hidden(traced, scope, miss)
+    for k, given in enumerate(traced.inputs[count:], count):
+        lines += _tests(names[k], k, given, scope, miss)
+    guards = guard_text(traced)
+    if guards:
+        lines.append(f"    if not ({guards}): return {miss}")
+    return lines + overlap_tests(traced, scope)
+
+
+def parameters(traced: Traced) -> list[str]:
+    return [f"a{k}" for k in range(len(traced.inputs))]
+
+
+def static_tests(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
+    """Lines that test the leaves that have no parameter."""
+    return [f"    if {differs(f's{k}', expected, scope)}: return {miss}" for k, expected in traced.static.items()]
+
+
+def guard_text(traced: Traced) -> str:
+    """The guards over a0, ... and sizes a0_0, ...; "" if there are none."""
+    names = parameters(traced)
+    slots = traced.size_slots
+    held = {size: names[k] if axis < 0 else f"{names[k]}_{axis}" for size, (k, axis) in slots.items()}
+    return re.sub(r"\b[^\W\d]\w*", lambda m: held.get(m[0], m[0]), traced.guards)
+
+
+def read_hidden(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
+    """Lines that test what was looked at outside, and bind the hidden inputs."""
+    scope["ndarray"], scope["canonical"] = np.ndarray, canonical
+    names = parameters(traced)
+    count = len(traced.inputs) - len(traced.hidden)
     outside = [f"        if {guard.differs(scope, 's{}')}: return {miss}" for guard in traced.hidden_guards]
     for name, found, given in zip(names[count:], traced.hidden, traced.inputs[count:]):
         value = named(scope, found.value) if found.path is None else found.path.expression(scope, "s{}")
@@ -58,20 +86,12 @@ def tests(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
         if given.type.rank or isinstance(found.value, np.ndarray):
             odd = f"not {name}.flags.carray or {name}.dtype.char not in '?dfl'"
             outside.append(f"        if type({name}) is ndarray and ({odd}): {name} = canonical({name})")
-    if outside:
-        lines += ["    try:", *outside, f"    except unreadable: return {miss}"]
-    for k, given in enumerate(traced.inputs[count:], count):
-        lines += _tests(names[k], k, given, scope, miss)
-    if traced.guards:
-        slots = traced.size_slots
-        held = {size: names[k] if axis < 0 else f"{names[k]}_{axis}" for size, (k, axis) in slots.items()}
-        guards = re.sub(r"\b[^\W\d]\w*", lambda m: held.get(m[0], m[0]), traced.guards)
-        lines.append(f"    if not ({guards}): return {miss}")
-    return lines + _overlaps(traced, names, scope)
+    return ["    try:", *outside, f"    except unreadable: return {miss}"] if outside else []
 
 
-def _overlaps(traced: Traced, names: list[str], scope: dict[str, Any]) -> list[str]:
+def overlap_tests(traced: Traced, scope: dict[str, Any]) -> list[str]:
     """Arguments that the function writes to may not share memory with others: NumPy would change both."""
+    names = parameters(traced)
     arrays = [k for k, given in enumerate(traced.inputs) if given.type.rank]
     pairs = {tuple(sorted((k, other))) for k in traced.written for other in arrays if other != k}
     scope["overlap"] = refuse_overlap

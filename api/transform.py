@@ -15,7 +15,7 @@ from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
 from .runtime import options, timings
-from .runtime.compile import entry_point
+from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
 from .tracer.session import current
 from .transfer import reduced
@@ -172,9 +172,13 @@ class Entry:
         self._form, self._settings, self._kind, self._make, self._results = form, settings, kind, make, results
         self._finish = finish_function(results)
         self._hot: Call | None = None
+        self._again = False
 
     def call(self, transform: Transform, params: tuple[Any, ...]) -> Any:
-        """Run it; from then on the transform tries this form first."""
+        """Run it; from the second call on the transform tries this form first.
+
+        To compile an entry takes milliseconds, which a form that is called once need not wait for.
+        """
         form, settings = self._form, self._settings
         run = form.compiled(self._kind, self._make, outside=True)
         try:
@@ -182,10 +186,12 @@ class Entry:
                 values = run(*params)
         except Exception as error:
             raise for_user(error) from None
-        if self._hot is None:
-            run = entry_point(run, params)
-            self._hot = call_function(form.traced, form.tree, run, self._results, settings)
-        transform._hot = self._hot
+        with form.lock:
+            if self._hot is None and (self._again or not by_numba(run)):
+                self._hot = call_function(form.traced, form.tree, run, params, self._results, settings)
+            self._again = True
+        if self._hot is not None:
+            transform._hot = self._hot
         return self._finish(values)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from .call import Specialisation, Traceable, for_user
 from .gradient import finisher
-from .hot import MISS, Call, call_function, finish_function, put_together, results_of
+from .hot import MISS, Call, Repeated, call_function, finish_function, put_together, results_of
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.walk import inline
 from .runtime import options, timings
-from .runtime.compile import entry_point
+from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
 from .tracer.numpy.arguments import same_size
@@ -77,12 +77,14 @@ def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
             values = sweeps.forward(*params)
     except Exception as error:
         raise for_user(error) from None
-    if sweeps.hot is None:
-        run = entry_point(sweeps.forward, params)
-        scope: dict[str, Any] = {}
-        results = -1, f"({named(scope, sweeps)}, values)", scope
-        sweeps.hot = call_function(form.traced, tree, run, results, settings)
-    traceable.hot_vjp = sweeps.hot
+    with form.lock:
+        if sweeps.hot is None and (sweeps.again or not by_numba(sweeps.forward)):
+            scope: dict[str, Any] = {}
+            results = -1, f"({named(scope, sweeps)}, values)", scope
+            sweeps.hot = call_function(form.traced, tree, sweeps.forward, params, results, settings)
+        sweeps.again = True
+    if sweeps.hot is not None:
+        traceable.hot_vjp = sweeps.hot
     return sweeps, values
 
 
@@ -94,9 +96,14 @@ class Sweeps:
         self.form = form
         self.wrt = wrt
         self.hot: Call | None = None
+        self.again = False
         self.forward, self.backward = form.pair(wrt, split_adjoint)
         self._finish = finish_function(results_of(form.traced, form.out))
         self._count = len(form.traced.program.results)
+        self._backward = Repeated(self.backward)
+        # Where the value is one float of this form, its seed needs no look at containers.
+        only = form.traced.program.results[0].type if self._count == 1 and form.out.is_leaf else None
+        self._only = only.numpy if only is not None and only.is_float else None
         scope: dict[str, Any] = {}
         bars = {param: k for k, param in enumerate(wrt)}
         texts = []
@@ -114,11 +121,12 @@ class Sweeps:
 
     def pull(self, values: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
         residuals = values[self._count :]
-        shapes = [np.shape(v) for v in values[: self._count]]
+        shapes = [v.shape if type(v) is np.ndarray else () for v in values[: self._count]]
 
         def pull(seed: Any) -> tuple[Any, ...]:
-            seeds = _checked_seeds(self.form, seed, shapes)
-            return self._bars(self.backward(*residuals, *seeds))
+            fits = type(seed) is np.ndarray and seed.dtype is self._only and seed.flags.carray
+            seeds = [seed] if fits and seed.shape == shapes[0] else _checked_seeds(self.form, seed, shapes)
+            return self._bars(self._backward(*residuals, *seeds))
 
         return pull
 
@@ -182,19 +190,19 @@ def _checked_seeds(form: Specialisation, seed: Any, shapes: list[tuple[int, ...]
     except ValueError as error:
         raise TypeMismatch(str(error)) from None
     seeds = []
-    for path, entry, value in zip(form.out.paths("the seed"), form.results, flat):
-        if not hasattr(entry, "k"):
+    for path, result, value in zip(form.out.paths("the seed"), form.results, flat):
+        if not hasattr(result, "k"):
             continue
-        type_ = form.traced.program.results[entry.k].type
+        type_ = form.traced.program.results[result.k].type
         if not type_.is_float:
             continue
         if value is None or isinstance(value, (str, list, tuple, dict)):
             raise TypeMismatch(
-                f"{path} must be {_wanted(type_, shapes[entry.k])}, not {type(value).__name__}"
+                f"{path} must be {_wanted(type_, shapes[result.k])}, not {type(value).__name__}"
             )
         array = np.asarray(value)
-        if array.shape != shapes[entry.k]:
-            raise ShapeMismatch(f"{path} has shape {array.shape}, but the value has shape {shapes[entry.k]}")
+        if array.shape != shapes[result.k]:
+            raise ShapeMismatch(f"{path} has shape {array.shape}, but the value has shape {shapes[result.k]}")
         if array.dtype != type_.numpy and not isinstance(value, (float, int)):
             raise TypeMismatch(f"{path} has dtype {array.dtype}, but the value has dtype {type_.numpy}")
         seeds.append(np.array(array, type_.numpy, order="C") if array.ndim else type_.numpy.type(value))

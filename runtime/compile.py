@@ -63,6 +63,7 @@ def compile_source(
         if function is None:
             with timings.stage("import"):
                 function = _compile(source, name, jit, folder, settings.cache, vector, outside)
+                function.written = source, name  # type: ignore[attr-defined]
             _functions[key] = function
     return function
 
@@ -84,6 +85,18 @@ def entry_point(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable
     return function if found is None else found.entry_point
 
 
+def by_numba(function: Callable[..., Any]) -> bool:
+    """Is what `compile_source` gave machine code?"""
+    return hasattr(function, "outputs") or hasattr(function, "overloads")
+
+
+def entry(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """`runtime.entry.entry`, which is imported only where numba is; None if there can be no entry."""
+    if not by_numba(function):
+        return None
+    return importlib.import_module(f"{__package__}.entry").entry(function, *args, **options)
+
+
 def _compile(
     source: str, name: str, jit: bool, folder: Path, kept: bool, vector: bool, outside: bool
 ) -> Callable[..., Any]:
@@ -93,6 +106,8 @@ def _compile(
     pages = importlib.import_module(f"{__package__}.pages") if jit else None
     split = outputs(source, name) if outside else None
     swaps: list[Any] = [split] if split else []
+    if split and split.copies:
+        swaps.append(importlib.import_module(f"{__package__}.copies"))
     swaps += [vectormath] if library else []
     swaps += [pages] if pages and pages.useful(source) else []
     swaps += [subscripts] if jit and subscripts.useful(source) else []

@@ -92,14 +92,14 @@ class _Local:
     merged: Options
 
 
-_local: ContextVar[_Local | None] = ContextVar("pullback_options", default=None)
-local = _local.get
+variable: ContextVar[_Local | None] = ContextVar("pullback_options", default=None)
+local = variable.get
 """The overrides of this thread or task, None if there are none."""
 
 
 def current() -> Options:
     """The options in force in this thread."""
-    local = _local.get()
+    local = variable.get()
     if local is None:
         return everywhere
     if local.base is everywhere:
@@ -147,14 +147,14 @@ class options:  # noqa: N801  (used like a function)
         if self._before is not None:  # the call has set them for every thread: take that back
             _unset_global(self._values, self._before)
             self._before = None
-        outer = _local.get()
+        outer = variable.get()
         overrides = {**(outer.overrides if outer else {}), **self._values}
         base = everywhere
-        self._tokens.append(_local.set(_Local(overrides, base, _merged(base, overrides))))
+        self._tokens.append(variable.set(_Local(overrides, base, _merged(base, overrides))))
         return current()
 
     def __exit__(self, *_: object) -> None:
-        _local.reset(self._tokens.pop())
+        variable.reset(self._tokens.pop())
 
     def __repr__(self) -> str:
         now = current()

@@ -3,6 +3,7 @@
 For numba to hand an array it made to Python takes longer than a gradient of a few numbers; NumPy's own `empty` takes a
 tenth of a microsecond. So before a generated function is made machine code, the allocations of its results leave it:
 they become parameters, and a few lines of Python allocate them. Allocations whose sizes are not known on entry stay.
+A result that is a copy is allocated in the same way, and the function copies into it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+COPIES = "pullback.copies"
+"""What the function calls the module `copies`."""
+
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv)
 
 
@@ -28,6 +32,7 @@ class Outputs:
     head      lines of Python that allocate them
     results   all results, as `wrapper` sees them
     params    the function's own
+    copies    those of the arrays that the function copies into
     """
 
     name: str
@@ -35,6 +40,7 @@ class Outputs:
     head: tuple[str, ...]
     results: tuple[str, ...]
     params: tuple[str, ...]
+    copies: frozenset[str] = frozenset()
 
     @property
     def NAME(self) -> str:  # noqa: N802  (as the modules that swap have it)
@@ -44,13 +50,23 @@ class Outputs:
         """The source's tree with the arrays as further parameters, on the same lines."""
         function = _function(tree, self.name)
         function.args.args += [ast.arg(name) for name in self.arrays]
-        function.body = [s for s in function.body if not (_assigned(s) in self.arrays and _allocation(s))]
+        function.body = [self._filled(s) for s in function.body if not (_assigned(s) in self.arrays and _allocation(s))]
         last = function.body[-1]
         assert isinstance(last, ast.Return) and isinstance(last.value, ast.Tuple)
         last.value.elts = [e for e in last.value.elts if not (isinstance(e, ast.Name) and e.id in self.arrays)]
         if not last.value.elts:
             last.value = None
         return ast.fix_missing_locations(tree)
+
+    def _filled(self, statement: ast.stmt) -> ast.stmt:
+        if _assigned(statement) not in self.copies:
+            return statement
+        match statement:
+            case ast.Assign([target], ast.Call(ast.Attribute(source, "copy"))):
+                into = ast.Attribute(ast.Name(COPIES, ast.Load()), "into", ast.Load())
+                there = ast.Name(target.id, ast.Load())  # type: ignore[attr-defined]
+                return ast.copy_location(ast.Expr(ast.Call(into, [there, source], [])), statement)
+        raise AssertionError(ast.unparse(statement))
 
     def wrapper(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
         """What is called in the place of the function: allocates, runs the function, gives all results."""
@@ -74,7 +90,7 @@ class Outputs:
             return re.sub(r"(?<![.\w])[^\W\d]\w*", lambda m: names.get(m[0], f"{m[0]}_of"), text)
 
         head, arrays, results = (tuple(map(new, t)) for t in (self.head, self.arrays, self.results))
-        return Outputs(self.name, arrays, head, results, tuple(params))
+        return Outputs(self.name, arrays, head, results, tuple(params), frozenset(map(new, self.copies)))
 
     def allocated(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arrays, for these arguments."""
@@ -112,6 +128,7 @@ def outputs(source: str, name: str) -> Outputs | None:
     returned = [e.id if isinstance(e, ast.Name) else "" for e in last.value.elts]
     sizes: dict[str, ast.Assign] = {}
     made: dict[str, ast.Assign] = {}
+    copies: set[str] = set()
     raised = False
     for statement in function.body:
         target = _assigned(statement)
@@ -125,6 +142,9 @@ def outputs(source: str, name: str) -> Outputs | None:
                 computed = any(isinstance(n, ast.BinOp) for n in ast.walk(statement))
                 if names <= known | fixed and not (raised and computed):
                     made[target] = statement
+            elif returned.count(target) == 1 and _copied(statement) in {*fixed, *made}:
+                made[target] = statement
+                copies.add(target)
         raised = raised or any(isinstance(n, ast.Raise) for n in ast.walk(statement))
     if not made:
         return None
@@ -136,7 +156,7 @@ def outputs(source: str, name: str) -> Outputs | None:
             head.append(_plain(sizes[size]))
     head = [*reversed(head), *map(_plain, made.values())]
     results = tuple(r if r in made else f"_{k}" for k, r in enumerate(returned))
-    return Outputs(name, tuple(made), tuple(head), results, params)
+    return Outputs(name, tuple(made), tuple(head), results, params, frozenset(copies))
 
 
 def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
@@ -157,6 +177,13 @@ def _allocation(statement: ast.stmt) -> bool:
             known = all(isinstance(d, ast.Attribute) for d in dtype)
             return known and all(_is_size(s, None) for s in sizes)
     return False
+
+
+def _copied(statement: ast.stmt) -> str | None:
+    match statement:
+        case ast.Assign(_, ast.Call(ast.Attribute(ast.Name(name), "copy"), [], [])):
+            return name
+    return None
 
 
 def _is_size(value: ast.expr, known: set[str] | None) -> bool:
@@ -186,4 +213,7 @@ def _names(value: ast.expr) -> Iterator[str]:
 
 def _plain(statement: ast.Assign) -> str:
     """As Python runs it fast: `max` of integers is Python's."""
+    copied = _copied(statement)
+    if copied is not None:
+        return f"{_assigned(statement)} = np.empty_like({copied})"
     return ast.unparse(statement).replace("np.maximum(", "max(")

@@ -18,6 +18,7 @@ def arrays(body, params="x, k"):
 
 def test_what_has_its_size_on_entry():
     assert arrays("n = x.shape[0]\ny = np.zeros((n, k + 1))\nreturn (y,)") == ("y",)
+    assert arrays("y = x.copy()\nz = y.copy()\nreturn (z, y)") == ("y", "z")
     assert arrays("n = x.shape[0]\nm = np.maximum(n - 1, 0)\ny = np.empty(m, np.bool_)\nreturn (y,)") == ("y",)
 
 
@@ -28,6 +29,7 @@ def test_what_has_its_size_on_entry():
     "n = x.shape[0]\nfor i in range(k):\n    y = np.empty(n)\nreturn (y,)",  # made in a loop
     "n = x.shape[0]\ny = np.empty(n)\nif k > 2:\n    y = x.copy()\nreturn (y,)",  # has two origins
     "n = x.shape[0]\ny = np.empty(n)\nreturn (y, y)",  # would be one array instead of two
+    "y = x * 2.0\nz = y.copy()\nreturn (z,)",  # a copy of something else
     "n = x.shape[0]\nif n < 2:\n    raise ValueError\nm = n - 2\ny = np.empty(m)\nreturn (y,)",  # a check comes first
 ])  # fmt: skip
 def test_what_stays(body):
@@ -56,6 +58,29 @@ def test_the_results_are_the_same():
         for a, b in zip(inside(x, 3), function(x, 3), strict=True):
             assert np.array_equal(a, b) and np.asarray(a).dtype == np.asarray(b).dtype
     assert entry_point(outside, (x, 3)) is not outside
+
+
+COPIES = HEAD + """def f(x, k):
+    n = x.shape[0]
+    y = np.empty((n, 2))
+    for i in range(n):
+        y[i, 0] = x[i] * k
+        y[i, 1] = x[i]
+    x_1 = x.copy()
+    y_1 = y.copy()
+    return (y, x_1, y_1, k)
+"""
+
+
+def test_copies_are_results_too():
+    inside, outside = (compile_source(COPIES, "f", outside=o) for o in (False, True))
+    assert outside.outputs.copies == {"x_1", "y_1"}
+    for x in (np.arange(5.0), np.arange(4.0, dtype="f4"), np.arange(3), np.array([])):
+        results = [function(x, 3) for function in (inside, outside, entry_point(outside, (x, 3)))]
+        for one in results:
+            for a, b in zip(results[0], one, strict=True):
+                assert np.array_equal(a, b) and np.asarray(a).dtype == np.asarray(b).dtype
+            assert not np.shares_memory(one[0], one[2]) and not np.shares_memory(one[1], x)
 
 
 def test_every_call_has_results_of_its_own():
