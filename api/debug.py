@@ -46,7 +46,7 @@ def debug(function: Callable[..., Any], *args: Any, stop: Stop = None, seed: Any
     except PullbackError as error:  # says all; our frames would only hide it
         raise error.with_traceback(None) from None
     sweeps = Sweeps(form, tree)
-    sweeps.forward, sweeps.backward = _stoppable([optimise(p) for p in split_adjoint(form.program, sweeps.wrt)], stop)
+    sweeps.use(*_stoppable([optimise(p) for p in split_adjoint(form.program, sweeps.wrt)], stop))
     values = sweeps.forward(*params)
     y = sweeps.value(values)
     if seed is None:

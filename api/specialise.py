@@ -163,7 +163,7 @@ def canonical(leaf: Any) -> Any:
     if type(leaf) is not np.ndarray:
         leaf = np.asarray(leaf)
     if leaf.dtype.kind in "fbi" and leaf.dtype is not DTYPES.get(_NAMES.get(leaf.dtype.char, "")):
-        leaf = leaf.view(np.dtype(leaf.dtype.char))
+        leaf = leaf.view(DTYPES.get(_NAMES.get(leaf.dtype.char, ""), leaf.dtype))
     if not leaf.flags.c_contiguous or not leaf.flags.aligned:
         return np.array(leaf, order="C")
     return leaf if leaf.flags.writeable else _writeable_view(leaf)

@@ -97,10 +97,9 @@ class Sweeps:
         self.wrt = wrt
         self.hot: Call | None = None
         self.again = False
-        self.forward, self.backward = form.pair(wrt, split_adjoint)
+        self.use(*form.pair(wrt, split_adjoint))
         self._finish = finish_function(results_of(form.traced, form.out))
         self._count = len(form.traced.program.results)
-        self._backward = Repeated(self.backward)
         # Where the value is one float of this form, its seed needs no look at containers.
         only = form.traced.program.results[0].type if self._count == 1 and form.out.is_leaf else None
         self._only = only.numpy if only is not None and only.is_float else None
@@ -119,6 +118,10 @@ class Sweeps:
         """The user's result, of what the forward program gave."""
         return self._finish(values[: self._count])
 
+    def use(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        """From now on these functions are the two sweeps."""
+        self.forward, self.backward = forward, Repeated(backward)
+
     def pull(self, values: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
         residuals = values[self._count :]
         shapes = [v.shape if type(v) is np.ndarray else () for v in values[: self._count]]
@@ -126,7 +129,7 @@ class Sweeps:
         def pull(seed: Any) -> tuple[Any, ...]:
             fits = type(seed) is np.ndarray and seed.dtype is self._only and seed.flags.carray
             seeds = [seed] if fits and seed.shape == shapes[0] else _checked_seeds(self.form, seed, shapes)
-            return self._bars(self._backward(*residuals, *seeds))
+            return self._bars(self.backward(*residuals, *seeds))
 
         return pull
 

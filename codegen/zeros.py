@@ -22,6 +22,9 @@ from ..ir.types import I64
 from .access import form_of
 from .inside import Inside, learn
 
+FEW = 4
+"""So many places are filled one by one."""
+
 
 def stored(program: Program) -> Program:
     """The program with stores in the place of first additions to vectors of zeros.
@@ -65,6 +68,7 @@ class _Stored:
             self.uses.update(walk.used_here(node))
             if isinstance(node, Let):
                 learn(node, self.forms)
+        self.single: set[str] = set()  # zeros stored in one place, each for the next name only
         self.facts: Facts = facts_of(program.body, self.form, TRACED)
 
     def form(self, atom: object) -> Affine:
@@ -85,7 +89,26 @@ class _Stored:
                     if found is not None and let is not None:
                         new[id(let)] = (replace(let, op=empty),)
                         new[id(node)] = (found[0], *new.get(id(node), ())[1:], *found[1:])
-        return tuple(written for node in nodes for written in new.get(id(node), (node,)))
+        return self.joined([written for node in nodes for written in new.get(id(node), (node,))])
+
+    def joined(self, nodes: list[Node]) -> tuple[Node, ...]:
+        """The nodes without zeros that are added to at once."""
+        zeros_at = {n.var.name: n for n in nodes if isinstance(n, Let) and n.var.name in self.single}
+        gone: set[str] = set()
+        written: list[Node] = []
+        for node in nodes:
+            if isinstance(node, Let):
+                learn(node, self.forms)
+                zero = zeros_at.get(getattr(node.args[0], "name", "")) if node.op is at_add else None
+                alone = zero is not None and self.uses[zero.var.name] <= 1 and "_bar" in node.var.name
+                if zero is not None and alone and self.place(zero) == self.place(node):
+                    gone.add(zero.var.name)
+                    node = replace(node, op=at_set, args=(zero.args[0], *node.args[1:]))
+            written.append(node)
+        return tuple(n for n in written if not (isinstance(n, Let) and n.var.name in gone))
+
+    def place(self, let: Let) -> tuple[Affine, ...]:
+        return tuple(map(self.form, let.args[1].items))  # type: ignore[union-attr]
 
     def loop(self, node: For, phi: Phi) -> list[Node] | None:
         """The loop, storing, and the loops that fill the rest of the array; None if that is not the same."""
@@ -112,29 +135,30 @@ class _Stored:
         value = add.args[2]
         body = tuple(Let(add.var, at_set, (*add.args[:2], value), add.span) if n is add else n for n in node.body)
         between = end.var
+        parts = [(a, b) for a, b in ((Affine(), first), (last, size)) if not proves(a - b)]
+        names = [self.builder.var(between.name, between.type) for _ in parts] + [between]
         written: list[Node] = []
-        for start, stop in ((Affine(), first), (last, size)):
-            if not proves(start - stop):
-                before = self.builder.var(between.name, between.type)
-                if not written:
-                    exits = tuple(replace(e, var=before) if e is end else e for e in node.exits)
-                else:  # goes on with what the last one has filled
-                    loop = written[-1]
-                    assert isinstance(loop, For)
-                    written[-1] = replace(loop, exits=(Exit(before, loop.exits[0].phi),))
-                written += self.filled(before, between, start, stop)
-        if not written:
-            exits = node.exits
+        for k, (start, stop) in enumerate(parts):
+            written += self.filled(names[k], names[k + 1], start, stop)
+        exits = tuple(replace(e, var=names[0]) if e is end else e for e in node.exits)
         return [replace(node, body=body, exits=exits), *written]
 
     def filled(self, before: Var, after: Var, start: Affine, stop: Affine) -> list[Node]:
-        """A loop that fills a part with zeros."""
+        """Zeros in a part of an array."""
         b = self.builder
+        zero = literal(0, after.type.dtype)
         with b.open() as written:
-            index, carried, here = b.var("i", I64), b.var(after.name, after.type), b.var(after.name, after.type)
-            bounds = b.integer(start), b.integer(stop)
-            zero = literal(0, after.type.dtype)
-            with b.open() as body:
-                b.add(Let(here, at_set, (carried, Index((index,)), zero)))
-            b.add(For(index, *bounds, False, (Phi(carried, before, here),), tuple(body), (Exit(after, carried),)))
+            if not (stop - start).terms and (stop - start).constant <= FEW:
+                for k in range((stop - start).constant):
+                    final = start + (k + 1) == stop
+                    here = after if final else b.var(after.name, after.type)
+                    b.add(Let(here, at_set, (before, Index((b.integer(start + k),)), zero)))
+                    self.single.add(here.name)
+                    before = here
+            else:
+                index, carried, here = b.var("i", I64), b.var(after.name, after.type), b.var(after.name, after.type)
+                bounds = b.integer(start), b.integer(stop)
+                with b.open() as body:
+                    b.add(Let(here, at_set, (carried, Index((index,)), zero)))
+                b.add(For(index, *bounds, False, (Phi(carried, before, here),), tuple(body), (Exit(after, carried),)))
         return list(written)

@@ -140,6 +140,10 @@ def _llvm(kind: Any) -> str:
     return "ptr" if getattr(kind, "is_pointer", False) else str(kind)
 
 
+_methods: list[Any] = []
+"""Never freed: a builtin reads its method when it dies, and the garbage collector may clear its owner before that."""
+
+
 def _builtin(text: str, name: str, kept: Any) -> Any:
     """A builtin function of LLVM's text of `entry`."""
     with compiler_lock.global_compiler_lock:  # so that no fork happens in the middle
@@ -150,6 +154,7 @@ def _builtin(text: str, name: str, kept: Any) -> Any:
         engine.finalize_object()
         address = engine.get_function_address("entry")
     method = _Method(name.encode(), address, FASTCALL, None)
+    _methods.append(method)
     owner = _Owner(engine, method, kept)
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
     return make(("PyCFunction_NewEx", ctypes.pythonapi))(ctypes.addressof(method), owner, None)

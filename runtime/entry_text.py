@@ -39,6 +39,10 @@ def entry_text(form: Form, kernel: Kernel, miss: Any, facts: abi.Facts) -> tuple
     return writer.text(), writer.kept_objects
 
 
+MISSES = (AttributeError, LookupError, TypeError, ValueError, OverflowError, MemoryError)
+"""Met where a value outside has gone, a number does not fit, or there is no memory: the ordinary way sees to it. Other
+errors are the user's, of a property that was read, and come out as they are, once."""
+
 class _Writer(FrontWriter):
     def __init__(self, form: Form, kernel: Kernel, miss: Any, facts: abi.Facts):
         super().__init__(facts)
@@ -333,8 +337,8 @@ class _Writer(FrontWriter):
         self.block("drop0")
         error = self.call("ptr", "PyErr_Occurred")
         self.lines.append(f"  br i1 {self.there(error)}, label %{clear}, label %{miss}")
-        self.block(clear)  # the ordinary way meets an error again, but a KeyboardInterrupt comes once
-        usual = self.call("i32", "PyErr_ExceptionMatches", f"ptr {object_at(Exception)}")
+        self.block(clear)
+        usual = self.call("i32", "PyErr_ExceptionMatches", f"ptr {object_at(MISSES)}")
         usual = self.new(f"icmp ne i32 {usual}, 0")
         self.lines.append(f"  br i1 {usual}, label %{away}, label %{away}.raise")
         self.block(f"{away}.raise")
@@ -345,8 +349,6 @@ class _Writer(FrontWriter):
         self.block(miss)
         self.call("", "Py_IncRef", f"ptr {self.miss}")
         self.lines.append(f"  ret ptr {self.miss}")
-
-
 
 
 def _dtype_of(given: Sequence[ast.expr]) -> str:

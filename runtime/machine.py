@@ -154,13 +154,14 @@ class _Compiling:
 def _ours(dispatcher: Any, function: Callable[..., Any]) -> None:
     if hasattr(dispatcher, "_compiler"):  # not if NUMBA_DISABLE_JIT is set
         dispatcher._compiler.compile = _Compiling(dispatcher._compiler, function.__name__)
+        dispatcher._compiler._customize_flags = _without_aliases
 
 
 def njit(
     function: Callable[..., Any], folder: Path | None, stem: str, counts: Counter[str]
 ) -> Callable[..., Any]:
     """The function compiled by numba for each tuple of argument types it is called with."""
-    dispatcher = numba.njit(error_model="numpy", nogil=True, boundscheck=False)(function)
+    dispatcher: Any = numba.njit(error_model="numpy", nogil=True, boundscheck=False)(function)
     _ours(dispatcher, function)
     if hasattr(dispatcher, "_cache"):  # not if NUMBA_DISABLE_JIT is set
         dispatcher._cache = VerifiedCache(folder, stem, counts) if folder else CountingCache(counts)
@@ -168,18 +169,14 @@ def njit(
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that does one part of a loop, compiled to be called by compiled code only.
-
-    What it writes to is known to overlap nothing else that it is given.
-    """
+    """A function that does one part of a loop, compiled to be called by compiled code only."""
     wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     dispatcher: Any = numba.njit(error_model="numpy", nogil=True, boundscheck=False, **wrappers)(function)
     _ours(dispatcher, function)
-    if hasattr(dispatcher, "_compiler"):
-        dispatcher._compiler._customize_flags = _without_aliases
     return dispatcher
 
 
 def _without_aliases(flags: Any) -> Any:
+    """What a function writes to overlaps nothing else that it is given: arguments are only read, results are new."""
     flags.noalias = True
     return flags

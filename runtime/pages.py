@@ -79,9 +79,28 @@ def _allocate(context: Any, builder: Any, array: Any, shape: Any, value: Any, ze
             madvise = cgutils.get_or_insert_function(builder.module, kind, "madvise")
             advice = ll.IntType(32)(_HUGE)
             builder.call(madvise, [builder.add(start, skipped), builder.sub(count, skipped), advice])
+    made.data = _apart(builder, made.data)
     if zeros:
         cgutils.memset(builder, made.data, count, 0)
     return made._getvalue()
+
+
+def _apart(builder: Any, data: Any) -> Any:
+    """The same address, of which LLVM knows that no other array has it: loops need not test for overlaps.
+
+    It would know of `malloc`, but not of what lies behind the header that numba allocates. The function is not to be
+    looked into: inlined, its promise is lost.
+    """
+    byte = ll.PointerType(ll.IntType(8))
+    function = builder.module.globals.get("pullback.fresh")
+    if function is None:
+        function = ll.Function(builder.module, ll.FunctionType(byte, [byte]), "pullback.fresh")
+        function.linkage = "internal"
+        function.return_value.add_attribute("noalias")
+        for attribute in ("noinline", "optnone"):
+            function.attributes.add(attribute)
+        ll.IRBuilder(function.append_basic_block()).ret(function.args[0])
+    return builder.bitcast(builder.call(function, [builder.bitcast(data, byte)]), data.type)
 
 
 def _allocator(zeros: bool) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -585,3 +586,49 @@ def test_what_is_unknown_makes_none(monkeypatch):
     assert not abi._numbers_are_as_known()
     monkeypatch.setattr(abi, "facts", lambda: None)
     assert type(made(pb.grad(scale), x, 2.0)._hot) is not BUILTIN
+
+
+def test_what_a_property_raises_comes_out_once():
+    class Model:
+        reads = 0
+
+        @property
+        def scale(self):
+            Model.reads += 1
+            if Model.reads == self.fails_at:
+                raise RuntimeError("no scale")
+            return 2.0
+
+    model = Model()
+    model.fails_at = -1
+    gradient = pb.grad(lambda x: np.sum(x * x) * model.scale)
+    x = np.arange(3.0)
+    for _ in range(3):
+        gradient(x)
+    model.fails_at = Model.reads + 1
+    with pytest.raises(RuntimeError, match="no scale"):
+        gradient(x)
+    assert Model.reads == model.fails_at
+
+
+def test_entries_in_cycles_are_collected(tmp_path):
+    """The collector may clear what an entry needs before the entry itself."""
+    script = tmp_path / "cycles.py"
+    script.write_text(
+        "import gc, sys\nimport numpy as np\nimport pullback as pb\n"
+        "source = '''\nimport numpy as np\nimport pullback as pb\nK = 2.0\n\n"
+        "def f(x):\n    return np.sum(x * x) * K\n\ng = pb.grad(f)\n'''\n"
+        "for k in range(10):\n    file = f'{sys.argv[1]}/m{k}.py'\n    open(file, 'w').write(source)\n"
+        "    names = {'__name__': f'm{k}'}\n    exec(compile(source, file, 'exec'), names)\n"
+        "    for _ in range(3):\n        names['g'](np.arange(3.0))\n"
+        "del names\ngc.collect()\nprint('done')\n"
+    )
+    environment = {**os.environ, "PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "255"}
+    done = subprocess.run([sys.executable, script, tmp_path], env=environment, capture_output=True, text=True)
+    assert done.stdout == "done\n" and done.returncode == 0, done.stderr
+
+
+def test_every_integer_of_64_bits_is_an_int64():
+    f = pb.jit(lambda n, x: n * x)
+    for kind in (np.int64, np.longlong, np.int32, np.uint8):
+        assert np.array_equal(f(np.arange(3, dtype=kind), 2.0), [0.0, 2.0, 4.0])
