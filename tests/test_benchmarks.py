@@ -120,6 +120,7 @@ def test_the_page_shows_what_was_measured_and_what_was_not():
     assert "| f 10 | 1.00, 0.10 | 3.00 |" in text  # the first gradient
     assert "| f 10 | 3.0 | 2.0 | 1.50 |" in text  # megabytes
     assert "1.00 µs are the call's own" in text
+    assert "a function of its own" in page.page(RESULTS | {"overhead": {"call": 1e-6, "bare": 2e-6}}, {})
     assert "- JAX, too long: g 1e3." in text
     assert "| f 10 | 0.50 µs | 2.20 |" in text  # single precision, which is no other library
     assert "float32: takes" not in text and "float32 / pullback" not in text
