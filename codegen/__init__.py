@@ -70,7 +70,7 @@ def lowered(
         return functools.wraps(step)(lambda program: step(program, *options))
 
     instead: dict[object, Callable[[Program], Program]] = {free_order: bound(free_order, own, carry)}
-    instead |= {step: bound(step, own) for step in (reciprocals, recognise_products, interchange)}
+    instead |= {step: bound(step, own) for step in (reciprocals, recognise_products, interchange, blocks)}
     steps = PIPELINE if own is None and carry else [instead.get(step, step) for step in PIPELINE]
     return run(steps, program, seen)
 

@@ -141,3 +141,43 @@ def test_compiled():
 def test_doctest(monkeypatch):
     monkeypatch.setitem(blocks_of.__globals__, "ELEMENTS", 8192)
     assert doctest.testmod(sys.modules[blocks_of.__module__]).failed == 0
+
+
+def softly(w, X, c):
+    return np.sum(c * np.logaddexp(0.0, X @ w))
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 5, 7, 8, 9, 64, 131, 300])
+def test_four_rows_at_a_time_and_the_rest(rows):
+    rng = np.random.default_rng(rows)
+    w, X, c = rng.normal(size=70), rng.normal(size=(rows, 70)), rng.uniform(0.5, 1.5, rows)
+    with pb.options(jit=False):
+        gradient = pb.grad(softly)
+        found = gradient(w, X, c)
+    assert "for four in range" in gradient.source
+    expected = (c / (1.0 + np.exp(-(X @ w)))) @ X
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+    (by_text,) = evaluate(parse(str(gradient.lower(w, X, c).adjoint_ir)), w, X, c)
+    np.testing.assert_allclose(found, by_text, rtol=1e-11, atol=1e-11)
+
+
+def test_users_keep_their_order_of_rows():
+    def sums(X):
+        y_bar = np.zeros(X.shape[1])
+        for i in range(X.shape[0]):
+            s = 0.0
+            for j in range(X.shape[1]):
+                s += X[i, j]
+            e = np.exp(-s * s)
+            for j in range(X.shape[1]):
+                y_bar[j] += e * X[i, j]
+        return y_bar
+
+    X = np.random.default_rng(0).normal(size=(101, 3))
+    with pb.options(jit=False, reassociate=False):
+        kept = pb.jit(sums)
+        assert np.array_equal(kept(X), sums(X))
+        assert "for four in range" not in kept.source
+    with pb.options(jit=False):
+        free = pb.jit(sums)
+        np.testing.assert_allclose(free(X), sums(X), rtol=1e-12)
