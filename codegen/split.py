@@ -152,7 +152,8 @@ class _Split:
     def behind(self) -> dict[str, tuple[Var, list[Let | Line], Var]]:
         """Per array that is added to behind the loop: its name there, the additions, its final name."""
         result: dict[str, tuple[Var, list[Let | Line], Var]] = {}
-        for step in (*self.plan.lines, *self.plan.summed, *self.plan.moved):
+        steps: list[Let | Line] = [*self.plan.lines, *self.plan.summed, *self.plan.moved]
+        for step in steps:
             phi = self.origin(step.lets[0][0].var if isinstance(step, Line) else step.var)
             assert isinstance(phi, Var)
             if phi.name not in result:
