@@ -78,7 +78,13 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 
-everywhere = Options()
+@functools.lru_cache(maxsize=256)
+def _interned(settings: Options) -> Options:
+    """One object for equal settings: calls look at which object is in force."""
+    return settings
+
+
+everywhere = _interned(Options())
 """The options of the process: those in force where no `with` block is open."""
 _lock = locks.make()
 
@@ -105,12 +111,6 @@ def current() -> Options:
     if local.base is everywhere:
         return local.merged
     return _merged(everywhere, local.overrides)  # set for the process since the block was entered
-
-
-@functools.lru_cache(maxsize=256)
-def _interned(settings: Options) -> Options:
-    """One object for equal settings: calls look at which object is in force."""
-    return settings
 
 
 def _merged(base: Options, values: dict[str, Any]) -> Options:

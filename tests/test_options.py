@@ -1,5 +1,7 @@
 """pb.options: for the process, for a block, per thread, and what it refuses."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -99,3 +101,24 @@ def test_a_block_is_never_seen_by_other_threads(monkeypatch):
     assert not published
     options(jit=True)
     assert published == [{"jit": True}]
+
+
+def test_options_that_are_back_are_the_same_object():
+    """Calls look at which object is in force: an equal one would send each of them the long way."""
+    before = current()
+    with options(cache=not before.cache):
+        assert current() is not before
+    assert current() is before
+    try:
+        options(cache=not before.cache)
+    finally:
+        options(cache=before.cache)
+    assert current() is before
+
+
+def test_options_begin_as_such_an_object():
+    code = (
+        "import pullback as pb\nfrom pullback.runtime.options import current\nbefore = current()\n"
+        "pb.options(reassociate=False)\npb.options(reassociate=True)\nassert current() is before\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
