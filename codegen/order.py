@@ -2,8 +2,8 @@
 
 The reverse sweep runs loops backwards, and adds to several elements of one array per iteration. Where no
 iteration reads what another writes, the loop runs forwards instead; sums become `radd`; a
-sum in one element is a scalar until the loop ends; and of several additions to one array (a stencil's
-adjoint) each gets a loop of its own, in which the elements are all different.
+sum in one element is a scalar until the loop ends; and several additions to neighbours in one array (a stencil's
+adjoint) become one (`lines`), or get loops of their own in which the elements are all different (`plan`).
 """
 
 from __future__ import annotations
