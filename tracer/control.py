@@ -7,7 +7,9 @@ One `Control` serves one staged function; it knows the function's file, for span
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import operator
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +32,8 @@ from .state import RUN_OVER, ContainerChange, Frame, State
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 
 UNROLL_LIMIT = 1000
+SCOPES: tuple[Any, ...] = (globals, locals, vars, dir)
+"""Without arguments they look at the scope of who calls."""
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge,
@@ -41,6 +45,20 @@ _AUGMENT = {
     "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "MatMult": operator.imatmul, "BitAnd": operator.iand,
     "BitOr": operator.ior, "BitXor": operator.ixor, "LShift": operator.ilshift, "RShift": operator.irshift,
 }  # fmt: skip
+
+
+class Globals(dict[str, Any]):
+    """What `globals()` gives in staged code: to read from."""
+
+    def __init__(self, function: types.FunctionType):
+        super().__init__(function.__globals__)
+        self.function = function
+
+    def __getitem__(self, name: str) -> Any:
+        return require_session().hidden.free(self.function, name, super().__getitem__(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default  # noqa: SIM401
 
 
 class Control:
@@ -75,6 +93,11 @@ class Control:
     def free(self, name: str, value: Any) -> Any:
         """A global or closure variable: its arrays and numbers are hidden inputs."""
         return require_session().hidden.free(self.function, name, value)
+
+    def imported(self, module: str, name: str) -> Any:
+        """What `from module import name` binds, after Python has imported it."""
+        package = self.function.__globals__.get("__package__")
+        return self.attribute(sys.modules[importlib.util.resolve_name(module, package)], name)
 
     def attribute(self, value: Any, name: str) -> Any:
         return require_session().hidden.attribute(value, name)
@@ -112,10 +135,20 @@ class Control:
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         session = require_session()
         span = session.builder.span
+        if not args and any(function is scope for scope in SCOPES):
+            function = self._scope(function)
         try:
             return call(function, args, kwargs)
         finally:
             session.builder.span = span
+
+    def _scope(self, function: Any) -> Any:
+        """The user's globals, where a call of `globals` from here would give ours."""
+        if function is not globals:
+            raise require_session().error(
+                UnsupportedSyntax, f"{function.__name__}() cannot be traced. Write the names out"
+            )
+        return lambda: Globals(self.function)
 
     def reported(self, function: Any, call_it: Callable[[Any], Any]) -> Any:
         """A call of print or a logger, as its name says: its arguments may be text of traced values."""

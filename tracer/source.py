@@ -53,7 +53,8 @@ def _same_code(a: types.CodeType, b: types.CodeType) -> bool:
 
 def _instructions(code: types.CodeType) -> list[Any]:
     """What the code does. How a method is called depends on the imports around the function: left out."""
-    result: list[Any] = [code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]]
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    result: list[Any] = [tuple(map(_plain_name, parameters))]
     for step in dis.get_instructions(code):
         name, value = step.opname.replace("LOAD_METHOD", "LOAD_ATTR"), step.argval
         if name in ("PUSH_NULL", "PRECALL", "NOP", "EXTENDED_ARG", "CACHE"):
@@ -73,6 +74,66 @@ def _plain_name(name: str) -> str:
     return re.sub(r"^_[A-Za-z]\w*?(?=__\w)", "", name)
 
 
+def mangle(node: ast.AST, code: types.CodeType) -> None:
+    """Give private names (`__x`) the prefix that Python gave them where it compiled the class around the function."""
+    prefix = _class_prefix(node, code)
+    if not prefix:
+        return
+
+    def mangled(name: str) -> str:
+        return prefix + name if _is_private(name) else name
+
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name):
+            inner.id = mangled(inner.id)
+        elif isinstance(inner, ast.Attribute):
+            inner.attr = mangled(inner.attr)
+        elif isinstance(inner, ast.arg):
+            inner.arg = mangled(inner.arg)
+        elif isinstance(inner, (ast.FunctionDef, ast.ExceptHandler)) and inner.name and inner is not node:
+            inner.name = mangled(inner.name)
+        elif isinstance(inner, (ast.Global, ast.Nonlocal)):
+            inner.names = [mangled(name) for name in inner.names]
+        elif isinstance(inner, ast.alias):
+            bound = inner.asname or (inner.name if "." not in inner.name else "")
+            if mangled(bound) != bound:
+                inner.asname = mangled(bound)
+
+
+def _class_prefix(node: ast.AST, code: types.CodeType) -> str:
+    """What stands before the private names of the syntax tree in its code: `_Class`, "" outside of classes."""
+    private = {name for name in _names_of(node) if _is_private(name)}
+    if not private:
+        return ""
+    for name in _all_names(code):
+        for end in private:
+            if name.startswith("_") and name.endswith(end) and name != end:
+                return name.removesuffix(end)
+    return ""
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("__") and not name.endswith("__") and "." not in name
+
+
+def _names_of(node: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for inner in ast.walk(node):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            name = getattr(inner, field, None)
+            if isinstance(name, str):
+                found.add(name)
+    return found
+
+
+def _all_names(code: types.CodeType) -> set[str]:
+    found = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found |= _all_names(constant)
+    return found
+
+
 def has_assert(node: ast.AST) -> bool:
     """Test runners rewrite assert statements when they import a module."""
     return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
@@ -85,10 +146,10 @@ def span_of(file: str, line: int) -> Span:
 def function_node(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda | None:
     """The syntax tree of a function, with line numbers of its file."""
     try:
-        lines, first = inspect.getsourcelines(function)
+        lines, first = inspect.getsourcelines(function.__code__)  # of a function it would be what `wraps` names
     except (OSError, TypeError):
         return None
-    if function.__name__ == "<lambda>":
+    if function.__code__.co_name == "<lambda>":
         return _lambda_node(function)
     source = textwrap.dedent("".join(lines))
     try:

@@ -17,10 +17,12 @@ from .fence import check_syntax, refuse
 from .jumps import is_plain_raise, lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
 from .report import REPORTERS
-from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, span_of
+from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, mangle, span_of
 
 CONTROL = "_pb_"
 RESULT = "_result_"
+REGION = "<region>"
+"""What ends the qualified name of the code of a loop body or an arm: it is a part of the function around it."""
 
 
 class StagedSource:
@@ -38,6 +40,7 @@ class StagedSource:
         staged = types.FunctionType(
             self.code, function.__globals__, function.__name__, function.__defaults__, closure
         )
+        staged.__qualname__ = function.__qualname__  # wrong arguments are told in its name
         staged.__kwdefaults__ = function.__kwdefaults__
         return staged
 
@@ -72,7 +75,9 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
         )
         ast.fix_missing_locations(node)
     check_syntax(node, file)
-    staged = Rewriter(file, ()).function(node)
+    mangle(node, function.__code__)
+    rewriter = Rewriter(file, ())
+    staged = rewriter.function(node)
     staged.name = "_staged_"  # its own name stays that of the user's global: recursion is a call of that
     free = [*function.__code__.co_freevars, CONTROL]
     factory = ast.FunctionDef(
@@ -84,7 +89,22 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
     compiled = compile(module, file, "exec")
     outer = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     code = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == staged.name)
-    return StagedSource(code, file, node.lineno)
+    own = function.__code__
+    return StagedSource(_renamed(code, own.co_name, own.co_qualname, rewriter.thunks), file, node.lineno)
+
+
+def _renamed(code: types.CodeType, name: str, qualname: str, thunks: list[str]) -> types.CodeType:
+    """The code under the user's names, which stand in messages of Python's own and in tracebacks."""
+    constants: list[Any] = []
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            own = constant.co_name
+            if own in thunks:  # a part of this function
+                constant = _renamed(constant, name, f"{qualname}.{REGION}", thunks)
+            else:
+                constant = _renamed(constant, own, f"{qualname.removesuffix('.' + REGION)}.<locals>.{own}", thunks)
+        constants.append(constant)
+    return code.replace(co_name=name, co_qualname=qualname, co_consts=tuple(constants))
 
 
 def _load(name: str) -> ast.Name:
@@ -110,12 +130,15 @@ class Rewriter(ast.NodeTransformer):
         self.liveness: Liveness | None = None
         self.frame = f"_frame{len(scopes)}_"
         self.count = 0
+        self.thunks: list[str] = []
+        self.first = ""
 
     # -- functions -----------------------------------------------------------------------------------
 
     def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
         params = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         params += [a.arg for a in (node.args.vararg, node.args.kwarg) if a is not None]
+        self.first = params[0] if params else ""
         declared = {
             name
             for n in own_nodes(node.body)
@@ -166,6 +189,7 @@ class Rewriter(ast.NodeTransformer):
     def thunk(self, prefix: str, body: list[ast.stmt], args: list[str] | None = None) -> ast.FunctionDef:
         self.count += 1
         name = f"_{prefix}{len(self.scopes)}_{self.count}_"
+        self.thunks.append(name)
         return ast.FunctionDef(name, arguments_of(args or []), body, [], None, None, **TYPE_PARAMS)
 
     def delayed(self, node: ast.expr) -> ast.Lambda:
@@ -197,7 +221,9 @@ class Rewriter(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:
         node.args.defaults = [self.visit(d) for d in node.args.defaults]
         node.args.kw_defaults = [None if d is None else self.visit(d) for d in node.args.kw_defaults]
-        inner = Rewriter(self.file, self.scopes).function(node)
+        rewriter = Rewriter(self.file, self.scopes)
+        rewriter.thunks = self.thunks
+        inner = rewriter.function(node)
         decorated: ast.expr = _call("staged", _load(node.name))
         for decorator in reversed(node.decorator_list):
             decorated = ast.Call(self.visit(decorator), [decorated], [])
@@ -242,8 +268,8 @@ class Rewriter(ast.NodeTransformer):
     # -- expressions ---------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
-            refuse(self.file, node.lineno, "super() without arguments", "super(Class, self)")
+        if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args and self.first:
+            node.args = [ast.copy_location(_load(name), node) for name in ("__class__", self.first)]
         # A walrus among the arguments keeps what it binds: then their text is not only shown.
         reporter = _name_of(node.func) in REPORTERS and not any(isinstance(n, ast.NamedExpr) for n in ast.walk(node))
         function = self.visit(node.func)
@@ -302,6 +328,18 @@ class Rewriter(ast.NodeTransformer):
         return self.generic_visit(node)  # type: ignore[return-value]
 
     # -- statements ----------------------------------------------------------------------------------
+
+    def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
+        bound = [a.asname or a.name.partition(".")[0] for a in node.names]
+        return [node, *(ast.Assign([self.visit_Name(ast.Name(b, ast.Store()))], _load(b)) for b in bound)]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
+        module = "." * node.level + (node.module or "")
+        result: list[ast.stmt] = [node]
+        for alias in node.names:
+            target = self.visit_Name(ast.Name(alias.asname or alias.name, ast.Store()))
+            result.append(ast.Assign([target], _call("imported", ast.Constant(module), ast.Constant(alias.name))))
+        return result
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         known = {name for names, frame in self.scopes[:-1] if frame for name in names}
