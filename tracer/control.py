@@ -12,7 +12,7 @@ import operator
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ..ir.program import Atom, Lit, Var
 from .calls import call
 from .iterate import Sequence, sequence_of
 from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
+from .raising import path_end
 from .regions import trace_if
 from .report import is_reporter, reporting
 from .session import NeedConcrete
@@ -242,33 +243,22 @@ class Control:
             )  # fmt: skip
         return _COMPARE[name](a, b)
 
-    def assert_(self, test: Any, message: Callable[[], Any]) -> None:
+    def assert_(self, test: Any, message: Callable[[], Any], source: str) -> None:
         cond = self._condition(test)
-        text = self.shown(message)
         if cond is True:
             return
-        if cond is False:
-            raise AssertionError(text)
-        require_session().check(cond, self.shown(lambda: f"AssertionError: {text}"))
-        require_session().assume(cond, True)
-
-    def raise_if(self, test: Any, exception: Callable[[], Any]) -> None:
-        cond = self._condition(test)
-        if cond is False:
-            return
-        error = self.shown(exception)
-        if cond is True:
-            raise error
         session = require_session()
-        kind = error.__name__ if isinstance(error, type) else type(error).__name__
-        if getattr(builtins, kind, None) is not (error if isinstance(error, type) else type(error)):
-            raise session.error(
-                UnsupportedSyntax,
-                f"raising {kind} in a traced branch: only built-in exceptions can be raised there",
-            )
-        good = FUNCTIONS["not"](Scalar(session, cond)).atom
-        session.check(good, self.shown(lambda: f"{kind}: {'' if isinstance(error, type) else error}"))
-        session.assume(cond, False)
+        end = path_end(session, lambda: AssertionError(message()), lambda: AssertionError, source)
+        if cond is False:
+            raise end
+        session.builder.check(cond, end.message)
+        session.assume(cond, True)
+
+    def raise_(
+        self, error: Callable[[], Any], kind: Callable[[], Any], source: str, cause: BaseException | None = None
+    ) -> NoReturn:
+        """`raise`: the path that is traced ends here."""
+        raise path_end(require_session(), error, kind, source) from cause
 
     # -- updates ---------------------------------------------------------------------------------------
 
@@ -295,16 +285,30 @@ class Control:
         self,
         test: Any,
         then: Callable[[], None],
+        elifs: tuple[tuple[Callable[[], Any], Callable[[], None], tuple[str, ...], int], ...],
         orelse: Callable[[], None],
         frame: Frame,
         live: tuple[str, ...],
         line: int,
     ) -> None:
         cond = self._condition(test)
-        if isinstance(cond, bool):
-            return then() if cond else orelse()
+        while isinstance(cond, bool):
+            if cond or not elifs:
+                return then() if cond else orelse()
+            (test, then, live, line), *rest = elifs
+            elifs = tuple(rest)
+            self.at(line)
+            cond = self._condition(test())
         self.at(line)
-        return trace_if(require_session(), cond, then, orelse, frame, live)
+
+        def other() -> None:
+            if not elifs:
+                return orelse()
+            (test, then, live, line), *rest = elifs
+            self.at(line)
+            return self.if_(test(), then, tuple(rest), orelse, frame, live, line)
+
+        return trace_if(require_session(), cond, then, other, frame, live)
 
     def iterate(self, iterable: Any) -> Any:
         """What a comprehension runs over, which must be known now."""

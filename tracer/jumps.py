@@ -1,8 +1,10 @@
-"""Lower `break`, `continue`, `return` and `raise` inside of loops and ifs to nested ifs and flags.
+"""Lower `break`, `continue` and `return` to nested ifs and flags: one scheme, linear in the source.
 
-What follows an if whose one arm leaves goes into the other arm, so that early returns become plain
-branches. Only where that cannot be done (a return in a loop, arms that leave on some paths) a flag says
-what happened; a loop's `break` is always a flag, on the loop node as `flag` and in a while's test.
+What follows an if of which one arm always jumps goes into the other arm, so that early returns become plain
+branches. Behind any other statement that may jump, what follows stands under `if not <flag>`, once; a flag that is
+known while tracing leaves no trace in the program. The `else` of a loop is what follows the loop, under `if not
+<broken>`. A loop's `break` is a flag, on the loop node as `flag` and in a while's test. `raise` needs nothing: it
+ends the path on which it stands while tracing (see `regions`).
 """
 
 from __future__ import annotations
@@ -12,31 +14,25 @@ import copy
 
 RETURNED = "_returned_"
 
+Kinds = frozenset[str]
+
 
 def lower_jumps(body: list[ast.stmt]) -> list[ast.stmt]:
-    """The body without break and continue, with return only as the last thing of a path."""
+    """The body without break and continue; after a return no other statement of the path is executed."""
     lowering = _Lowering()
-    if any(isinstance(n, ast.Return) for n in own_nodes(body)) and not definite(body):
-        end = body[-1]
-        body = [*body, ast.copy_location(ast.Return(ast.Constant(None)), end)]
-    result = lowering.block(body, None)
+    if "return" in lowering.jumps_of(body) and not lowering.ends(body):
+        body = [*body, ast.copy_location(ast.Return(ast.Constant(None)), body[-1])]
+    result = lowering.block(body, None, False)
     if lowering.uses_returned:
-        first = ast.copy_location(_assign(RETURNED, False), body[0])
-        result = [first, *result]
+        result = [ast.copy_location(_assign(RETURNED, False), body[0]), *result]
     for statement in result:
         ast.fix_missing_locations(statement)
     return result
 
 
-def definite(body: list[ast.stmt]) -> bool:
-    """Does every path through the block leave it by return, break, continue or raise?"""
-    for statement in body:
-        match statement:
-            case ast.Return() | ast.Break() | ast.Continue() | ast.Raise():
-                return True
-            case ast.If() if statement.orelse and definite(statement.body) and definite(statement.orelse):
-                return True
-    return False
+def is_flag(name: str) -> bool:
+    """Is it a name under which lowering keeps whether a jump was made?"""
+    return name == RETURNED or name.startswith(("_broken", "_continued"))
 
 
 def own_nodes(body: list[ast.stmt]) -> list[ast.AST]:
@@ -49,22 +45,6 @@ def own_nodes(body: list[ast.stmt]) -> list[ast.AST]:
         if not isinstance(node, (ast.FunctionDef, ast.Lambda)):
             todo.extend(ast.iter_child_nodes(node))
     return found
-
-
-def _jumps(node: ast.stmt) -> bool:
-    """Does the statement contain a jump out of the block it stands in?"""
-
-    def inside(n: ast.AST, in_loop: bool) -> bool:
-        if isinstance(n, (ast.FunctionDef, ast.Lambda)):
-            return False
-        if isinstance(n, ast.Return):
-            return True
-        if isinstance(n, (ast.Break, ast.Continue)):
-            return not in_loop
-        deeper = in_loop or isinstance(n, (ast.For, ast.While))
-        return any(inside(c, deeper) for c in ast.iter_child_nodes(n))
-
-    return inside(node, False)
 
 
 def _assign(name: str, value: bool) -> ast.Assign:
@@ -82,7 +62,6 @@ class _Loop:
         self.continued = f"_continued{number}_"
         self.uses_break = False
         self.uses_continue_flag = False
-        self.returns = False
         self.outer = outer
 
 
@@ -90,90 +69,159 @@ class _Lowering:
     def __init__(self) -> None:
         self.uses_returned = False
         self.count = 0
+        self._jumps: dict[ast.stmt, Kinds] = {}
+        self._ends: dict[ast.stmt, bool] = {}
 
-    def block(self, body: list[ast.stmt], loop: _Loop | None) -> list[ast.stmt]:
+    # -- what a statement may do -----------------------------------------------------------------------
+
+    def jumps(self, node: ast.stmt) -> Kinds:
+        """The jumps in a statement that leave the block it stands in."""
+        if node not in self._jumps:
+            self._jumps[node] = self._jumps_of_node(node)
+        return self._jumps[node]
+
+    def _jumps_of_node(self, node: ast.stmt) -> Kinds:
+        match node:
+            case ast.Return():
+                return frozenset({"return"})
+            case ast.Break():
+                return frozenset({"break"})
+            case ast.Continue():
+                return frozenset({"continue"})
+            case ast.For() | ast.While():
+                return (self.jumps_of(node.body) & {"return"}) | self.jumps_of(node.orelse)
+        return frozenset().union(*(self.jumps_of(block) for block in blocks_of(node)))
+
+    def jumps_of(self, body: list[ast.stmt]) -> Kinds:
+        return frozenset().union(*map(self.jumps, body))
+
+    def ends(self, body: list[ast.stmt]) -> bool:
+        """Does every path through the block leave it by a jump or a raise?"""
+        return any(map(self._never_falls_through, body))
+
+    def _never_falls_through(self, node: ast.stmt) -> bool:
+        if node not in self._ends:
+            self._ends[node] = self._ends_of_node(node)
+        return self._ends[node]
+
+    def _ends_of_node(self, node: ast.stmt) -> bool:
+        match node:
+            case ast.Return() | ast.Break() | ast.Continue() | ast.Raise():
+                return True
+            case ast.If():
+                return self.ends(node.body) and self.ends(node.orelse)
+            case ast.While(test=ast.Constant(value=value)) if value:
+                return "break" not in self.jumps_of(node.body)
+            case ast.With():
+                return self.ends(node.body)
+            case ast.Try():
+                body = self.ends(node.body) or self.ends(node.orelse)
+                return self.ends(node.finalbody) or (body and all(self.ends(h.body) for h in node.handlers))
+        return False
+
+    def _leaves(self, body: list[ast.stmt]) -> bool:
+        """Does every path leave the block, and at least one by a jump?"""
+        return self.ends(body) and bool(self.jumps_of(body))
+
+    # -- lowering --------------------------------------------------------------------------------------
+
+    def block(self, body: list[ast.stmt], loop: _Loop | None, flagged: bool) -> list[ast.stmt]:
+        """The block; `flagged`: something that follows it asks a flag whether the function has returned."""
         result: list[ast.stmt] = []
         for k, statement in enumerate(body):
             rest = body[k + 1 :]
             match statement:
                 case ast.Break() | ast.Continue():
                     assert loop is not None
-                    return [*result, *self._jump(statement, loop)]
+                    return [*result, self._jump(statement, loop)]
                 case ast.Return():
-                    return [*result, *self._return(statement, loop)]
+                    return [*result, *self._return(statement, loop, flagged)]
                 case ast.Raise():
                     return [*result, statement]
-                case ast.If() if _jumps(statement) or self._raises(statement):
-                    return [*result, *self._branch(statement, rest, loop)]
-                case ast.If():
-                    new = copy.copy(statement)
-                    new.body = self.block(statement.body, loop)
-                    new.orelse = self.block(statement.orelse, loop)
-                    result.append(new)
+                case ast.If() if self.jumps(statement):
+                    return [*result, *self._branch(statement, rest, loop, flagged)]
                 case ast.For() | ast.While():
-                    lowered, returns = self._loop(statement, loop)
-                    result += lowered
-                    if returns:
-                        return [*result, *self._unless([RETURNED], rest, loop, statement)]
+                    result += self._loop(statement, loop)
+                    if self.jumps(statement) or statement.orelse:
+                        return [*result, *self._after_loop(statement, result[-1], rest, loop, flagged)]
+                case _ if blocks_of(statement):
+                    kinds = self.jumps(statement)
+                    last = not rest and not flagged
+                    result.append(self._mapped(statement, loop, bool(kinds) and not last))
+                    if kinds:
+                        return [*result, *self._unless(kinds, rest, loop, flagged, statement)]
                 case _:
                     result.append(statement)
         return result
 
-    @staticmethod
-    def _raises(node: ast.If) -> bool:
-        """An if that ends in raise and is more than the plain `if c: raise E`, which stays as it is."""
-        return any(isinstance(n, ast.Raise) for n in own_nodes([node])) and not is_plain_raise(node)
+    def _mapped(self, node: ast.stmt, loop: _Loop | None, flagged: bool) -> ast.stmt:
+        """The statement with its blocks lowered."""
+        new = copy.copy(node)
+        flagged = flagged or isinstance(node, ast.Try) and bool(node.orelse) and bool(self.jumps_of(node.body))
+        for name in ("body", "orelse", "finalbody"):
+            if getattr(node, name, None):
+                setattr(new, name, self.block(getattr(node, name), loop, flagged))
+        if isinstance(node, ast.Try) and isinstance(new, ast.Try):
+            new.handlers = []
+            for handler in node.handlers:
+                lowered = copy.copy(handler)
+                lowered.body = self.block(handler.body, loop, flagged)
+                new.handlers.append(lowered)
+            if node.orelse and self.jumps_of(node.body):
+                new.orelse = self._unless(self.jumps_of(node.body), node.orelse, loop, flagged, node)
+        return new
 
-    def _jump(self, node: ast.Break | ast.Continue, loop: _Loop) -> list[ast.stmt]:
+    @staticmethod
+    def _jump(node: ast.Break | ast.Continue, loop: _Loop) -> ast.stmt:
         if isinstance(node, ast.Break):
             loop.uses_break = True
-            return [ast.copy_location(_assign(loop.broken, True), node)]
-        return [ast.copy_location(_assign(loop.continued, True), node)]
+            return ast.copy_location(_assign(loop.broken, True), node)
+        return ast.copy_location(_assign(loop.continued, True), node)
 
-    def _return(self, node: ast.Return, loop: _Loop | None) -> list[ast.stmt]:
-        if loop is None:
-            return [node]
-        self.uses_returned = True
-        flags: list[ast.stmt] = [ast.copy_location(_assign(RETURNED, True), node)]
-        outer: _Loop | None = loop
-        while outer is not None:
-            outer.uses_break = outer.returns = True
-            flags.append(ast.copy_location(_assign(outer.broken, True), node))
-            outer = outer.outer
-        return [node, *flags]
-
-    def _branch(self, node: ast.If, rest: list[ast.stmt], loop: _Loop | None) -> list[ast.stmt]:
-        new = copy.copy(node)
-        then_leaves, else_leaves = definite(node.body), bool(node.orelse) and definite(node.orelse)
-        if then_leaves or else_leaves:
-            new.body = self.block(node.body + ([] if then_leaves else rest), loop)
-            new.orelse = self.block(node.orelse + ([] if else_leaves else rest), loop)
-            return [new]
-        new.body, new.orelse = self.block(node.body, loop), self.block(node.orelse, loop)
-        flags = []
-        if loop is not None:
-            loop.uses_continue_flag = True
-            flags = [loop.broken, loop.continued]
+    def _return(self, node: ast.Return, loop: _Loop | None, flagged: bool) -> list[ast.stmt]:
+        flags = [RETURNED] if loop is not None or flagged else []
+        self.uses_returned = self.uses_returned or bool(flags)
+        while loop is not None:
             loop.uses_break = True
-        elif any(isinstance(n, ast.Return) for n in own_nodes([node])):
-            # Arms that return on some paths only, outside of loops: give each arm its own copy of the rest.
-            new.body = self.block(copy.deepcopy(node.body) + copy.deepcopy(rest), loop)
-            new.orelse = self.block(copy.deepcopy(node.orelse) + rest, loop)
+            flags.append(loop.broken)
+            loop = loop.outer
+        return [node, *(ast.copy_location(_assign(flag, True), node) for flag in flags)]
+
+    def _branch(
+        self, node: ast.If, rest: list[ast.stmt], loop: _Loop | None, flagged: bool
+    ) -> list[ast.stmt]:
+        then_leaves, else_leaves = self._leaves(node.body), self._leaves(node.orelse)
+        new = copy.copy(node)
+        if then_leaves or else_leaves or not rest:
+            new.body = self.block([*node.body, *(() if then_leaves else rest)], loop, flagged)
+            new.orelse = self.block([*node.orelse, *(() if else_leaves else rest)], loop, flagged)
             return [new]
-        return [new, *self._unless(flags, rest, loop, node)]
+        new.body, new.orelse = self.block(node.body, loop, True), self.block(node.orelse, loop, True)
+        return [new, *self._unless(self.jumps(node), rest, loop, flagged, node)]
 
     def _unless(
-        self, flags: list[str], rest: list[ast.stmt], loop: _Loop | None, node: ast.stmt
+        self, kinds: Kinds, rest: list[ast.stmt], loop: _Loop | None, flagged: bool, node: ast.stmt
     ) -> list[ast.stmt]:
+        """What follows a statement that may have jumped."""
         if not rest:
             return []
-        return [ast.copy_location(ast.If(_not_any(flags), self.block(rest, loop), []), node)]
+        flags = []
+        if "return" in kinds and loop is None:
+            self.uses_returned = True
+            flags = [RETURNED]
+        elif loop is not None and kinds & {"return", "break"}:
+            loop.uses_break = True  # a return in a loop breaks it, too
+            flags = [loop.broken]
+        if loop is not None and "continue" in kinds:
+            loop.uses_continue_flag = True
+            flags.append(loop.continued)
+        return [ast.copy_location(ast.If(_not_any(flags), self.block(rest, loop, flagged), []), node)]
 
-    def _loop(self, node: ast.For | ast.While, outer: _Loop | None) -> tuple[list[ast.stmt], bool]:
+    def _loop(self, node: ast.For | ast.While, outer: _Loop | None) -> list[ast.stmt]:
         self.count += 1
         loop = _Loop(self.count, outer)
         new = copy.copy(node)
-        new.body = self.block(node.body, loop)
+        new.body = self.block(node.body, loop, False)
         new.orelse = []
         before: list[ast.stmt] = []
         if loop.uses_continue_flag:
@@ -182,20 +230,30 @@ class _Lowering:
             before.append(ast.copy_location(_assign(loop.broken, False), node))
             if isinstance(new, ast.While):
                 flag: ast.expr = _not_any([loop.broken])
-                constant = (
-                    isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value
-                )
+                constant = isinstance(new.test, ast.Constant) and new.test.value
                 new.test = flag if constant else ast.BoolOp(ast.And(), [flag, new.test])
             else:
                 new.flag = loop.broken  # type: ignore[attr-defined]
-        after: list[ast.stmt] = []
-        if node.orelse:
-            after = self.block(node.orelse, outer)
-            if loop.uses_break:
-                after = [ast.copy_location(ast.If(_not_any([loop.broken]), after, []), node)]
-        return [*before, new, *after], loop.returns
+        new.broken = loop.broken if loop.uses_break else None  # type: ignore[union-attr]
+        return [*before, new]
+
+    def _after_loop(
+        self, node: ast.For | ast.While, lowered: ast.stmt, rest: list[ast.stmt], loop: _Loop | None, flagged: bool
+    ) -> list[ast.stmt]:
+        after = list(node.orelse)
+        broken: str | None = lowered.broken  # type: ignore[attr-defined]
+        if after and broken is not None:
+            after = [ast.copy_location(ast.If(_not_any([broken]), after, []), node)]
+        returns = self.jumps_of(node.body) & {"return"}
+        if returns:
+            return self._unless(returns, [*after, *rest], loop, flagged, node)
+        return self.block([*after, *rest], loop, flagged)
 
 
-def is_plain_raise(node: ast.If) -> bool:
-    """`if c: raise E(...)` without else: a check."""
-    return len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse
+def blocks_of(node: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks of statements in a compound statement, none of a function or class that it defines."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return []
+    blocks = [getattr(node, name, None) for name in ("body", "orelse", "finalbody")]
+    blocks += [handler.body for handler in getattr(node, "handlers", ())]
+    return [block for block in blocks if isinstance(block, list) and block]

@@ -17,6 +17,7 @@ from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
 from ..ir.types import BOOL, I64, Dim, Type
 from .aliases import AliasChecks, numbers_and_arrays
 from .convert import cast, result_dtype
+from .raising import PathEnds
 from .regions import assign, is_number, live_slot, region, shown
 from .session import Session
 from .state import Frame, MaybeUnbound, Slot, State, Unbound, leaves, rebuild
@@ -133,7 +134,7 @@ class LoopTracer(AliasChecks):
             with region(session) as nodes:
                 if cond is not None:
                     session.assume(cond, True)
-                self._run(run)
+                self._run(run, at_head)
                 builder.span = self.span
                 at_end = State(session)
                 if not self._settled(at_head, at_end) or self._part(at_head, at_end):
@@ -148,7 +149,8 @@ class LoopTracer(AliasChecks):
         self._remember()
         return phis, test_nodes, nodes, cond, exits
 
-    def _run(self, run: Callable[[], object]) -> None:
+    def _run(self, run: Callable[[], object], at_head: State) -> None:
+        self.session.binding.append((self.frame, self.stored))
         try:
             run()
         except Unbound as error:
@@ -156,6 +158,13 @@ class LoopTracer(AliasChecks):
             if error.frame is self.frame and error.name in self.stored:
                 raise LoopTypeChange(error) from None
             raise
+        except PathEnds as end:
+            # An iteration raises for certain: what it leaves behind is of no matter.
+            with self.session.at(end.span):
+                self.builder.check(literal(False, "bool"), end.message)
+            at_head.restore()
+        finally:
+            self.session.binding.pop()
 
     def _remember(self) -> None:
         for (slot, leaf), carried in self.slots.items():

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..ir.build import atom_dim, dim_atom, literal
-from ..ir.errors import TypeMismatch
-from ..ir.program import Atom, If, Node, Phi, Var
+from ..ir.errors import PullbackError, TypeMismatch
+from ..ir.program import Atom, Check, If, Node, Phi, Span, Var
 from ..ir.types import Dim, Type
 from .convert import cast, result_dtype
+from .jumps import RETURNED, is_flag
+from .raising import PathEnds, effects, run_path
 from .session import NeedStatic, Session
 from .state import Frame, MaybeUnbound, Slot, State, leaves, rebuild, same
-from .symbol import Array, Cell, PythonNumber, Scalar, as_value, wrap
+from .symbol import FUNCTIONS, Array, Cell, PythonNumber, Scalar, as_value, wrap
 
 RESULT = "_result_"
 
@@ -67,14 +69,39 @@ def trace_if(
     span = session.span
     arms: list[tuple[State, list[Node]]] = []
     for taken, arm in ((True, then), (False, orelse)):
-        with region(session) as nodes:
-            session.assume(cond, taken)
-            arm()
-        arms.append((State(session), nodes))
+        answer, end = None, None
+        try:
+            with region(session) as nodes:
+                session.assume(cond, taken)
+                end = run_path(session, arm)
+        except (PullbackError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
+            answer = session.decide(cond)
+            if answer is None:
+                raise
+        if end is not None and end.by_python:
+            answer = session.decide(cond)
+        if answer is not None:
+            # The arm cannot be traced, and sizes alone decide it: what holds in this call is what is traced.
+            before.restore()
+            builder.span = span
+            return (then if answer else orelse)()
+        state = State(session)
         before.restore()
         builder.span = span
+        if end is None:
+            arms.append((state, nodes))
+            continue
+        # The arm raises: a check, and then the other arm is all there is.
+        _fail(session, cond, taken, nodes, end, span)
+        session.assume(cond, not taken)
+        if taken:
+            return orelse()
+        arms[0][0].restore()
+        builder.region.extend(arms[0][1])
+        return None
     (first, then_nodes), (second, else_nodes) = arms
     join = _Join(session, cond, arms)
+    gone = _returned(before, first, second, frame)
     new_values: dict[Slot, Any] = {}
     slots = dict.fromkeys([*before.changed(first), *before.changed(second)])
     missing = object()
@@ -85,7 +112,10 @@ def trace_if(
             continue
         a, b = first.get(slot, missing), second.get(slot, missing)
         name = str(slot[1]) if isinstance(holder, Frame) else "t"
-        if a is missing or b is missing:
+        if gone is not None and holder is frame and not is_flag(name) and name != RESULT:
+            # Nobody reads it on the path that has returned.
+            new_values[slot] = join.either(name, a, b, gone, missing)
+        elif a is missing or b is missing:
             new_values[slot] = join.partial(name, a, b, a is missing)
         else:
             new_values[slot] = join.value(name, a, b)
@@ -98,6 +128,25 @@ def trace_if(
         else:
             assign(holder, slot[1], value)
     builder.add(If(cond, tuple(then_nodes), tuple(else_nodes), tuple(join.phis), span))
+
+
+def _returned(before: State, first: State, second: State, frame: Frame) -> int | None:
+    """Which of two arms (0 or 1) ends with the function having returned, if one does."""
+    slot = id(frame), RETURNED
+    ends = [state.get(slot) is True for state in (first, second)]
+    return ends.index(True) if ends[0] != ends[1] and before.get(slot) is not True else None
+
+
+def _fail(session: Session, cond: Atom, taken: bool, nodes: list[Node], end: PathEnds, span: Span | None) -> None:
+    """The arm of a condition that ends with an exception: a check, where nothing in the arm may fail before."""
+    builder = session.builder
+    if not effects(nodes):
+        good = FUNCTIONS["not"](Scalar(session, cond)).atom if taken else cond
+        with session.at(end.span):
+            builder.check(good, end.message)
+        return
+    arm = (*nodes, Check(literal(False, "bool"), end.message, end.span))
+    builder.add(If(cond, arm if taken else (), () if taken else arm, (), span))
 
 
 def assign(holder: Any, name: Any, value: Any) -> None:
@@ -146,6 +195,24 @@ class _Join:
             return self._array(name, a, b)
         raise self.refuse(name, a, b)
 
+    def either(self, name: str, a: Any, b: Any, gone: int, missing: object) -> Any:
+        """A name that is read after one arm only: arm `gone` has anything of its type."""
+        value, other = (b, a) if gone == 0 else (a, b)
+        if value is missing:
+            return missing
+        bound = None
+        if isinstance(value, MaybeUnbound):
+            value, bound = value.value, value.bound
+        if isinstance(other, MaybeUnbound):
+            other = other.value
+        if not _alike(value, other):
+            other = self._stand_in(value, gone)
+        joined = self.value(name, other, value) if gone == 0 else self.value(name, value, other)
+        if bound is None:
+            return joined
+        bounds = [literal(True, "bool"), bound] if gone == 0 else [bound, literal(True, "bool")]
+        return MaybeUnbound(self.session, joined, self.atom(f"{name}_bound".lstrip("_"), *bounds))
+
     def _maybe(self, name: str, a: Any, b: Any) -> Any:
         values, bounds = [], []
         for v in (a, b):
@@ -156,23 +223,22 @@ class _Join:
 
     def partial(self, name: str, a: Any, b: Any, first_missing: bool) -> Any:
         """A name that one arm does not bind."""
-        value = b if first_missing else a
+        value, bound_there = (b if first_missing else a), literal(True, "bool")
         if isinstance(value, MaybeUnbound):
-            value = value.value
-        other: Any
-        if not is_number(value):
-            if isinstance(value, Array):
-                other = self._blank(value, 0 if first_missing else 1)
-            else:
-                # Nothing that a phi could hold: unusable afterwards, and an error if it is used.
-                return MaybeUnbound(self.session, value, literal(False, "bool"))
-        else:
-            other = type(value)(0) if isinstance(value, PythonNumber) else self._zero(value)
-        bound = self.atom(
-            f"{name}_bound".lstrip("_"), *(literal(v, "bool") for v in (not first_missing, first_missing))
-        )
+            value, bound_there = value.value, value.bound
+        other = self._stand_in(value, 0 if first_missing else 1)
+        bounds = [literal(False, "bool"), bound_there]
+        bound = self.atom(f"{name}_bound".lstrip("_"), *(bounds if first_missing else reversed(bounds)))
         joined = self.value(name, other, value) if first_missing else self.value(name, value, other)
         return MaybeUnbound(self.session, joined, bound)
+
+    def _stand_in(self, value: Any, arm: int) -> Any:
+        """Something of the value's kind, for an arm after which nobody reads it."""
+        if isinstance(value, tuple):
+            return rebuild(value, iter([self._stand_in(leaf, arm) for leaf in leaves(value)]))
+        if isinstance(value, Array):
+            return self._blank(value, arm)
+        return self._zero(value) if isinstance(value, Scalar) else value
 
     def _zero(self, value: Any) -> Scalar:
         atom, weak = as_value(self.session, value)
@@ -180,7 +246,9 @@ class _Join:
 
     def _blank(self, value: Array, arm: int) -> Array:
         with self.session.builder.reopen(self.nodes[arm]):
-            shape = tuple(map(dim_atom, value.dims))
+            depth = len(self.session.builder._regions) - 1
+            outside = [isinstance(d, int) or self.session.builder.in_scope(d, depth) for d in value.dims]
+            shape = tuple(dim_atom(d if known else 0) for d, known in zip(value.dims, outside))
             return wrap(self.session, self.session.builder.emit("zeros", shape, value.type.dtype))  # type: ignore[return-value]
 
     def _array(self, name: str, a: Array, b: Array) -> Array:
@@ -230,6 +298,13 @@ class _Join:
         var = builder.var(name.strip("_") or "t", Type(dtype, a.type.dims if dims is None else dims))
         self.phis.append(Phi(var, *atoms))
         return var
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Are they numbers or arrays of one type, sizes aside?"""
+    if isinstance(a, Scalar) and isinstance(b, Scalar):
+        return a.type == b.type and a.weak == b.weak
+    return isinstance(a, Array) and isinstance(b, Array) and (a.type.dtype, a.type.rank) == (b.type.dtype, b.type.rank)
 
 
 def _aliased(name: str) -> str:

@@ -73,6 +73,7 @@ class Session:
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
     reports   how many calls that only show their arguments (print, an error's message) are open
+    binding   the loops that are traced: whose variables, and which of them the loop binds
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -87,6 +88,7 @@ class Session:
     unstaged: list[str] = field(default_factory=list)
     opaque: list[str] = field(default_factory=list)
     loops: dict[Any, Any] = field(default_factory=dict)
+    binding: list[tuple[Any, tuple[str, ...]]] = field(default_factory=list)
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
         default_factory=dict
     )
@@ -216,6 +218,21 @@ class Session:
         """The inputs' sizes and integers that alone decide a condition, None if anything else does."""
         known = self.conditions.get(cond.name) if isinstance(cond, Var) else None
         return known[2] if known else None
+
+    def decide(self, cond: Atom) -> bool | None:
+        """What a condition on sizes and integers of the inputs is in the present call, guarded at entry.
+
+        None if something else has a part in it; where no guard can say it, tracing starts again with them static.
+        """
+        known = self.conditions.get(cond.name) if isinstance(cond, Var) else None
+        if known is None or not known[2] or self.examples.intersection(known[2]):
+            return None
+        for forms, answer in ((known[0], False), (known[1], True)):
+            for form in forms:  # one of them does not hold, so the answer is the other one
+                if self.from_inputs(form) and form.value(self.present) < 0:
+                    self._guard(form.scaled(-1) - 1)
+                    return answer
+        raise NeedStatic(known[2])
 
     def equal_dims(self, a: Dim, b: Dim, shapes: tuple[Any, Any], what: str) -> bool:
         """Make sure two sizes are equal: known, or true now and guarded. False if only a run can tell.

@@ -8,13 +8,14 @@ statements are refused is in `tracer.fence`.
 from __future__ import annotations
 
 import ast
+import copy
 import types
 from collections.abc import Callable
 from typing import Any
 
 from ..ir.errors import TracedValueError
 from .fence import check_syntax, refuse
-from .jumps import is_plain_raise, lower_jumps, own_nodes
+from .jumps import lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
 from .report import REPORTERS
 from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, mangle, span_of
@@ -391,39 +392,56 @@ class Rewriter(ast.NodeTransformer):
         )
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        source = ast.Constant(ast.unparse(node.msg) if node.msg else "")
         message = self.delayed(node.msg) if node.msg else ast.Lambda(arguments_of([]), ast.Constant(""))
-        return ast.Expr(_call("assert_", self.visit(node.test), message))
+        return ast.Expr(_call("assert_", self.visit(node.test), message, source))
 
     def visit_Raise(self, node: ast.Raise) -> ast.stmt:
-        error = None if node.exc is None else _call("shown", self.delayed(node.exc))
-        return ast.Raise(error, None if node.cause is None else self.visit(node.cause))
+        if node.exc is None:
+            return ast.Expr(_call("raise_again"))
+        kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        given = node.exc.args if isinstance(node.exc, ast.Call) else []
+        source = ast.Constant(", ".join(map(ast.unparse, given)))
+        cause = [] if node.cause is None else [self.visit(node.cause)]
+        kind = self.delayed(copy.deepcopy(kind))
+        return ast.Expr(_call("raise_", self.delayed(node.exc), kind, source, *cause))
 
     def visit_Delete(self, node: ast.Delete) -> ast.stmt:
         return ast.Delete([self.visit(t) for t in node.targets])
 
     def visit_If(self, node: ast.If) -> list[ast.stmt]:
-        assert self.liveness is not None
-        test = self.visit(node.test)
-        if is_plain_raise(node):
-            error = node.body[0]
-            assert isinstance(error, ast.Raise)
-            exception = (
-                self.delayed(error.exc) if error.exc else ast.Lambda(arguments_of([]), ast.Constant(None))
-            )
-            return [ast.Expr(_call("raise_if", test, exception))]
-        then = self.thunk("then", self.block(node.body))
-        orelse = self.thunk("else", self.block(node.orelse))
-        live = self.liveness.after.get(node, frozenset()) | {RESULT}
+        arms: list[tuple[ast.If, ast.FunctionDef]] = []
+        tests: list[ast.expr] = []
+        chain: ast.If = node
+        while True:  # elif by elif, so that a long chain is not a deep nest
+            tests.append(self.visit(chain.test) if chain is node else self.delayed(chain.test))
+            arms.append((chain, self.thunk("then", self.block(chain.body))))
+            if not (len(chain.orelse) == 1 and isinstance(chain.orelse[0], ast.If)):
+                break
+            chain = chain.orelse[0]
+        orelse = self.thunk("else", self.block(chain.orelse))
+        elifs = ast.Tuple(
+            [
+                ast.Tuple([test, _load(arm.name), self._live(at), ast.Constant(at.lineno)], ast.Load())
+                for test, (at, arm) in zip(tests[1:], arms[1:])
+            ],
+            ast.Load(),
+        )
         call = _call(
             "if_",
-            test,
-            _load(then.name),
+            tests[0],
+            _load(arms[0][1].name),
+            elifs,
             _load(orelse.name),
             _load(self.frame),
-            _strings(live),
+            self._live(node),
             ast.Constant(node.lineno),
         )
-        return [then, orelse, ast.Expr(call)]
+        return [*(arm for _, arm in arms), orelse, ast.Expr(call)]
+
+    def _live(self, node: ast.If) -> ast.expr:
+        assert self.liveness is not None
+        return _strings(self.liveness.after.get(node, frozenset()) | {RESULT})
 
     def visit_For(self, node: ast.For) -> list[ast.stmt]:
         assert self.liveness is not None

@@ -28,6 +28,7 @@ from .control import Control
 from .examples import INTEGER, Examples
 from .hidden import Found, Hidden
 from .paths import Guard, Path
+from .raising import PathEnds
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
 from .small import small_sizes
 from .source import span_of
@@ -198,6 +199,8 @@ class _Run:
             session.hidden.object("self", self.function, Path("object", self.function))
             try:
                 result = self.call(args, kwargs)
+            except PathEnds as end:
+                raise end.final() from None
             finally:
                 changed = session.hidden.restore_outside()
             if changed is not None:

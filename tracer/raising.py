@@ -1,0 +1,129 @@
+"""Paths that end with an exception while they are traced.
+
+A `raise` must not go off because its arm is traced: it ends the path, up to the arm of a traced condition or the
+traced loop that it stands in, where it becomes a Check. Only outside of all of them is it the function's own error.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+from ..ir.errors import PullbackError
+from ..ir.program import Check, Node, Span
+from ..ir.walk import walk
+from .report import reporting
+from .session import NeedConcrete, NeedEqual, NeedStatic, Session
+from .state import Unbound
+
+CLASSES = (
+    "ArithmeticError", "AssertionError", "AttributeError", "FloatingPointError", "IndexError", "KeyError", "LookupError",
+    "NotImplementedError", "OverflowError", "RuntimeError", "TypeError", "UnboundLocalError", "ValueError",
+    "ZeroDivisionError",
+)  # fmt: skip
+"""Classes of exceptions that a Check names; one of another class is named behind its nearest base of these."""
+
+
+class PathEnds(Exception):  # noqa: N818  (control flow)
+    """Nothing follows on the path that is traced: it raises `error` there.
+
+    The error is the user's own object, None where only a run can make it; `kind` is its class. `by_python`: no
+    `raise` of the user's, but something that Python refuses to do.
+    """
+
+    def __init__(
+        self, error: BaseException | None, kind: type[BaseException], text: str, span: Span | None, by_python: bool = False
+    ):
+        super().__init__(text)
+        self.error = error
+        self.kind = kind
+        self.text = text
+        self.span = span
+        self.by_python = by_python
+
+    @property
+    def message(self) -> str:
+        """What a Check says: the class, the text and the user's line."""
+        name = message_of(self.kind, self.text)
+        return name if self.span is None else f"{name} (line {self.span.line}: {self.span.text})"
+
+    def final(self) -> BaseException:
+        """The exception, raised where nothing traced is around the path."""
+        return self.error if self.error is not None else self.kind(self.text)
+
+
+def message_of(kind: type[BaseException], text: str) -> str:
+    bases = [k.__name__ for k in kind.__mro__ if getattr(builtins, k.__name__, None) is k and k.__name__ in CLASSES]
+    name = bases[0] if bases else "RuntimeError"
+    return f"{name}: {text}" if kind.__name__ == name else f"{name}: {kind.__name__}: {text}"
+
+
+def path_end(
+    session: Session, make: Callable[[], Any], kind: Callable[[], Any], source: str
+) -> PathEnds:
+    """What `raise make()` ends the path with; `source` is the text of the arguments.
+
+    The message may need numbers that only a run has: then it is the text of the arguments as written.
+    """
+    try:
+        with reporting(session):
+            error = make()
+            made = error() if isinstance(error, type) and issubclass(error, BaseException) else error
+            if isinstance(made, BaseException):
+                return PathEnds(made, type(made), _text(made), session.span)
+    except Exception as problem:
+        found = kind()
+        if not (isinstance(found, type) and issubclass(found, BaseException)):
+            raise problem
+        return PathEnds(None, found, source, session.span)
+    return PathEnds(None, TypeError, "exceptions must derive from BaseException", session.span)
+
+
+def _text(error: BaseException) -> str:
+    return str(error.args[0]) if isinstance(error, KeyError) and len(error.args) == 1 else str(error)
+
+
+def run_path(session: Session, run: Callable[[], None]) -> PathEnds | None:
+    """Trace a path; what it ends with, None if it goes on.
+
+    An exception of Python's that the path raises for certain (`[][1]`, an attribute that is not there) ends it too.
+    """
+    try:
+        run()
+    except PathEnds as end:
+        return end
+    except (PullbackError, NeedStatic, NeedEqual, NeedConcrete, *INTERNAL):
+        raise
+    except Exception as error:
+        if isinstance(error, Unbound) and any(
+            error.frame is frame and error.name in stored for frame, stored in session.binding
+        ):
+            raise  # an earlier iteration of the loop may bind it
+        if not known_here(error):
+            raise
+        return PathEnds(error, type(error), _text(error), session.span, by_python=True)
+    return None
+
+
+INTERNAL: tuple[type[Exception], ...] = (AssertionError, RecursionError, MemoryError, NotImplementedError)
+"""Exceptions that say nothing of the user's program unless the user raised them; loops add theirs."""
+
+
+def known_here(error: BaseException) -> bool:
+    """Is it what the user's Python raises, as far as one can see, and no fault of ours?"""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    ours = name.split(".")[0] == __name__.split(".")[0]
+    return not ours or name in _THIN or isinstance(error, (TypeError, ValueError, ZeroDivisionError, Unbound))
+
+
+_THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in ("control", "calls", "hidden", "state")}
+"""Modules of ours that do what staged code asks for: their exceptions are the user's."""
+
+
+def effects(nodes: list[Node]) -> bool:
+    """Do the nodes hold Checks?"""
+    return any(isinstance(node, Check) for node in walk(nodes))
