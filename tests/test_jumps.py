@@ -18,7 +18,7 @@ def uncompiled():
 
 
 def return_in_else_of_for(x):
-    for i in range(3):
+    for _ in range(3):
         x = x * 1.5
     else:
         if x[0] < 4.0:

@@ -18,9 +18,9 @@ from .session import NeedConcrete, NeedEqual, NeedStatic, Session
 from .state import Unbound
 
 CLASSES = (
-    "ArithmeticError", "AssertionError", "AttributeError", "FloatingPointError", "IndexError", "KeyError", "LookupError",
-    "NotImplementedError", "OverflowError", "RuntimeError", "TypeError", "UnboundLocalError", "ValueError",
-    "ZeroDivisionError",
+    "ArithmeticError", "AssertionError", "AttributeError", "FloatingPointError", "IndexError", "KeyError",
+    "LookupError", "NotImplementedError", "OverflowError", "RuntimeError", "TypeError", "UnboundLocalError",
+    "ValueError", "ZeroDivisionError",
 )  # fmt: skip
 """Classes of exceptions that a Check names; one of another class is named behind its nearest base of these."""
 
@@ -33,7 +33,12 @@ class PathEnds(Exception):  # noqa: N818  (control flow)
     """
 
     def __init__(
-        self, error: BaseException | None, kind: type[BaseException], text: str, span: Span | None, by_python: bool = False
+        self,
+        error: BaseException | None,
+        kind: type[BaseException],
+        text: str,
+        span: Span | None,
+        by_python: bool = False,
     ):
         super().__init__(text)
         self.error = error

@@ -56,6 +56,9 @@ def shown(value: Any) -> str:
 # -- if ------------------------------------------------------------------------------------------------
 
 
+Arm = tuple[State, list[Node]]
+
+
 def trace_if(
     session: Session,
     cond: Atom,
@@ -67,38 +70,9 @@ def trace_if(
     builder = session.builder
     before = State(session)
     span = session.span
-    arms: list[tuple[State, list[Node]]] = []
-    for taken, arm in ((True, then), (False, orelse)):
-        answer, end = None, None
-        try:
-            with region(session) as nodes:
-                session.assume(cond, taken)
-                end = run_path(session, arm)
-        except (PullbackError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
-            answer = session.decide(cond)
-            if answer is None:
-                raise
-        if end is not None and end.by_python:
-            answer = session.decide(cond)
-        if answer is not None:
-            # The arm cannot be traced, and sizes alone decide it: what holds in this call is what is traced.
-            before.restore()
-            builder.span = span
-            return (then if answer else orelse)()
-        state = State(session)
-        before.restore()
-        builder.span = span
-        if end is None:
-            arms.append((state, nodes))
-            continue
-        # The arm raises: a check, and then the other arm is all there is.
-        _fail(session, cond, taken, nodes, end, span)
-        session.assume(cond, not taken)
-        if taken:
-            return orelse()
-        arms[0][0].restore()
-        builder.region.extend(arms[0][1])
-        return None
+    arms = _trace_arms(session, before, cond, then, orelse)
+    if arms is None:
+        return
     (first, then_nodes), (second, else_nodes) = arms
     join = _Join(session, cond, arms)
     gone = _returned(before, first, second, frame)
@@ -130,6 +104,46 @@ def trace_if(
     builder.add(If(cond, tuple(then_nodes), tuple(else_nodes), tuple(join.phis), span))
 
 
+def _trace_arms(
+    session: Session, before: State, cond: Atom, then: Callable[[], None], orelse: Callable[[], None]
+) -> list[Arm] | None:
+    """Both arms, each traced from the same state; None if one of them turns out to be all there is."""
+    builder, span = session.builder, session.span
+    arms: list[Arm] = []
+    for taken, arm in ((True, then), (False, orelse)):
+        answer, end = None, None
+        try:
+            with region(session) as nodes:
+                session.assume(cond, taken)
+                end = run_path(session, arm)
+        except (PullbackError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
+            answer = session.decide(cond)
+            if answer is None:
+                raise
+        if end is not None and end.by_python:
+            answer = session.decide(cond)
+        state = State(session)
+        before.restore()
+        builder.span = span
+        if answer is not None:
+            # The arm cannot be traced, and sizes alone decide it: what holds in this call is what is traced.
+            (then if answer else orelse)()
+            return None
+        if end is None:
+            arms.append((state, nodes))
+            continue
+        # The arm raises: a check, and then the other arm is all there is.
+        _fail(session, cond, taken, nodes, end, span)
+        session.assume(cond, not taken)
+        if taken:
+            orelse()
+        else:
+            arms[0][0].restore()
+            builder.region.extend(arms[0][1])
+        return None
+    return arms
+
+
 def _returned(before: State, first: State, second: State, frame: Frame) -> int | None:
     """Which of two arms (0 or 1) ends with the function having returned, if one does."""
     slot = id(frame), RETURNED
@@ -159,7 +173,7 @@ def assign(holder: Any, name: Any, value: Any) -> None:
 class _Join:
     """Joins what two arms left behind."""
 
-    def __init__(self, session: Session, cond: Atom, arms: list[tuple[State, list[Node]]]):
+    def __init__(self, session: Session, cond: Atom, arms: list[Arm]):
         self.session = session
         self.cond = cond
         self.states = [state for state, _ in arms]
