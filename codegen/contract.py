@@ -58,7 +58,7 @@ def contract(program: Program) -> Program:
     """
     while True:
         found = _Contracting(program)
-        body = found.region(program.body, facts_of(program.body, found.orders.form, TRACED))
+        body = found.region(program.body, facts_of(program.body, found.orders.deps.form, TRACED))
         if not found.done:
             return program
         program = dead_code(replace(program, body=body))
@@ -76,7 +76,7 @@ class _Contracting:
         nodes = tuple(nodes)
         for node in nodes:
             if isinstance(node, Let):
-                self.orders.learn(node)
+                self.orders.deps.learn(node)
         for place, node in enumerate(nodes):
             if not self.done and isinstance(node, Let) and node.op.name in ALLOCATIONS and node.var.type.rank == 1:
                 parts = self.parts(nodes, place)
@@ -87,11 +87,10 @@ class _Contracting:
         written: list[Node] = []
         for node in nodes:
             match node:
-                case For(index=index, start=start, stop=stop) if not self.done and any(
+                case For() if not self.done and any(
                     isinstance(inner, (For, If, While)) for inner in node.body
                 ):
-                    inside = facts.copy()
-                    inside.bound(index.name, self.orders.form(start), self.orders.form(stop) - 1)
+                    inside = self.orders.deps.inside(facts, (node,))
                     written.append(replace(node, body=self.region(node.body, inside)))
                 case While() | If() if not self.done:
                     written.append(walk.rebuilt(node, lambda inner: self.region(inner, facts)))
@@ -140,7 +139,7 @@ class _Contracting:
     def fused(self, loops: Sequence[For]) -> For | None:
         """One loop that does in each iteration what all of these do in theirs."""
         first, *others = loops
-        form = self.orders.form
+        form = self.orders.deps.form
         phis, body, exits = list(first.phis), list(first.body), list(first.exits)
         for loop in others:
             same = form(loop.start) == form(first.start) and form(loop.stop) == form(first.stop)
@@ -185,14 +184,10 @@ class _Contracting:
 
     def allowed(self, one: For, loops: Sequence[For], array: Var, facts: Facts) -> bool:
         """Does no iteration disturb another one of the loop, as it was not before?"""
-        for node in one.body:
-            assert isinstance(node, Let)
-            self.orders.learn(node)
+        deps = self.orders.deps
         part = {v.name: k for k, loop in enumerate(loops) for v in walk.bound(loop.body)}
-        inside = facts.copy()
-        inside.bound(one.index.name, self.orders.form(one.start), self.orders.form(one.stop) - 1)
         arrays = {p.var.name: p for p in one.phis}
-        found = self.orders.accesses(one, set(arrays))
+        found = deps.accesses(one, arrays)
         if found is None:
             return False
         for name, accesses in found.items():
@@ -201,7 +196,7 @@ class _Contracting:
             for k, a in enumerate(accesses):
                 for b in accesses[:k]:
                     apart = part[a.let.var.name] != part[b.let.var.name] and {a.kind, b.kind} != {"getitem"}
-                    if apart and not self.orders.never_meet(a, b, one, inside):
+                    if apart and not deps.never_meet(a, b, one, facts):
                         return False
         return True
 
@@ -226,7 +221,7 @@ class _Contracting:
                 continue
             index = let.args[1]
             assert isinstance(index, Index)
-            if tuple(self.orders.form(i) for i in index.items) != here:  # type: ignore[arg-type]
+            if tuple(self.orders.deps.form(i) for i in index.items) != here:  # type: ignore[arg-type]
                 return None
             if let.op is getitem:
                 if value is None:

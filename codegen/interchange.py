@@ -9,7 +9,6 @@ the inner loop do not depend on the outer one. Each element is still added to in
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from ..ir import walk
@@ -32,7 +31,8 @@ from ..ir.program import (
 )
 from ..ir.sizes import TRACED, facts_of
 from ..ir.types import I64
-from .order import PAIRS, WRITES, Orders
+from .analysis.dependence import UPDATES as WRITES
+from .order import Orders
 from .plan import EXPENSIVE, SHORT
 
 LINE = 8
@@ -80,7 +80,7 @@ def interchange(program: Program, own: Collection[str] | None = None) -> Program
         return z
     """
     found = _Interchange(program, own)
-    body = found.region(program.body, facts_of(program.body, found.orders.form, TRACED))
+    body = found.region(program.body, facts_of(program.body, found.orders.deps.form, TRACED))
     return dead_code(replace(program, body=body)) if found.any else program
 
 
@@ -108,13 +108,11 @@ class _Interchange:
         for node in nodes:
             match node:
                 case Let():
-                    orders.learn(node)
+                    orders.deps.learn(node)
                     written.append(node)
                 case For():
-                    inside = deepcopy(facts)
-                    inside.bound(node.index.name, orders.form(node.start), orders.form(node.stop) - 1)
-                    node = replace(node, body=self.region(node.body, inside))
-                    parts = self.parts(node, inside)
+                    node = replace(node, body=self.region(node.body, orders.deps.inside(facts, (node,))))
+                    parts = self.parts(node, facts)
                     new = None if parts is None else _Pieces(orders, node).nodes(parts)
                     self.any |= new is not None
                     written += [node] if new is None else new
@@ -135,7 +133,7 @@ class _Interchange:
         plain = all(isinstance(n, (Let, For)) for n in outer.body)
         if not inner or not plain or not all(isinstance(n, Let) for loop in inner for n in loop.body):
             return None
-        length = orders.form(outer.stop) - orders.form(outer.start)
+        length = orders.deps.length(outer)
         if not all(p.var.type.rank for p in outer.phis) or not length.terms and length.constant <= SHORT:
             return None
         bound = {v.name for v in walk.bound([outer])}
@@ -145,9 +143,7 @@ class _Interchange:
         if not turned or not self.free(outer, facts, self.orders.may_move):
             return None
         for loop in turned:
-            within = deepcopy(facts)
-            within.bound(loop.index.name, orders.form(loop.start), orders.form(loop.stop) - 1)
-            if not self.free(loop, within, lambda name: True):  # its own order stays
+            if not self.free(loop, orders.deps.inside(facts, (outer,)), lambda name: True):  # its own order stays
                 return None
         parts: list[_Part] = []
         lines: list[Node] = []
@@ -161,10 +157,10 @@ class _Interchange:
 
     def worthwhile(self, outer: For, inner: For, bound: set[str]) -> bool:
         """Does the inner loop step over rows, and the outer one not? And do the inner one's ends stay the same?"""
-        length = self.orders.form(inner.stop) - self.orders.form(inner.start)
+        length = self.orders.deps.length(inner)
         if not length.terms and length.constant <= SHORT:
             return False
-        ends = {n for end in (inner.start, inner.stop) for n in self.orders.form(end).names}
+        ends = {n for end in (inner.start, inner.stop) for n in self.orders.deps.form(end).names}
         if ends & bound or not all(p.var.type.rank for p in inner.phis):
             return False
         now, then = (self.cost(inner, loop.index.name) for loop in (inner, outer))
@@ -178,7 +174,7 @@ class _Interchange:
             if not isinstance(let, Let) or let.op.name not in ("getitem", *WRITES):
                 continue
             items = let.args[1].items if isinstance(let.args[1], Index) else ()
-            forms = [self.orders.form(i) for i in items if isinstance(i, (Var, Lit)) and not i.type.rank]
+            forms = [self.orders.deps.form(i) for i in items if isinstance(i, (Var, Lit)) and not i.type.rank]
             moves = [dict(f.terms).get(index, 0) for f in forms]
             if len(forms) < len(items) or any(made & set(f.names) for f in forms) or any(moves[:-1]):
                 step = LINE
@@ -189,19 +185,9 @@ class _Interchange:
 
     def free(self, loop: For, facts: Facts, may_move: Callable[[str], bool]) -> bool:
         """May the iterations run in any order? Additions to one element only where `may_move` says so."""
-        orders = self.orders
-        found = orders.accesses(loop, [p.var.name for p in loop.phis])
-        if found is None:
-            return False
-        pairs = [(a, b) for every in found.values() for k, a in enumerate(every) for b in every[: k + 1]]
-        if len(pairs) > PAIRS:
-            return False
-        for a, b in pairs:
-            additions = a.kind == b.kind == "at_add" and may_move(a.let.var.name) and may_move(b.let.var.name)
-            reads = a.kind == b.kind == "getitem"
-            if not (additions or reads or orders.never_meet(a, b, loop, facts)):
-                return False
-        return True
+        deps = self.orders.deps
+        found = deps.accesses(loop, [p.var.name for p in loop.phis])
+        return found is not None and deps.independent(loop, found, facts, lambda access: may_move(access.let.var.name))
 
 
 class _HandedOn(Exception):
@@ -299,7 +285,7 @@ class _Pieces:
             self.newest |= {versions[e.var.name]: e.var.name for e in loop.exits}
             if part.turned:
                 with builder.open() as written:
-                    start, stop = (builder.integer(self.orders.form(end)) for end in (loop.start, loop.stop))
+                    start, stop = (builder.integer(self.orders.deps.form(end)) for end in (loop.start, loop.stop))
                 within = replace(
                     self.outer, index=index, reverse=False, phis=inner.phis, body=(*lines_, *inner.body), exits=exits
                 )

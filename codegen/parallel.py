@@ -22,7 +22,8 @@ from ..ir.affine import Affine, Facts
 from ..ir.ops import arith
 from ..ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..ir.types import I64
-from .order import PAIRS, Access, Orders, primed
+from .analysis.dependence import ELEMENTS, PAIRS, pairs_of
+from .order import Orders
 from .primitives import radd
 
 SUMS = {
@@ -34,7 +35,6 @@ SUMS = {
 LONG = 2_000_000
 """How many operations make it worth waking other cores: some hundred microseconds, which that costs ten of."""
 
-ELEMENTS = ("getitem", "at_set", "at_add")
 ALLOCATIONS = ("empty", "zeros", "copy")
 COSTS = {"div": 4, "sqrt": 4, "floor_divide": 8, "mod": 8, "power": 15}
 FUNCTION = 10
@@ -144,32 +144,26 @@ class _Finder(Orders):
     def look(self, nodes: Iterable[Node], facts: Facts, times: float = 1.0) -> None:
         for node in nodes:
             if isinstance(node, Let):
-                self.learn(node)
+                self.deps.learn(node)
             elif isinstance(node, For):
-                inside = self.bounded(facts, (node,), "")
-                self.learn_all(node.body)
-                plan = self.plan_of(node, inside)
-                times_inside = times * max(_usual(self.form(node.stop) - self.form(node.start)), 1.0)
+                self.deps.learn_all(node.body)
+                plan = self.plan_of(node, facts)
+                times_inside = times * max(_usual(self.deps.length(node)), 1.0)
                 if plan is not None:
                     weight = times_inside * plan.work.typical()
                     self.plans[node.index.name] = replace(plan, weight=weight)
                 else:
-                    self.look(node.body, inside, times_inside)
+                    self.look(node.body, self.deps.inside(facts, (node,)), times_inside)
             else:
                 for region in walk.regions(node):
                     self.look(region, facts, times * USUAL if isinstance(node, While) else times)
-
-    def learn_all(self, nodes: Iterable[Node]) -> None:
-        for inner in walk.walk(nodes):
-            if isinstance(inner, Let):
-                self.learn(inner)
 
     # -- one loop --------------------------------------------------------------------------------------
 
     def plan_of(self, node: For, facts: Facts) -> Plan | None:
         if self.before is not None and node.index.name not in self.before:
             return None
-        trips = self.form(node.stop) - self.form(node.start)
+        trips = self.deps.length(node)
         if not trips.terms and trips.constant < FEW:
             return None
         carried = frozenset(p.var.name for p in node.phis)
@@ -200,20 +194,18 @@ class _Finder(Orders):
 
         None if iterations disturb each other in another way.
         """
-        home = {p.var.name: p.var.name for p in arrays}
-        found: dict[str, list[Access]] = {p.var.name: [] for p in arrays}
-        if not self.collect(node.body, home, found, {}):
+        found = self.deps.accesses(node, [p.var.name for p in arrays])
+        if found is None:
             return None
         added, reach = [], 0
         for p in arrays:
             every = found[p.var.name]
-            if not isinstance(p.first, Var) or home.get(getattr(p.second, "name", "")) != p.var.name:
-                return None  # arrays change places
-            pairs = [(a, b) for k, a in enumerate(every) for b in every[: k + 1]]
-            if len(pairs) > PAIRS:
+            pairs = pairs_of(every)
+            if not isinstance(p.first, Var) or len(pairs) > PAIRS:
                 return None
-            clashes = [pair for pair in pairs if not self.different(*pair, node, facts)]
-            distances = [self.distance(a, b, node) for a, b in clashes]
+            # Additions, too: their order does not matter, but here they would happen at the same time.
+            clashes = [(a, b) for a, b in pairs if not self.deps.never_meet(a, b, node, facts)]
+            distances = [self.deps.distance(a, b, node) for a, b in clashes]
             near = [d for d in distances if d is not None]
             if not all(a.kind == "at_add" and self.may_move(a.let.var.name) for pair in clashes for a in pair):
                 return None
@@ -224,28 +216,6 @@ class _Finder(Orders):
             else:
                 return None
         return tuple(added), reach
-
-    def different(self, a: Access, b: Access, node: For, facts: Facts) -> bool:
-        """Do two iterations never touch the same element through these two, or only read it?"""
-        if a.kind == b.kind == "at_add":
-            # The order does not matter for these, but here they would happen at the same time.
-            a = Access("at_set", a.places, a.let, a.loops)
-        return self.apart(a, b, node, facts)
-
-    def distance(self, a: Access, b: Access, node: For) -> int | None:
-        """How far apart two iterations can be that touch the same element through these two, if it is fixed."""
-        index = node.index.name
-        inner = {n.index.name for n in (*a.loops, *b.loops)}
-        local = {v.name for v in walk.bound(node.body)} - inner
-        step = Affine.name(index) - Affine.name(index + "'")
-        for first, second in zip(a.places, b.places):
-            if local & {*first.names, *second.names}:
-                continue
-            difference = first - primed(second, (index, *inner))
-            for rest in (difference - step, difference + step):
-                if not rest.terms:
-                    return abs(rest.constant)
-        return None
 
     # -- how much there is to do -----------------------------------------------------------------------
 
@@ -273,10 +243,10 @@ class _Finder(Orders):
     def trips(self, node: For, around: Sequence[For]) -> tuple[Affine, int]:
         """How often an inner loop runs, as form / divisor: on average where that depends on outer indices."""
         ends = self.least.get(getattr(node.stop, "name", ""), (node.stop,))  # a block of rows ends at the last row
-        form, divisor = self.form(ends[0]) - self.form(node.start), 1
+        form, divisor = self.deps.form(ends[0]) - self.deps.form(node.start), 1
         for outer in reversed(around):
             if outer.index.name in form.names:
-                both = (form.substitute(outer.index.name, self.form(e)) for e in (outer.start, outer.stop))
+                both = (form.substitute(outer.index.name, self.deps.form(e)) for e in (outer.start, outer.stop))
                 form, divisor = next(both) + next(both), 2 * divisor
         bound = {v.name for v in walk.bound(around[0].body)} | {p.var.name for p in around[0].phis}
         return (Affine(UNKNOWN), 1) if bound & set(form.names) else (form, divisor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,13 @@ from ..ir import walk
 from ..ir.affine import Affine, Facts
 from ..ir.build import dim_atom
 from ..ir.program import For, Index, Let, Lit, Var, atoms
+from .analysis.dependence import Access
 from .lines import CHECKS, Line, chosen, key_of, lines_of, overlap_tests
 from .primitives import WRITES
 from .split import Plan, slice_of
 
 if TYPE_CHECKING:
-    from .order import Access, Orders
+    from .order import Orders
 
 SHORT = 16
 """Loops known to be at most this long are not split."""
@@ -39,7 +39,7 @@ def planned(orders: Orders, node: For, found: Mapping[str, Sequence[Access]], fa
     if inside is None:
         return plan, True
     wider = _Planner(orders, node, inside).plan(found)
-    if facts.proves(orders.form(node.stop) - orders.form(node.start) - 1):
+    if orders.deps.known(facts).proves(orders.deps.length(node) - 1):
         return wider, True
     gained = len(wider.summed) + len(wider.moved) > len(plan.summed) + len(plan.moved)
     return (replace(wider, runs=True), False) if gained else (plan, True)
@@ -49,16 +49,19 @@ def _within(orders: Orders, node: For, facts: Facts) -> Facts | None:
     """What is known in an iteration: elements that it reads or writes are there. None if that is nothing new."""
     local = {v.name for v in walk.bound([node])}
     inside: Facts | None = None
-    for form, size in sorted(orders.reached(node.body), key=str):
+    for form, size in sorted(orders.deps.reached(node.body), key=str):
         if not local & set(form.names) and not _in_range(orders, form, size, facts):
-            inside = inside or deepcopy(facts)
+            inside = inside or facts.copy()
             inside.assume(form)
             inside.assume(size - form - 1)
     return inside
 
 
 def _in_range(orders: Orders, form: Affine, size: Affine, facts: Facts) -> bool:
-    return (form, size) in orders.there or facts.proves(form) and facts.proves(size - form - 1)
+    if (form, size) in orders.there:
+        return True
+    known = orders.deps.known(facts)
+    return known.proves(form) and known.proves(size - form - 1)
 
 
 class _Planner:
@@ -72,12 +75,12 @@ class _Planner:
 
     def plan(self, found: Mapping[str, Sequence[Access]]) -> Plan:
         orders, node = self.orders, self.node
-        lifted = self.lifted()
+        lifted = self.lifted(found)
         summed: list[Let] = []
         moved: list[Let] = []
         lines: list[Line] = []
         local = self.bound - {node.index.name}
-        length = orders.form(node.stop) - orders.form(node.start)
+        length = orders.deps.length(node)
         short = not length.terms and length.constant <= SHORT
         for accesses in found.values():
             left = [a for a in accesses if a.let not in lifted]
@@ -93,7 +96,7 @@ class _Planner:
         again = [let for let in moved if self.made_again(let, lifted)]
         if len({let.args[2] for let in moved if let not in again}) > VALUES:
             moved, again = [], []
-        runs = self.facts.proves(length - 1)
+        runs = orders.deps.known(self.facts).proves(length - 1)
         return Plan(tuple(lifted), tuple(summed), tuple(moved), tuple(again), tuple(lines), runs)
 
     def side_by_side(self, adds: Sequence[Access]) -> tuple[list[Line], list[Let]]:
@@ -110,7 +113,7 @@ class _Planner:
             """Are they columns of one row? They lie side by side; rows LLVM would have to test for overlaps."""
             pairs = [(access[id(a)], access[id(b)]) for a, _ in line.lets for b, _ in other.lets]
             return all(
-                not a.places[-1].terms and not b.places[-1].terms and orders.never_meet(a, b, node, self.facts)
+                not a.places[-1].terms and not b.places[-1].terms and orders.deps.never_meet(a, b, node, self.facts)
                 for a, b in pairs
             )
 
@@ -138,32 +141,43 @@ class _Planner:
             root = made.get(base.name, base.name)
             if let.op.name in WRITES:
                 made[let.var.name] = root
-            items = [self.orders.form(item) for item in index.items if isinstance(item, (Var, Lit))]
+            items = [self.orders.deps.form(item) for item in index.items if isinstance(item, (Var, Lit))]
             line = root, key_of(tuple(items), self.node.index.name)
             if id(let) not in left:
                 (reads if let.op.name == "getitem" else writes).append(line)
         return overlap_tests(writes, reads)
 
-    def lifted(self) -> list[Let]:
+    def lifted(self, found: Mapping[str, Sequence[Access]]) -> list[Let]:
         """Reads of one element, and what is computed of them and of nothing that changes."""
         made = {n.var.name: n.args[0] for n in self.lets if n.op.name in WRITES}
-        found: list[Let] = []
+        taken: list[Let] = []
         names: set[str] = set()
         for let in self.lets:
             if let.op.name == "getitem" and not let.var.type.rank and self.fixed(let):
                 root = let.args[0]
                 while isinstance(root, Var) and root.name in made:
                     root = made[root.name]
-                # Not of an array that the loop itself makes.
+                # Not of an array that the loop itself makes, or of an element that it writes.
                 same = isinstance(root, Var) and (root.name in self.carried or root.name not in self.bound)
+                same = same and all(self.untouched(let, every) for every in found.values())
             else:
                 used = {a.name for a in atoms(let.args) if isinstance(a, Var)}
                 same = bool(used & names) and not used & (self.bound - names)
                 same &= let.op.elementwise and let.op.cost < EXPENSIVE and let.var.type.is_float
             if same:
-                found.append(let)
+                taken.append(let)
                 names.add(let.var.name)
-        return found
+        return taken
+
+    def untouched(self, let: Let, every: Sequence[Access]) -> bool:
+        """Does no iteration write the element that this line reads, not even its own?"""
+        return all(
+            self.orders.deps.all_differ(a, b, self.node, self.facts)
+            for a in every
+            if a.let is let
+            for b in every
+            if b.kind != "getitem"
+        )
 
     def made_again(self, let: Let, lifted: Sequence[Let]) -> bool:
         """May a loop behind compute the value it adds itself: by little, of what this loop leaves alone?"""
@@ -183,7 +197,7 @@ class _Planner:
         for item, dim in zip(index.items, base.type.dims):
             if not isinstance(item, (Var, Lit)):
                 return False
-            form, size = self.orders.form(item), self.orders.form(dim_atom(dim))
+            form, size = self.orders.deps.form(item), self.orders.deps.form(dim_atom(dim))
             if self.bound & {*form.names, *size.names} or not _in_range(self.orders, form, size, self.facts):
                 return False
         return True

@@ -44,6 +44,20 @@ class Affine:
         rest = Affine.of(self.constant, {n: c for n, c in self.terms if n != name})
         return rest + value.scaled(coefficient)
 
+    def renamed(self, names: Mapping[str, str]) -> Affine:
+        """The form with other names.
+
+        >>> print((Affine.name("i") - Affine.name("j")).renamed({"i": "j", "j": "i"}))
+        -i + j
+        """
+        if names.keys().isdisjoint(self.names):
+            return self
+        terms: dict[str, int] = {}
+        for name, coefficient in self.terms:
+            name = names.get(name, name)
+            terms[name] = terms.get(name, 0) + coefficient
+        return Affine.of(self.constant, terms)
+
     def value(self, values: Mapping[str, int]) -> int:
         return self.constant + sum(c * values[n] for n, c in self.terms)
 
@@ -79,6 +93,29 @@ class Facts:
         new.lower = {name: list(bounds) for name, bounds in self.lower.items()}
         new.upper = {name: list(bounds) for name, bounds in self.upper.items()}
         new.nonnegative = list(self.nonnegative)
+        return new
+
+    def update(self, other: Facts) -> None:
+        """Add what others say."""
+        for mine, theirs in ((self.lower, other.lower), (self.upper, other.upper)):
+            for name, bounds in theirs.items():
+                known = mine.setdefault(name, [])
+                known += [b for b in bounds if b not in known]
+        self.nonnegative += [form for form in other.nonnegative if form not in self.nonnegative]
+
+    def renamed(self, names: Mapping[str, str]) -> Facts:
+        """What is said of these names, of others that stand for them: of another iteration's numbers.
+
+        >>> facts = Facts()
+        >>> facts.bound("k", lower=Affine.name("i"))
+        >>> facts.renamed({"i": "i'", "k": "k'"}).proves(Affine.name("k'") - Affine.name("i'"))
+        True
+        """
+        new = Facts()
+        for old, mine in ((self.lower, new.lower), (self.upper, new.upper)):
+            for name, bounds in old.items():
+                mine[names.get(name, name)] = [b.renamed(names) for b in bounds]
+        new.nonnegative = [form.renamed(names) for form in self.nonnegative]
         return new
 
     def bound(self, name: str, lower: Affine | None = None, upper: Affine | None = None) -> None:

@@ -1,0 +1,1 @@
+"""Analyses of a program: they answer questions, and write nothing."""
