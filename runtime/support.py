@@ -142,8 +142,9 @@ def logaddexp_with(exp, log1p):
     """log(exp(a) + exp(b)) without overflow, on one path; right for infinities and nan too."""
 
     def logaddexp(a, b):
-        distance = np.float32(0.0) if a == b else abs(a - b)  # also of infinities
-        return (a if a > b else b) + log1p(exp(-distance))
+        top, e = a if a > b else b, exp(-abs(a - b))
+        result = top + log1p(e)
+        return top if (a == b) & (e != e) else result  # of equal infinities, whose distance is nan
 
     return logaddexp
 

@@ -15,7 +15,7 @@ from .fingerprint import is_pure
 from .report import is_reporter, reporting
 from .stage import staged_source
 from .state import LIBRARIES, is_record
-from .symbol import FUNCTIONS, Symbol, implements, require_session
+from .symbol import FUNCTIONS, has_symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 """Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""
@@ -66,16 +66,6 @@ def print_(*values: Any, **options: Any) -> None:
         session.printed.add(session.span)
         with reporting(session):
             print(*values, hint, **options)
-
-
-def has_symbol(value: Any) -> bool:
-    if isinstance(value, Symbol):
-        return True
-    if isinstance(value, (list, tuple)):
-        return any(map(has_symbol, value))
-    if isinstance(value, dict):
-        return any(map(has_symbol, value.values()))
-    return False
 
 
 def module_of(function: Any) -> str:

@@ -104,6 +104,9 @@ class Control:
         return require_session().hidden.attribute(value, name)
 
     def item(self, value: Any, key: Any) -> Any:
+        make = FUNCTIONS["subscripted"](value)
+        if make is not None:
+            return make(key)
         if isinstance(value, (list, tuple, str)) and isinstance(key, Symbol):
             return value[operator.index(key)]
         return value[key]

@@ -19,7 +19,7 @@ from ..ir.program import Atom, Index, Lit, Slice, Var
 from ..ir.types import I64, Dim
 from .convert import broadcast_value, cast_value
 from .session import Session
-from .symbol import Array, Scalar, Symbol, as_value, implements, wrap
+from .symbol import Array, Scalar, Symbol, as_value, has_symbol, implements, wrap
 from .view import with_stops
 
 Item = Any
@@ -59,6 +59,8 @@ def expand_key(session: Session, x: Symbol, key: Any) -> list[Item]:
 
 def _as_array(session: Session, entry: Any) -> Any:
     """Index arrays in all their forms become array symbols; the rest stays."""
+    if isinstance(entry, (list, tuple)) and has_symbol(entry):
+        return wrap(session, as_value(session, entry, "an index list")[0])
     if isinstance(entry, (list, tuple, np.ndarray)):
         array = np.asarray(entry)
         if array.size == 0 and array.dtype.kind == "f":

@@ -75,8 +75,8 @@ class Symbol:
         raise self.session.error(
             UnsupportedFunction,
             "a function that pullback does not know asked for the numbers of a traced value: "
-            "while a function is traced there are none. Write this part with NumPy functions "
-            "(np.concatenate or np.column_stack for np.r_ or np.c_)",
+            "while a function is traced there are none. Write this part with NumPy functions, or pass its result as "
+            "an argument",
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -375,6 +375,17 @@ def size(session: Session, dim: Dim) -> int | Scalar:
 
 def is_symbol(value: Any) -> bool:
     return isinstance(value, Symbol)
+
+
+def has_symbol(value: Any) -> bool:
+    """Is the value a symbol, or a container with one?"""
+    if isinstance(value, Symbol):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(map(has_symbol, value))
+    if isinstance(value, dict):
+        return any(map(has_symbol, value.values()))
+    return False
 
 
 PythonNumber = (bool, int, float)

@@ -7,6 +7,8 @@ from . import (
     create,
     einsum,
     elementwise,
+    grids,
+    iteration,
     join,
     linalg,
     ranges,
@@ -16,10 +18,13 @@ from . import (
     select,
     shape,
     special,
+    ufunc_options,
     values,
 )
 
 __all__ = [
-    "builtins", "calculus", "conditions", "create", "einsum", "elementwise", "join", "linalg", "ranges", "reduce",
-    "repeat", "scan", "select", "shape", "special", "values",
+    "builtins", "calculus", "conditions", "create", "einsum", "elementwise", "grids", "iteration", "join", "linalg",
+    "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options", "values",
 ]  # fmt: skip
+
+ufunc_options.install()  # when all of them are registered

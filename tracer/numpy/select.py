@@ -348,4 +348,3 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 
 refuse("use np.searchsorted, whose array is sorted upwards", np.digitize)
-refuse("use np.nonzero, which gives one index array per axis", np.argwhere)
