@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from .call import Specialisation, for_user
 from .hot import MISS, Results, finished, put_together
 from .ir.errors import PullbackError, TypeMismatch
 from .ir.passes.adjoint import adjoint
-from .ir.program import Program
+from .ir.program import Atom, Program
+from .ir.types import Type
 from .ir.walk import inline
 from .report import kept, report
 from .runtime import options
@@ -19,8 +21,8 @@ from .specialise import SCALARS
 from .tracer.calls import call as staged_call
 from .tracer.nested import capture
 from .tracer.paths import named
-from .tracer.session import current
-from .tracer.symbol import Symbol, wrap
+from .tracer.session import Session, current
+from .tracer.symbol import Array, Cell, Scalar, Symbol, as_value
 from .transform import Entry, Lowered, Text, Transform
 from .tree import Tree, flatten
 
@@ -30,6 +32,16 @@ class Gradient(Transform):
 
     _kind = "grad"
     _value = False
+    _skipped = 0
+    """Arguments in front of those that the user counts: the instance of a bound method."""
+
+    @functools.cached_property
+    def _method(self) -> Transform:
+        if self._given is not None:
+            return self
+        method = type(self)(self.__wrapped__, 1, self._has_aux)
+        method._traceable, method._skipped = self._traceable, 1
+        return method
 
     def _positions(self, count: int) -> tuple[int, ...]:
         """argnums as positions of arguments."""
@@ -74,13 +86,14 @@ class Gradient(Transform):
     def _not_float(self, tree: Tree, position: int, leaves: Sequence[Any]) -> str:
         found = [leaves[k] for k in self._leaf_range(tree, position)]
         if not found:
-            return f"argument {position} is empty: there is nothing to differentiate"
+            return f"argument {position - self._skipped} is empty: there is nothing to differentiate"
         leaf = found[0]
         kind = f"array of {leaf.dtype}" if isinstance(leaf, np.ndarray) else type(leaf).__name__
         how = "x.astype(float)" if isinstance(leaf, np.ndarray) else "float(x)"
         if isinstance(leaf, str) or not isinstance(leaf, (np.ndarray, np.generic, int, float)):
             how = "a float or an array of floats, or choose another argument with argnums"
-        return f"{self._kind} differentiates by floats, but argument {position} is of type {kind}: pass {how}"
+        argument = f"argument {position - self._skipped}"
+        return f"{self._kind} differentiates by floats, but {argument} is of type {kind}: pass {how}"
 
     def _check_result(self, form: Specialisation) -> None:
         """The differentiated result must be one float scalar."""
@@ -90,26 +103,25 @@ class Gradient(Transform):
             raise TypeMismatch(error.bare_message, self._traceable.span) from None
 
     def _check_scalar(self, form: Specialisation) -> None:
-        results = form.results
+        results = form.traced.program.results
+        self._check_value(form.out, [results[r.k].type if hasattr(r, "k") else None for r in form.results])
+
+    def _check_value(self, tree: Tree, types: Sequence[Type | None]) -> None:
+        """types   of the leaves of what the function returns; None for what is no array or number"""
         if self._has_aux:
-            tree = form.out
             if tree.kind is not tuple or len(tree.children) != 2:
                 raise TypeMismatch(f"with has_aux=True the function must return (value, aux), not {tree}")
-            results = results[: tree.children[0].count]
-        if not results:
+            types = types[: tree.children[0].count]
+        if not types:
             raise TypeMismatch(
                 f"{self._name()} returns None: {self._kind} needs a float. Is a return missing?"
             )
-        if len(results) != 1 or not hasattr(results[0], "k"):
-            hint = (
-                " If the second value is auxiliary, say has_aux=True."
-                if len(results) > 1 and not self._has_aux
-                else ""
-            )
+        (type_, *others) = types
+        if others or type_ is None:
+            hint = " If the second value is auxiliary, say has_aux=True." if others and not self._has_aux else ""
             raise TypeMismatch(
-                f"{self._name()} returns {form.out}; {self._kind} needs one float.{hint} For several outputs use pb.vjp"
+                f"{self._name()} returns {tree}; {self._kind} needs one float.{hint} For several outputs use pb.vjp"
             )
-        type_ = form.traced.program.results[results[0].k].type
         if type_.dims:
             raise TypeMismatch(
                 f"{self._name()} returns an array of type {type_}; {self._kind} needs a scalar. "
@@ -221,50 +233,53 @@ class Gradient(Transform):
         out: list[Any] = []
 
         def run(symbols: list[Any]) -> list[Any]:
-            new_args, new_kwargs = tree.unflatten(symbols)
-            result = staged_call(self._traceable.function, new_args, new_kwargs)
-            flat, form = flatten(result)
-            value_count = form.children[0].count if self._has_aux else form.count
-            if value_count != 1 or (isinstance(flat[0], Symbol) and flat[0].type.rank):
-                raise session.error(
-                    TypeMismatch, f"{self._kind} of {self._name()} needs one scalar result; it returns {form}"
-                )
-            out[:] = [flat, form]
+            new_args, new_kwargs = tree.unflatten(symbols, construct=False)
+            flat, form = flatten(staged_call(self._traceable.function, new_args, new_kwargs))
+            out.append(form)
             return flat
 
-        program, values, positions = capture(session, run, leaves, self._name())
-        flat, form = out
-        wrt: list[int] = []
-        bars: list[int | None] = []
         positional = tree.children[0].children
         chosen = self._positions(len(positional))
+        part = capture(session, run, leaves, self._name())
+        form, program = out[0], part.program
+        try:
+            self._check_value(form, [None if r is None else program.results[r].type for r in part.results])
+        except TypeMismatch as error:
+            raise session.error(TypeMismatch, error.bare_message) from None
+        wrt: list[int] = []
+        bars: list[int | None] = []
         for position in chosen:
-            for k in self._leaf_range(tree, position):
-                param = positions[k]
-                is_float = param is not None and program.params[param].type.is_float
-                bars.append(len(wrt) if is_float else None)
-                if is_float:
-                    wrt.append(param)  # type: ignore[arg-type]
-        if not wrt:
-            raise session.error(
-                TypeMismatch, f"{self._kind} differentiates by floats; argument {chosen[0]} is none"
-            )
+            found = [part.positions[k] for k in self._leaf_range(tree, position)]
+            if all(param is None for param in found):
+                raise session.error(
+                    TypeMismatch, f"{self._kind} differentiates by floats; argument {position - self._skipped} is none"
+                )
+            for param in found:
+                bars.append(None if param is None else 1 + len(wrt))
+                wrt += [] if param is None else [param]
         own = Program(program.name, program.params, program.body, program.results[:1])
         gradient = adjoint(own, wrt, seeds=False, value=True)
         full = Program(
             gradient.name, gradient.params, gradient.body, (*gradient.results, *program.results[1:])
         )
-        atoms = inline(session.builder, full, values)
-        symbols = [wrap(session, a) for a in atoms]
-        cotangents = iter([None if b is None else symbols[1 + b] for b in bars])
+        atoms = inline(session.builder, full, part.values)
+        given = [leaf for p in chosen for leaf in (leaves[k] for k in self._leaf_range(tree, p))]
+        cotangents = iter([None if b is None else like(session, atoms[b], leaf) for b, leaf in zip(bars, given)])
         grads = [
             positional[p].unflatten([next(cotangents) for _ in range(positional[p].count)]) for p in chosen
         ]
         gradient_value = grads[0] if isinstance(self._argnums, int) else tuple(grads)
-        value: Any = form.unflatten([symbols[0], *symbols[1 + len(wrt) :]]) if self._has_aux else symbols[0]
+        value = form.unflatten(part.returned(session, [atoms[0], *atoms[1 + len(wrt) :]]))
         if self._value:
             return value, gradient_value
         return (gradient_value, value[1]) if self._has_aux else gradient_value
+
+
+def like(session: Session, atom: Atom, leaf: Any) -> Symbol:
+    """The cotangent of an argument as a symbol: an array of one, of a number of Python's one."""
+    if isinstance(leaf, (Array, np.ndarray)):
+        return Array(session, Cell(session, atom))
+    return Scalar(session, atom, as_value(session, leaf)[1])
 
 
 class ValueAndGradient(Gradient):

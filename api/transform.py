@@ -17,9 +17,10 @@ from .ir.text import show
 from .runtime import options, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
+from .tracer.nested import own
 from .tracer.session import current
 from .transfer import reduced
-from .tree import Tree
+from .tree import Tree, flatten
 
 
 class Text(str):
@@ -66,7 +67,8 @@ class Transform:
     def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
         traceable = function._traceable if isinstance(function, Transform) and type(function) is Jit else None
         self._traceable = traceable or Traceable(function)
-        self._argnums = argnums
+        self._given = argnums
+        self._argnums = 0 if argnums is None else argnums
         self._has_aux = has_aux
         self._last: Specialisation | None = None
         self._hot: Call = no_call
@@ -77,10 +79,12 @@ class Transform:
     _kind = "jit"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return reduced(self, self._argnums, self._has_aux)
+        return reduced(self, self._given, self._has_aux)
 
     def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call that goes the long way, with a record of where the time went if anything was made for it."""
+        if current() is not None:  # called by code that is not staged, such as map
+            return self.__pullback_call__(*args, **kwargs)
         with timings.recording() as times:
             result = self._call(args, kwargs)
         if times.seconds.keys() - {"run"}:
@@ -92,8 +96,17 @@ class Transform:
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise NotImplementedError
 
+    def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The call inside of a traced function."""
+        raise NotImplementedError
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else types.MethodType(self, instance)  # type: ignore[arg-type]
+        return self if instance is None else types.MethodType(self._method, instance)  # type: ignore[arg-type]
+
+    @functools.cached_property
+    def _method(self) -> Transform:
+        """What a bound method calls: the same, and by default the first argument behind the instance counts."""
+        return self
 
     def __repr__(self) -> str:
         name = getattr(self._traceable.function, "__name__", "function")
@@ -199,8 +212,6 @@ class Jit(Transform):
     """The function itself, compiled."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if current() is not None:
-            return self._traceable.function(*args, **kwargs)
         try:
             result = self._hot(args, kwargs)
         except Exception as error:
@@ -223,7 +234,12 @@ class Jit(Transform):
             raise error.with_traceback(None) from None
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
-        return staged_call(self._traceable.function, args, kwargs)
+        """Traced through. What it writes to is its own, as it is outside of traced functions."""
+        session = current()
+        assert session is not None
+        leaves, tree = flatten((args, kwargs))
+        new_args, new_kwargs = tree.unflatten([own(session, leaf) for leaf in leaves], construct=False)
+        return staged_call(self._traceable.function, new_args, new_kwargs)
 
 
 def _same(program: Program) -> Program:

@@ -23,12 +23,15 @@ def _decorator(kind: type[Gradient], function: Any, argnums: Any, has_aux: bool)
 
 
 def grad(
-    function: Callable[..., Any] | None = None, argnums: int | Sequence[int] = 0, has_aux: bool = False
+    function: Callable[..., Any] | None = None,
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
 ) -> Any:
     """The gradient of a function that returns one float.
 
     argnums   positional argument to differentiate by, or several (negative ones count from the end); the
-              gradient has the structure, shapes and dtypes of the argument, a tuple of them for several
+              gradient has the structure, shapes and dtypes of the argument, a tuple of them for several.
+              Without it the first one, of a method the first behind `self`; numbers count `self`, as it is written
     has_aux   the function returns (value, aux); the result is (gradient, aux)
 
     Raises TypeMismatch (a TypeError) if the argument or the result is no float, ValueError if argnums is
@@ -41,7 +44,9 @@ def grad(
 
 
 def value_and_grad(
-    function: Callable[..., Any] | None = None, argnums: int | Sequence[int] = 0, has_aux: bool = False
+    function: Callable[..., Any] | None = None,
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
 ) -> Any:
     """As `grad`, but returns (value, gradient), and ((value, aux), gradient) with has_aux.
 

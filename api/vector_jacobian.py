@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 
 from .call import Specialisation, Traceable, for_user
-from .gradient import finisher
+from .gradient import finisher, like
 from .hot import MISS, Call, Repeated, call_function, finish_function, put_together, results_of
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
+from .ir.program import Atom
 from .ir.walk import inline
 from .runtime import options, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
+from .tracer.convert import cast
 from .tracer.nested import capture
 from .tracer.numpy.arguments import same_size
 from .tracer.paths import named
-from .tracer.session import current
-from .tracer.symbol import Symbol, wrap
+from .tracer.session import Session, current
+from .tracer.symbol import as_value
 from .transfer import reduced
 from .transform import Jit, Lowered, Transform
 from .tree import Tree, flatten
@@ -221,32 +223,54 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     session = current()
     assert session is not None
     leaves, tree = flatten((args, kwargs))
-    out: list[Any] = []
+    out: list[Tree] = []
 
     def run(symbols: list[Any]) -> list[Any]:
-        new_args, new_kwargs = tree.unflatten(symbols)
+        new_args, new_kwargs = tree.unflatten(symbols, construct=False)
         flat, form = flatten(staged_call(function, new_args, new_kwargs))
-        out[:] = [flat, form]
+        out.append(form)
         return flat
 
-    program, values, positions = capture(session, run, leaves, getattr(function, "__name__", "f"))
-    atoms = inline(session.builder, program, values)
-    y = out[1].unflatten([wrap(session, a) for a in atoms])
-    wrt = [p for p in positions if p is not None and program.params[p].type.is_float]
+    part = capture(session, run, leaves, getattr(function, "__name__", "f"))
+    form, program = out[0], part.program
+    wrt = [p for p in part.positions if p is not None]
+    if not wrt:
+        raise session.error(TypeMismatch, "vjp: there is no float among the arguments to differentiate by")
+    atoms = inline(session.builder, program, part.values)
+    y = form.unflatten(part.returned(session, atoms))
 
     def pull(seed: Any) -> tuple[Any, ...]:
-        seeds = []
-        for value, result in zip(out[1].take(seed, "the seed"), atoms):
-            if result.type.is_float:
-                atom = session.builder.ref(value).atom if not isinstance(value, Symbol) else value.read()
-                shapes = (atom.type.dims, result.type.dims)
-                if len(shapes[0]) != len(shapes[1]):
-                    raise session.mismatch(shapes, "the seed and the value")
-                for axis, dim in enumerate(result.type.dims):
-                    atom = same_size(session, atom, axis, dim, shapes, "the seed and the value")
-                seeds.append(atom)
-        bars = dict(zip(wrt, inline(session.builder, adjoint(program, wrt), [*values, *seeds])))
-        flat = [None if p is None or p not in bars else wrap(session, bars[p]) for p in positions]
-        return tree.unflatten(flat)[0]
+        part.require_scope(session)
+        try:
+            flat = form.take(seed, "the seed")
+        except ValueError as error:
+            raise session.error(TypeMismatch, str(error)) from None
+        seeds = [
+            _seed(session, value, atoms[k])
+            for value, k in zip(flat, part.results)
+            if k is not None and atoms[k].type.is_float
+        ]
+        bars = dict(zip(wrt, inline(session.builder, adjoint(program, wrt), [*part.values, *seeds])))
+        found = [None if p is None else like(session, bars[p], leaf) for p, leaf in zip(part.positions, leaves)]
+        return tree.unflatten(found)[0]
 
     return y, pull
+
+
+def _seed(session: Session, value: Any, result: Atom) -> Atom:
+    """The cotangent of a result, as given."""
+    what = "the seed and the value"
+    if isinstance(value, (tuple, dict, str, type(None))):
+        wanted = f"an array of shape {session.shown(result.type.dims)}" if result.type.dims else "a number"
+        raise session.error(TypeMismatch, f"the seed must be {wanted}, not {type(value).__name__}")
+    atom, weak = as_value(session, value, "the seed")
+    shapes = atom.type.dims, result.type.dims
+    if len(shapes[0]) != len(shapes[1]):
+        raise session.mismatch(shapes, what)
+    if atom.type.dtype != result.type.dtype:
+        if not weak:
+            raise session.error(TypeMismatch, f"the seed is {atom.type}, but the value is {result.type}")
+        atom = cast(session, atom, result.type.dtype)
+    for axis, dim in enumerate(result.type.dims):
+        atom = same_size(session, atom, axis, dim, shapes, what)
+    return atom

@@ -103,6 +103,11 @@ class Builder:
     def region(self) -> list[Node]:
         return self._regions[-1]
 
+    @property
+    def open_regions(self) -> tuple[list[Node], ...]:
+        """The regions that are being written, the outermost first."""
+        return tuple(self._regions)
+
     @contextmanager
     def open(self) -> Iterator[list[Node]]:
         """A region of its own; the list is what was written in it."""

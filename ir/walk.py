@@ -78,8 +78,13 @@ def bound(nodes: Iterable[Node]) -> Iterator[Var]:
             yield from (p.var for p in node.phis)
 
 
-def used_here(node: Node) -> Iterator[str]:
-    """Names that a node mentions itself, not in its regions: operands, phis and sizes in types."""
+def used_atoms(node: Node) -> Iterator[Atom]:
+    """Values that a node mentions itself, not in its regions: operands and phis."""
+    for operand in _operands(node):
+        yield from atoms(operand)
+
+
+def _operands(node: Node) -> list[object]:
     operands: list[object] = []
     match node:
         case Let(_, _, args):
@@ -92,7 +97,12 @@ def used_here(node: Node) -> Iterator[str]:
             operands += [cond, *_phi_atoms(phis)]
         case If(cond, _, _, phis):
             operands += [cond, *_phi_atoms(phis)]
-    for operand in operands:
+    return operands
+
+
+def used_here(node: Node) -> Iterator[str]:
+    """Names that a node mentions itself, not in its regions: operands, phis and sizes in types."""
+    for operand in _operands(node):
         yield from (a.name for a in atoms(operand) if isinstance(a, Var))
         yield from dim_names(operand)
     for var in defined(node):

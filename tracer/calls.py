@@ -77,6 +77,8 @@ def module_of(function: Any) -> str:
 
 
 def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if isinstance(function, types.MethodType) and hasattr(function.__func__, "__pullback_call__"):
+        return function.__func__.__pullback_call__(function.__self__, *args, **kwargs)
     if hasattr(function, "__pullback_call__"):
         return function.__pullback_call__(*args, **kwargs)
     traced = has_symbol(args) or has_symbol(kwargs)

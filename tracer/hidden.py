@@ -202,7 +202,7 @@ class Hidden:
             return self._dict(name, origin, value, path)
         if type(value) in (set, frozenset):
             self._guard("items", path, items_of(value), name)
-        elif isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType):
+        elif isinstance(value, types.MethodType) and is_function(value.__func__):
             self._guard("method", path, value.__func__, name)
             self.reach(value, name, path)
         elif is_record(value) and not isinstance(value, enum.Enum):
@@ -293,6 +293,11 @@ def _root(module: str | None) -> str:
 def _of_library(value: Any) -> bool:
     """NumPy and the like, as modules: under whatever name they are found they are what they are."""
     return isinstance(value, types.ModuleType) and _root(value.__name__) in LIBRARIES
+
+
+def is_function(value: Any) -> bool:
+    """A function, or a transform of one."""
+    return isinstance(value, types.FunctionType) or hasattr(type(value), "__pullback_call__")
 
 
 def _same_content(now: Any, before: Any) -> bool:

@@ -6,78 +6,160 @@ closures over traced values work, and the adjoint pass sees an ordinary program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from ..ir.affine import Affine
 from ..ir.build import literal
 from ..ir.errors import TracedValueError
-from ..ir.program import Atom, Node, Program, Var
-from ..ir.types import I64
-from ..ir.walk import Nodes, bound, free, rename, substitute, substitution, walk
+from ..ir.program import Atom, Lit, Node, Program, Var, dim_names
+from ..ir.types import I64, Type
+from ..ir.walk import Nodes, bound, free, rename, substitute, substitution, used_atoms, walk
+from .regions import region
 from .session import Session
-from .state import State
-from .symbol import Scalar, Symbol, as_value, wrap
+from .state import ContainerChange, Frame, State
+from .symbol import Array, Cell, Scalar, Symbol, as_value, wrap
 
 
 def capture(
     session: Session, function: Callable[[list[Any]], list[Any]], leaves: list[Any], name: str
-) -> tuple[Program, list[Atom], list[int | None]]:
+) -> Captured:
     """Trace function(leaves) as a program of its own.
 
-    Returns the program, the values of its parameters here, and for each leaf its parameter's position.
-    Leaves that are no arrays or numbers stay as they are.
+    Floats among the leaves are its parameters; everything else that is traced stays a value of the outer program.
     """
     builder = session.builder
+    # What is passed is computed by the caller: a view is read before the region of the function opens.
+    given = [as_value(session, leaf) if _is_number(leaf) else None for leaf in leaves]
     values: list[Atom] = []
     params: list[Var] = []
     positions: list[int | None] = []
     symbols: list[Any] = []
     before = State(session)
-    with builder.open() as nodes:
-        for leaf in leaves:
-            if not isinstance(leaf, Symbol) and not _is_float(leaf):
+    with region(session) as nodes:
+        for leaf, value in zip(leaves, given):
+            if value is None:
                 symbols.append(leaf)
                 positions.append(None)
                 continue
-            atom, weak = as_value(session, leaf)
+            atom, weak = value
             hint = atom.name if isinstance(atom, Var) else "x"
-            var = Var(builder.fresh(hint), atom.type)
-            positions.append(len(params))
-            params.append(var)
-            values.append(atom)
-            symbol = wrap(session, var, weak=weak, name=hint)
-            symbols.append(Scalar(session, var, weak) if atom.type.rank == 0 else symbol)
-        results = [
-            as_value(session, r, "the result of a differentiated function")[0] for r in function(symbols)
-        ]
-    if before.written(State(session)):
-        raise session.error(
-            TracedValueError, "a function that is differentiated inside another one writes to an array of the outer "
-            "function. Return the new array instead",
-        )  # fmt: skip
+            if atom.type.is_float:
+                var = Var(builder.fresh(hint), atom.type)
+                positions.append(len(params))
+                params.append(var)
+                values.append(atom)
+                atom = var
+            else:
+                positions.append(None)
+            symbols.append(_argument(session, leaf, atom, weak, hint))
+        returned = function(symbols)
+        read = [as_value(session, r) if _is_result(r) else (r, False) for r in returned]
+        after = State(session)
+    _refuse_effects(session, before, after)
+    results = [atom for atom, _ in read if isinstance(atom, (Var, Lit))]
     names = {v.name: builder.fresh(builder.wishes[v.name]) for v in bound(nodes) if v.name in builder.wishes}
     nodes[:] = rename(nodes, names)
     results = [Var(names.get(r.name, r.name), r.type) if isinstance(r, Var) else r for r in results]
     nodes[:], params, results = _equal_sizes_named_once(session, nodes, params, results)
-    known = {v.name: v for v in _outer(session)}
-    inside = {v.name for v in bound(nodes)} | {p.name for p in params}
-    needed = (
-        free(nodes)
-        | {r.name for r in results if isinstance(r, Var)}
-        | {
-            d
-            for v in (*params, *(r for r in results if isinstance(r, Var)))
-            for d in v.type.dims
-            if isinstance(d, str)
-        }
-    )
-    for outer in sorted(needed - inside):
-        var = known.get(outer, Var(outer, I64))
-        params.append(var)
-        values.append(var)
+    own = {v.name for v in (*bound(nodes), *params)}
+    for outer, type in sorted(_mentioned(nodes, params, results).items()):
+        if outer not in own:
+            params.append(Var(outer, type))
+            values.append(Var(outer, type))
     program = Program(name, tuple(params), tuple(nodes), tuple(results))
-    return _named_as_outside(program, values), values, positions
+    program = _named_as_outside(program, values)
+    return Captured(program, values, positions, read, builder.open_regions)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A part of the outer program as a program of its own.
+
+    values      what its parameters are in the outer program
+    positions   for each leaf of the arguments its parameter, None for what is no float
+    read        what the function returned: values of the program, and is each weak; other objects as they are
+    regions     where the values are known
+    """
+
+    program: Program
+    values: list[Atom]
+    positions: list[int | None]
+    read: list[tuple[Any, bool]]
+    regions: tuple[list[Node], ...]
+
+    @property
+    def results(self) -> list[int | None]:
+        """For each leaf of what the function returned its result of the program, None if it has none."""
+        count = itertools.count()
+        return [next(count) if isinstance(value, (Var, Lit)) else None for value, _ in self.read]
+
+    def returned(self, session: Session, atoms: Sequence[Atom]) -> list[Any]:
+        """What the function returned, with these values of its results."""
+        return [
+            value if k is None else wrap(session, atoms[k], weak=weak)
+            for k, (value, weak) in zip(self.results, self.read)
+        ]
+
+    def require_scope(self, session: Session) -> None:
+        """Refuse to use the values where they are not known: after the loop or the branch that made them."""
+        now = session.builder.open_regions
+        if len(now) < len(self.regions) or any(a is not b for a, b in zip(self.regions, now)):
+            raise session.error(
+                TracedValueError, f"the pull of {self.program.name!r} is called after the traced loop or branch in "
+                "which pb.vjp was called. Call it there, or call pb.vjp again here",
+            )  # fmt: skip
+
+
+def _argument(session: Session, leaf: Any, atom: Atom, weak: bool, name: str) -> Any:
+    """The symbol that the function gets: of an array one of its own, so that nobody sees what is written to it."""
+    if isinstance(leaf, (Array, np.ndarray)):
+        return Array(session, Cell(session, atom, name))
+    return Scalar(session, atom, weak)
+
+
+def own(session: Session, leaf: Any) -> Any:
+    """An argument as a transformed function gets it: an array with a content of its own."""
+    return Array(session, Cell(session, leaf.read(), leaf.cell.name)) if isinstance(leaf, Array) else leaf
+
+
+def _refuse_effects(session: Session, before: State, after: State) -> None:
+    """A transform's function may change nothing that lives on: the outer program would see it too early or never."""
+    try:
+        changed = [(before.holder(slot), slot[1]) for slot in before.changed(after)]
+    except ContainerChange:
+        changed = [(None, None)]
+    if before.written(after):
+        raise session.error(
+            TracedValueError, "a function that is differentiated inside another one writes to an array of the outer "
+            "function. Return the new array instead",
+        )  # fmt: skip
+    if changed:
+        holder, key = changed[0]
+        what = repr(key) if isinstance(holder, Frame) else "a list, a dict or an object"
+        raise session.error(
+            TracedValueError, f"a function that is differentiated inside another one changes {what} of the outer "
+            "function. Return the new value instead",
+        )  # fmt: skip
+
+
+def _mentioned(nodes: Sequence[Node], params: list[Var], results: list[Atom]) -> dict[str, Type]:
+    """The types of all names that a program mentions."""
+    found: dict[str, Type] = {}
+    uses = [a for node in walk(nodes) for a in used_atoms(node)]
+    for atom in (*uses, *results):
+        if isinstance(atom, Var):
+            found.setdefault(atom.name, atom.type)
+    for name in free(nodes):
+        found.setdefault(name, I64)  # a size
+    for atom in (*params, *results):
+        for name in dim_names(atom):
+            found.setdefault(name, I64)
+    return found
 
 
 def _named_as_outside(program: Program, values: list[Atom]) -> Program:
@@ -119,14 +201,13 @@ def _equal_sizes_named_once(
     return substitute(nodes, values), [var(p) for p in params], [atom(r) for r in results]
 
 
-def _is_float(leaf: Any) -> bool:
+def _is_number(leaf: Any) -> bool:
+    """Something that is traced: a symbol, or a float that may be differentiated by."""
+    if isinstance(leaf, Symbol):
+        return True
     return isinstance(leaf, float) or getattr(getattr(leaf, "dtype", None), "kind", "") == "f"
 
 
-def _outer(session: Session) -> list[Var]:
-    """Everything with a name that is visible here."""
-    found: list[Var] = list(session.parameters)
-    for nodes in session.builder._regions:
-        for node in walk(nodes):
-            found.extend(bound([node]))
-    return found + session.loop_variables
+def _is_result(value: Any) -> bool:
+    """An array or a number; bools and other objects are what they are."""
+    return isinstance(value, (Symbol, np.ndarray, np.generic, float, int)) and not isinstance(value, bool)

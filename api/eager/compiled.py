@@ -199,10 +199,11 @@ def _pulled(plan: Plan, operands: list[Any], bar: Any) -> list[Any]:
         return [plan.entry.applied(*symbols)]
 
     operands = [_canonical(as_value(session, x)[0]) for x in operands]
-    program, values, _ = capture(session, run, operands, plan.entry.function.name)
+    part = capture(session, run, operands, plan.entry.function.name)
     seed = _canonical(as_value(session, bar)[0]).read()
-    cotangents = adjoint(program, plan.wrt, masked=plan.after_mask)
-    bars = inline(session.builder, cotangents, [*values, seed])
+    wrt = [param for k in plan.wrt if (param := part.positions[k]) is not None]
+    cotangents = adjoint(part.program, wrt, masked=plan.after_mask)
+    bars = inline(session.builder, cotangents, [*part.values, seed])
     return [wrap(session, atom) for atom in bars]
 
 
