@@ -1,9 +1,10 @@
-"""Every pass verifies what it made while tests run."""
+"""Every pass verifies what it made while tests run, and memory that nobody has filled is nan."""
 
 import os
 
 import numpy as np
 import pytest
+import uninitialised
 
 os.environ.setdefault("PULLBACK_CHECK", "1")
 
@@ -11,6 +12,14 @@ os.environ.setdefault("PULLBACK_CHECK", "1")
 def pytest_addoption(parser):
     parser.addoption("--fuzz", type=int, default=300, help="how many random programs test_fuzz.py tries")
     parser.addoption("--compiled", action="store_true", help="compile every tenth of all of them")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_reads_unset_memory():
+    """What uncompiled generated code allocates and does not fill is nan in every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        uninitialised.install(patch.setattr)
+        yield
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.runtime.compile import compile_source
 
 
 def half_from_above(y, n):
@@ -90,3 +91,9 @@ def test_windows_that_a_body_computes(function, options, rng):
         value, gradient = pb.value_and_grad(function)(y, n)
         assert np.isclose(value, function(y, n)) and np.isclose(pb.jit(function)(y, n), value)
     assert abs(gradient @ d - slope) < 1e-4 * (1 + abs(slope))
+
+
+def test_memory_that_nobody_fills_is_nan_in_uncompiled_code():
+    source = "import numpy as np\n\n\ndef f(n):\n    return np.empty(n), np.empty_like(np.arange(n)), np.zeros(n)\n"
+    floats, integers, zeros = compile_source(source, "f", jit=False)(3)
+    assert np.isnan(floats).all() and (integers < -(10**9)).all() and not zeros.any()
