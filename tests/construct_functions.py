@@ -294,6 +294,11 @@ def partial_global(x):
 
 
 @case(V)
+def filtered(x):
+    return sum(map(lambda v: v * x[0], filter(lambda v: v > 1.0, [0.5, 2.0, 3.0]))) * sorted([3.0, 1.0], key=lambda v: -v)[1]
+
+
+@case(V)
 def reduce_list(x):
     return functools.reduce(lambda a, b: a * b + 1.0, [x[0], x[1], x[2]])
 

@@ -246,6 +246,33 @@ def test_classes_of_arguments(edit, process):
     assert run(VECTORS.replace(*edit)) > 7.0
 
 
+MADE = """
+class Base:
+    def __init__(self, v):
+        self.v = v * 2.0
+
+class Pair(Base):
+    def __init__(self, v):
+        super().__init__(v)
+        self.w = v * 3.0
+
+    def __add__(self, other):
+        return self.v * 1.0 + other.w
+
+def of_pair(v):
+    return np.sum(Pair(v) + Pair(v))
+"""
+
+
+@pytest.mark.parametrize("edit", [("v * 2.0", "v * 4.0"), ("v * 3.0", "v * 7.0"), ("v * 1.0", "v * 9.0")])
+def test_classes_of_objects_that_are_made(edit, process):
+    def run(made):
+        return pb.grad(process(("MODEL = Model", made + "MODEL = Model")).of_pair)(x)[0]
+
+    assert run(MADE) == run(MADE) == 5.0
+    assert run(MADE.replace(*edit)) > 5.0
+
+
 UNKNOWN = {
     "the environment": "import os\ndef f(v): return np.sum(v) * len(os.environ)",
     "a print": "def f(v):\n    print('traced', v)\n    return np.sum(v)",
@@ -255,11 +282,11 @@ class Table:
         return 2.0
 TABLE = Table()
 def f(v): return np.sum(v) * TABLE[0]""",
-    "a constructor with code": """
-class Pair:
-    def __init__(self, v):
-        self.v = v * RATE
-def f(v): return np.sum(Pair(v).v)""",
+    "a member of an enumeration by its value": """
+import enum
+class Kind(enum.Enum):
+    A = 1
+def f(v): return np.sum(v) if Kind(1) is Kind.A else np.prod(v)""",
     "a partial": "import functools\nG = functools.partial(inside)\ndef f(v): return np.sum(G(v))",
 }
 

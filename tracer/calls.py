@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import UnsupportedFunction
+from .construct import construct, make
 from .fingerprint import is_pure
+from .objects import attribute, invoke, is_generated, of_user, raised, special
+from .operators import built_in, generated
 from .report import is_reporter, reporting
 from .stage import staged_source
-from .state import LIBRARIES, is_record
+from .state import LIBRARIES
 from .symbol import FUNCTIONS, has_symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
@@ -28,6 +31,11 @@ IMPURE = {
     "io": "read the data before the call and pass it as an argument",
 }
 
+AS_THEY_ARE = frozenset((
+    "abc", "collections", "contextlib", "copy", "dataclasses", "enum", "inspect", "itertools", "logging", "operator",
+    "string", "threading", "typing", "warnings", "weakref",
+))  # fmt: skip
+"""Modules of the standard library that only hand values on: they are run, not traced."""
 READERS = (np.load, np.loadtxt, np.genfromtxt, np.fromfile, np.memmap, np.fromregex)
 
 
@@ -77,14 +85,22 @@ def module_of(function: Any) -> str:
 
 
 def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if isinstance(function, types.MethodType) and hasattr(function.__func__, "__pullback_call__"):
+    if isinstance(function, types.MethodType) and hasattr(type(function.__func__), "__pullback_call__"):
         return function.__func__.__pullback_call__(function.__self__, *args, **kwargs)
-    if hasattr(function, "__pullback_call__"):
+    if hasattr(type(function), "__pullback_call__"):
         return function.__pullback_call__(*args, **kwargs)
+    if isinstance(function, type) and of_user(function.__module__):
+        return construct(function, args, kwargs)
+    asked = built_in(function, args, kwargs)
+    if asked is not None:
+        return asked()
     traced = has_symbol(args) or has_symbol(kwargs)
     implementation = find(function)
     if implementation is not None and (traced or function in ALWAYS):
         return implementation(*args, **kwargs)
+    method = special(function, "__call__")
+    if method is not None:
+        return invoke(method, "__call__", function, *args, **kwargs)
     if isinstance(function, functools.partial):
         given, named = require_session().hidden.partial(function)
         return call(function.func, (*given, *args), {**named, **kwargs})
@@ -95,16 +111,19 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if python is not None:
         return call(python, args, kwargs)
     if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
+        if is_generated(function.__func__):
+            written = generated(function.__func__)
+            return (written or function.__func__)(function.__self__, *args, **kwargs)
         if _is_user_code(function.__func__):
             return staged(function.__func__)(function.__self__, *args, **kwargs)
         require_session().opaque.append(function.__name__)
         return function(*args, **kwargs)
     if isinstance(function, types.FunctionType) and _is_user_code(function):
         return staged(function)(*args, **kwargs)
-    if is_record(function) and callable(function):
-        method = type(function).__call__
-        if isinstance(method, types.FunctionType) and _is_user_code(method):
-            return staged(method)(function, *args, **kwargs)
+    if isinstance(function, types.MethodWrapperType) and function.__name__ == "__call__":
+        owner = function.__self__
+        if isinstance(owner, type) and of_user(owner.__module__):  # super().__call__ of a metaclass
+            return make(owner, args, kwargs)
     if (function is getattr or function is vars) and args and not kwargs:
         return _looked_up(function, *args)
     refuse_impure(function)
@@ -123,13 +142,16 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return function(*args, **kwargs)
 
 
+FUNCTIONS["call"] = call
+
+
 def _looked_up(function: Any, holder: Any, *rest: Any) -> Any:
     """getattr and vars: the same as the attribute written out."""
     session = require_session()
     if function is vars:
         return session.hidden.attribute(holder, "__dict__")
     try:
-        return session.hidden.attribute(holder, rest[0])
+        return raised(lambda: attribute(holder, rest[0]))
     except AttributeError:
         session.opaque.append(f"getattr {rest[0]}")
         return getattr(holder, *rest)
@@ -170,7 +192,8 @@ def refuse_impure(function: Any) -> None:
 def _is_user_code(function: types.FunctionType) -> bool:
     if getattr(function, "_pullback_staged_", False):
         return False
-    return (function.__module__ or "").split(".")[0] not in LIBRARIES
+    first = (function.__module__ or "").split(".")[0]
+    return first not in LIBRARIES and first not in AS_THEY_ARE
 
 
 def _is_library_function(function: Any) -> bool:

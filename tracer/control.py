@@ -20,12 +20,15 @@ from ..ir.affine import Affine
 from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
+from . import operators
 from .calls import call
 from .iterate import Sequence, sequence_of
 from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
+from .objects import attribute, place
 from .raising import path_end
 from .regions import trace_if
 from .report import is_reporter, reporting
+from .scopes import SCOPES, scope_of
 from .session import NeedConcrete
 from .source import span_of
 from .stage import RESULT
@@ -33,33 +36,6 @@ from .state import RUN_OVER, ContainerChange, Frame, State
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 
 UNROLL_LIMIT = 1000
-SCOPES: tuple[Any, ...] = (globals, locals, vars, dir)
-"""Without arguments they look at the scope of who calls."""
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge,
-    "Eq": operator.eq, "NotEq": operator.ne,
-    "In": lambda a, b: a in b, "NotIn": lambda a, b: a not in b,
-}  # fmt: skip
-_AUGMENT = {
-    "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv, "Pow": operator.ipow,
-    "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "MatMult": operator.imatmul, "BitAnd": operator.iand,
-    "BitOr": operator.ior, "BitXor": operator.ixor, "LShift": operator.ilshift, "RShift": operator.irshift,
-}  # fmt: skip
-
-
-class Globals(dict[str, Any]):
-    """What `globals()` gives in staged code: to read from."""
-
-    def __init__(self, function: types.FunctionType):
-        super().__init__(function.__globals__)
-        self.function = function
-
-    def __getitem__(self, name: str) -> Any:
-        return require_session().hidden.free(self.function, name, super().__getitem__(name))
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default  # noqa: SIM401
 
 
 class Control:
@@ -101,7 +77,10 @@ class Control:
         return self.attribute(sys.modules[importlib.util.resolve_name(module, package)], name)
 
     def attribute(self, value: Any, name: str) -> Any:
-        return require_session().hidden.attribute(value, name)
+        return attribute(value, name)
+
+    def place(self, holder: Any) -> Any:
+        return place(holder)
 
     def item(self, value: Any, key: Any) -> Any:
         make = FUNCTIONS["subscripted"](value)
@@ -109,7 +88,13 @@ class Control:
             return make(key)
         if isinstance(value, (list, tuple, str)) and isinstance(key, Symbol):
             return value[operator.index(key)]
-        return value[key]
+        return operators.item(value, key)
+
+    def binary(self, op: str, a: Any, b: Any) -> Any:
+        return operators.binary(op, a, b)
+
+    def unary(self, op: str, a: Any) -> Any:
+        return operators.unary(op, a)
 
     def slice(self, start: Any, stop: Any, step: Any) -> slice:
         return builtins.slice(start, stop, step)
@@ -125,7 +110,7 @@ class Control:
         return value
 
     def unpack(self, value: Any) -> Any:
-        return list(value) if isinstance(value, Array) else value
+        return list(value) if isinstance(value, Array) else operators.iterated(value)
 
     def walrus(self, frame: Frame, name: str, value: Any) -> Any:
         setattr(frame, name, value)
@@ -140,19 +125,11 @@ class Control:
         session = require_session()
         span = session.builder.span
         if not args and any(function is scope for scope in SCOPES):
-            function = self._scope(function)
+            function = scope_of(function, self.function)
         try:
             return call(function, args, kwargs)
         finally:
             session.builder.span = span
-
-    def _scope(self, function: Any) -> Any:
-        """The user's globals, where a call of `globals` from here would give ours."""
-        if function is not globals:
-            raise require_session().error(
-                UnsupportedSyntax, f"{function.__name__}() cannot be traced. Write the names out"
-            )
-        return lambda: Globals(self.function)
 
     def reported(self, function: Any, call_it: Callable[[Any], Any]) -> Any:
         """A call of print or a logger, as its name says: its arguments may be text of traced values."""
@@ -168,7 +145,9 @@ class Control:
     def _condition(self, value: Any) -> Atom | bool:
         """A bool, or the IR value of a traced truth value."""
         if not isinstance(value, Symbol):
-            return bool(value)
+            value = operators.truth(value)
+            if not isinstance(value, Symbol):
+                return bool(value)
         session = value.session
         if value.type.rank:
             raise session.error(
@@ -181,6 +160,11 @@ class Control:
         if isinstance(atom, Lit):
             return atom.text == "True"
         return atom
+
+    def asked(self, value: Any) -> Any:
+        """The truth of a value, as one."""
+        cond = self._condition(value)
+        return cond if isinstance(cond, bool) else Scalar(require_session(), cond)
 
     def truth(self, value: Any) -> bool:
         """A truth value that must be known now (the condition of a comprehension)."""
@@ -244,7 +228,10 @@ class Control:
             raise require_session().error(
                 UnsupportedSyntax, "`in` with a traced value on the left cannot be decided while tracing. Use ==",
             )  # fmt: skip
-        return _COMPARE[name](a, b)
+        if name in ("In", "NotIn"):
+            found = operators.contains(b, a)
+            return found if name == "In" else self.not_(found)
+        return operators.compare(name, a, b)
 
     def assert_(self, test: Any, message: Callable[[], Any], source: str) -> None:
         cond = self._condition(test)
@@ -266,21 +253,21 @@ class Control:
     # -- updates ---------------------------------------------------------------------------------------
 
     def augmented(self, op: str, old: Any, value: Any, name: str) -> Any:
-        new = _AUGMENT[op](old, value)
+        new = operators.inplace(op, old, value)
         return self.named(name, new) if not isinstance(old, Array) else new
 
     def augmented_item(self, op: str, holder: Any, key: Any, value: Any) -> None:
         if isinstance(holder, (list, dict)) and isinstance(key, Symbol):
             key = operator.index(key)
-        old = holder[key]
-        new = _AUGMENT[op](old, value)
+        old = operators.item(holder, key)
+        new = operators.inplace(op, old, value)
         if not (
             isinstance(old, Array) and new is old and isinstance(holder, Array) and old.cell is holder.cell
         ):
-            holder[key] = new  # a view has been written through already
+            place(holder)[key] = new  # a view has been written through already
 
     def augmented_attribute(self, op: str, holder: Any, name: str, value: Any) -> None:
-        setattr(holder, name, _AUGMENT[op](self.attribute(holder, name), value))
+        setattr(place(holder), name, operators.inplace(op, self.attribute(holder, name), value))
 
     # -- control flow ----------------------------------------------------------------------------------
 
@@ -319,13 +306,14 @@ class Control:
             session = require_session()
             length = session.concrete(iterable.length, "the length of a comprehension")
             return [iterable.item(literal(k, "i64")) for k in range(length)]
-        return iterable
+        return operators.iterated(iterable)
 
     def for_(
         self, iterable: Any, body: Callable[[Any], None], frame: Frame, head: tuple[str, ...], after: tuple[str, ...],
         stored: tuple[str, ...], target: str, flag: str | None, line: int,
     ) -> None:  # fmt: skip
         session = require_session()
+        iterable = operators.iterated(iterable)
         sequence = sequence_of(session, iterable)
         if sequence is None:
             self._unrolled(iter(iterable), body, frame, flag)

@@ -24,7 +24,7 @@ from .convert import stack_values
 from .fingerprint import PURE
 from .paths import Guard, Path, items_of
 from .session import Session
-from .state import LIBRARIES, is_record
+from .state import LIBRARIES, attributes, is_record, replace_attributes
 from .symbol import Array, Symbol, as_value, dtype_of
 
 SMALL_CONSTANT = 16
@@ -64,21 +64,32 @@ class Hidden:
             elif isinstance(value, dict):
                 self.outside[id(value)] = (value, dict(value), name)
             elif is_record(value):
-                self.outside[id(value)] = (value, dict(vars(value)), name)
+                self.outside[id(value)] = (value, attributes(value), name)
+
+    def is_changed(self, value: Any) -> bool:
+        """Has the traced code changed something that lives on after the trace?"""
+        before = self.outside.get(id(value))
+        return before is not None and not _same_content(_content_of(before[0]), before[1])
+
+    def renew(self, value: Any) -> None:
+        """Take what something outside holds now for what it held before."""
+        if id(value) in self.outside:
+            self.outside[id(value)] = (value, attributes(value), self.outside[id(value)][2])
 
     def restore_outside(self) -> str | None:
         """Take back what the traced code did to things outside; the name of one that it changed."""
         changed = None
         for value, content, name in self.outside.values():
-            now = value if isinstance(value, (list, set, dict)) else vars(value)
-            if _same_content(now, content):
+            if _same_content(_content_of(value), content):
                 continue
             changed = name
-            if isinstance(now, list):
-                now[:] = content
+            if isinstance(value, list):
+                value[:] = content
+            elif isinstance(value, (set, dict)):
+                value.clear()
+                value.update(content)
             else:
-                now.clear()
-                now.update(content)
+                replace_attributes(value, content)
         return changed
 
     # -- where values are found --------------------------------------------------------------------------
@@ -103,7 +114,7 @@ class Hidden:
 
     def attribute(self, holder: Any, name: str) -> Any:
         value = getattr(holder, name)
-        if is_record(holder) and id(holder) not in self.paths and name not in vars(holder):
+        if is_record(holder) and id(holder) not in self.paths and name not in attributes(holder):
             return self._of_class(type(holder), name, value)  # made by the traced code: its class is from outside
         if isinstance(holder, Symbol) or isinstance(value, Symbol) or _of_library(value):
             return value
@@ -176,6 +187,10 @@ class Hidden:
         if function.__kwdefaults__ is not None:
             content = items_of(function.__kwdefaults__)
             self.guards.append(Guard("items", path.attr("__kwdefaults__"), content, function.__name__))
+
+    def found(self, name: str, origin: str, value: Any, path: Path) -> Any:
+        """A value found at a path of its own."""
+        return self._input(name, origin, value, path)
 
     def _input(self, name: str, origin: str, value: Any, path: Path) -> Any:
         holder = path.holder.__globals__ if path.kind == "global" else path.holder
@@ -298,6 +313,10 @@ def _of_library(value: Any) -> bool:
 def is_function(value: Any) -> bool:
     """A function, or a transform of one."""
     return isinstance(value, types.FunctionType) or hasattr(type(value), "__pullback_call__")
+
+
+def _content_of(value: Any) -> Any:
+    return value if isinstance(value, (list, set, dict)) else attributes(value)
 
 
 def _same_content(now: Any, before: Any) -> bool:

@@ -125,7 +125,9 @@ def known_here(error: BaseException) -> bool:
     return not ours or name in _THIN or isinstance(error, (TypeError, ValueError, ZeroDivisionError, Unbound))
 
 
-_THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in ("control", "calls", "hidden", "state")}
+_THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in (
+    "calls", "construct", "control", "hidden", "objects", "operators", "state",
+)}  # fmt: skip
 """Modules of ours that do what staged code asks for: their exceptions are the user's."""
 
 

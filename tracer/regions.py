@@ -77,7 +77,7 @@ def trace_if(
     join = _Join(session, cond, arms)
     gone = _returned(before, first, second, frame)
     new_values: dict[Slot, Any] = {}
-    slots = dict.fromkeys([*before.changed(first), *before.changed(second)])
+    slots = dict.fromkeys([*before.changed(first, second), *before.changed(second, first)])
     missing = object()
     for slot in slots:
         holder = before.holder(slot)
@@ -98,7 +98,7 @@ def trace_if(
     for slot, value in new_values.items():
         holder = before.holder(slot)
         if value is missing:
-            vars(holder).pop(slot[1], None)
+            unassign(holder, slot[1])
         else:
             assign(holder, slot[1], value)
     builder.add(If(cond, tuple(then_nodes), tuple(else_nodes), tuple(join.phis), span))
@@ -166,8 +166,17 @@ def _fail(session: Session, cond: Atom, taken: bool, nodes: list[Node], end: Pat
 def assign(holder: Any, name: Any, value: Any) -> None:
     if isinstance(holder, (list, dict)):
         holder[name] = value
-    else:
+    elif isinstance(holder, Frame):
         vars(holder)[name] = value
+    else:
+        object.__setattr__(holder, name, value)
+
+
+def unassign(holder: Any, name: str) -> None:
+    if isinstance(holder, Frame):
+        vars(holder).pop(name, None)
+    else:
+        object.__delattr__(holder, name)
 
 
 class _Join:

@@ -10,40 +10,17 @@ from __future__ import annotations
 import ast
 import copy
 import types
-from collections.abc import Callable
 from typing import Any
 
 from ..ir.errors import TracedValueError
+from .bound import CONTROL, StagedSource, renamed
 from .fence import check_syntax, refuse
 from .jumps import lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
 from .report import REPORTERS
 from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, mangle, span_of
 
-CONTROL = "_pb_"
 RESULT = "_result_"
-REGION = "<region>"
-"""What ends the qualified name of the code of a loop body or an arm: it is a part of the function around it."""
-
-
-class StagedSource:
-    """The rewritten code of one function, ready to be bound to any closure over the same code."""
-
-    def __init__(self, code: types.CodeType, file: str, first_line: int):
-        self.code = code
-        self.file = file
-        self.first_line = first_line
-
-    def bind(self, function: types.FunctionType, control: Any) -> Callable[..., Any]:
-        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
-        cells[CONTROL] = types.CellType(control)
-        closure = tuple(cells[name] for name in self.code.co_freevars)
-        staged = types.FunctionType(
-            self.code, function.__globals__, function.__name__, function.__defaults__, closure
-        )
-        staged.__qualname__ = function.__qualname__  # wrong arguments are told in its name
-        staged.__kwdefaults__ = function.__kwdefaults__
-        return staged
 
 
 _STAGED: dict[types.CodeType, StagedSource | None] = {}
@@ -91,21 +68,7 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
     outer = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     code = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == staged.name)
     own = function.__code__
-    return StagedSource(_renamed(code, own.co_name, own.co_qualname, rewriter.thunks), file, node.lineno)
-
-
-def _renamed(code: types.CodeType, name: str, qualname: str, thunks: list[str]) -> types.CodeType:
-    """The code under the user's names, which stand in messages of Python's own and in tracebacks."""
-    constants: list[Any] = []
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            own = constant.co_name
-            if own in thunks:  # a part of this function
-                constant = _renamed(constant, name, f"{qualname}.{REGION}", thunks)
-            else:
-                constant = _renamed(constant, own, f"{qualname.removesuffix('.' + REGION)}.<locals>.{own}", thunks)
-        constants.append(constant)
-    return code.replace(co_name=name, co_qualname=qualname, co_consts=tuple(constants))
+    return StagedSource(renamed(code, own.co_name, own.co_qualname, rewriter.thunks), file, node.lineno)
 
 
 def _load(name: str) -> ast.Name:
@@ -238,7 +201,7 @@ class Rewriter(ast.NodeTransformer):
             generator.iter = _call("iterate", self.visit(generator.iter))
             bound = {n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name)}
             self.scopes = (*self.scopes, (frozenset(bound), None))
-            generator.ifs = [_call("truth", self.visit(i)) for i in generator.ifs]
+            generator.ifs = [_call("truth", self.condition(i)) for i in generator.ifs]
         for part in parts:
             setattr(node, part, self.visit(getattr(node, part)))
         self.scopes = outer
@@ -286,17 +249,28 @@ class Rewriter(ast.NodeTransformer):
         value = self.visit(node.value)
         if isinstance(node.ctx, ast.Load):
             return ast.copy_location(_call("attribute", value, ast.Constant(node.attr)), node)
-        return ast.copy_location(ast.Attribute(value, node.attr, node.ctx), node)
+        return ast.copy_location(ast.Attribute(_call("place", value), node.attr, node.ctx), node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         value, key = self.visit(node.value), self.visit(node.slice)
         if isinstance(node.ctx, ast.Load):
             return ast.copy_location(_call("item", value, _slices(key)), node)
-        return ast.copy_location(ast.Subscript(value, key, node.ctx), node)
+        return ast.copy_location(ast.Subscript(_call("place", value), key, node.ctx), node)
+
+    def condition(self, node: ast.expr) -> ast.expr:
+        """An expression of which only the truth counts: the operands of `and` and `or` need not be of one type."""
+        if not isinstance(node, ast.BoolOp):
+            return self.visit(node)
+        method = "and_" if isinstance(node.op, ast.And) else "or_"
+        values = [_call("asked", self.condition(value)) for value in node.values]
+        result: ast.expr = values[0]
+        for value in values[1:]:
+            result = _call(method, result, ast.Lambda(arguments_of([]), value))
+        return ast.copy_location(result, node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         return ast.copy_location(
-            _call("if_expression", self.visit(node.test), self.delayed(node.body), self.delayed(node.orelse)),
+            _call("if_expression", self.condition(node.test), self.delayed(node.body), self.delayed(node.orelse)),
             node,
         )
 
@@ -309,8 +283,21 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         if isinstance(node.op, ast.Not):
-            return ast.copy_location(_call("not_", self.visit(node.operand)), node)
-        return self.generic_visit(node)  # type: ignore[return-value]
+            return ast.copy_location(_call("not_", self.condition(node.operand)), node)
+        operand = self.visit(node.operand)
+        if isinstance(operand, ast.Constant):
+            return ast.copy_location(ast.UnaryOp(node.op, operand), node)
+        return ast.copy_location(_call("unary", ast.Constant(type(node.op).__name__), operand), node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        op = ast.Constant(type(node.op).__name__)
+        return ast.copy_location(_call("binary", op, self.visit(node.left), self.visit(node.right)), node)
+
+    def visit_Starred(self, node: ast.Starred) -> ast.expr:
+        value = self.visit(node.value)
+        return ast.copy_location(
+            ast.Starred(_call("unpack", value) if isinstance(node.ctx, ast.Load) else value, node.ctx), node
+        )
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         names = [type(op).__name__ for op in node.ops]
@@ -394,7 +381,7 @@ class Rewriter(ast.NodeTransformer):
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         source = ast.Constant(ast.unparse(node.msg) if node.msg else "")
         message = self.delayed(node.msg) if node.msg else ast.Lambda(arguments_of([]), ast.Constant(""))
-        return ast.Expr(_call("assert_", self.visit(node.test), message, source))
+        return ast.Expr(_call("assert_", self.condition(node.test), message, source))
 
     def visit_Raise(self, node: ast.Raise) -> ast.stmt:
         if node.exc is None:
@@ -464,7 +451,7 @@ class Rewriter(ast.NodeTransformer):
     def visit_While(self, node: ast.While) -> list[ast.stmt]:
         assert self.liveness is not None
         stored = stored_names(node.body)
-        test = ast.Lambda(arguments_of([]), self.visit(node.test))
+        test = ast.Lambda(arguments_of([]), self.condition(node.test))
         body = self.thunk("body", self.block(node.body))
         call = _call(
             "while_", test, _load(body.name), _load(self.frame), _strings(self.liveness.head[node] | {RESULT}),

@@ -6,6 +6,7 @@ reachable from the frames of the traced functions can be captured, compared and 
 
 from __future__ import annotations
 
+import types
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -129,20 +130,24 @@ class State:
                 holder.clear()
                 holder.update(content)
             else:
-                variables = vars(holder)
-                variables.clear()
-                variables.update(content)
+                replace_attributes(holder, content)
         for cell, value in self.cells.items():
             cell.value = value
 
-    def changed(self, later: State) -> list[Slot]:
-        """Slots that hold another value in the later state, new names of frames included."""
+    def changed(self, later: State, other: State | None = None) -> list[Slot]:
+        """Slots that hold another value in the later state, new names of frames included.
+
+        Containers have the same places in both, or those that they have in the state of the `other` arm.
+        """
         found: list[Slot] = []
         for key, (holder, content) in later.holders.items():
             if key not in self.holders:
                 continue
             before = self.holders[key][1]
-            if not isinstance(holder, Frame) and before.keys() != content.keys():
+            expected = before.keys() if other is None or key not in other.holders else other.holders[key][1].keys()
+            if not isinstance(holder, Frame) and before.keys() != content.keys() and (
+                expected != content.keys() or before.keys() - content.keys()
+            ):
                 raise self.session.error(
                     ContainerChange,
                     f"a {type(holder).__name__} changes its length or keys inside a loop or branch that is traced. "
@@ -159,7 +164,44 @@ def is_record(value: Any) -> bool:
     """An object of the user's whose attributes can hold arrays."""
     if isinstance(value, (Symbol, type, MaybeUnbound)):
         return False
-    return hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in LIBRARIES
+    kind = type(value)
+    if kind.__module__.partition(".")[0] in LIBRARIES:
+        return kind is types.SimpleNamespace
+    return hasattr(value, "__dict__") or bool(slots_of(kind))
+
+
+def slots_of(kind: type) -> tuple[str, ...]:
+    """The attributes that the `__slots__` of a class and its bases make."""
+    return tuple(
+        name
+        for each in kind.__mro__
+        if "__slots__" in each.__dict__
+        for name, member in each.__dict__.items()
+        if type(member) is types.MemberDescriptorType
+    )
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """The attributes that an object itself holds."""
+    found = dict(getattr(value, "__dict__", ()))
+    for name in slots_of(type(value)):
+        if hasattr(value, name):
+            found[name] = getattr(value, name)
+    return found
+
+
+def replace_attributes(value: Any, content: dict[str, Any]) -> None:
+    """Make an object hold these attributes and no other."""
+    slots = slots_of(type(value))
+    for name in slots:
+        if name in content:
+            object.__setattr__(value, name, content[name])
+        elif hasattr(value, name):
+            object.__delattr__(value, name)
+    if hasattr(value, "__dict__"):
+        variables = vars(value)
+        variables.clear()
+        variables.update((name, held) for name, held in content.items() if name not in slots)
 
 
 LIBRARIES = frozenset(("numpy", "scipy", "numba", "builtins", "math", "pullback", "functools", "types", "re"))
@@ -171,7 +213,7 @@ def _content(holder: Any) -> dict[Any, Any]:
         return dict(enumerate(holder))
     if isinstance(holder, dict):
         return dict(holder)
-    return dict(vars(holder))
+    return dict(vars(holder)) if isinstance(holder, Frame) else attributes(holder)
 
 
 def same(a: Any, b: Any) -> bool:

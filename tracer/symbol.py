@@ -129,6 +129,12 @@ class Symbol:
     def __hash__(self) -> int:
         return id(self)
 
+    def __copy__(self) -> Any:
+        return FUNCTIONS[np.copy](self) if isinstance(self, Array) else self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.__copy__()
+
     def __repr__(self) -> str:
         return self._shown() if may_show(self.session) else repr(self._known())
 
