@@ -8,6 +8,7 @@ import linecache
 import pickle
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from .ir.passes import optimise
 from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
 from .ir.text import lines
-from .ir.walk import bound, rebuilt
+from .ir.walk import rebuilt
 from .runtime import cache, locks, options, timings
 from .runtime.compile import compile_source
 from .specialise import canonical, matcher, refuse_overlaps
@@ -109,7 +110,7 @@ class Specialisation:
                 derived = self.derived(kind, make)
                 derived = derived if checked else unchecked(derived)
                 with timings.stage("generate"):
-                    entry = {"source": source_of(self.program, derived)}
+                    entry = {"source": source_of(derived)}
                 cache.store(key, entry)
             self._sources[name] = entry["source"]
         return self._sources[name]
@@ -155,7 +156,7 @@ def unchecked(program: Program) -> Program:
         return tuple(rebuilt(n, strip) for n in kept)
 
     body = strip(program.body)
-    return optimise(Program(program.name, program.params, body, program.results, program.origins))
+    return optimise(replace(program, body=body))
 
 
 def for_user(error: Exception) -> Exception:
@@ -169,13 +170,12 @@ def for_user(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
-def source_of(program: Program, derived: Program) -> str:
-    """The generated Python of a program made from another one, under the options in force."""
-    own = {v.name for v in bound(program.body)}
-    reassociate, parallel = options.current().reassociate, options.current().parallel
+def source_of(program: Program) -> str:
+    """The generated Python of a program, under the options in force."""
+    parallel = options.current().parallel
     return generate(
-        shorten_chains(derived, own),
-        own=None if reassociate else own,
+        shorten_chains(program),
+        reassociate=options.current().reassociate,
         parallel=LONG if parallel is True else parallel or None,
     )
 

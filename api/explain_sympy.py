@@ -7,6 +7,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _programs(function: Any, args: tuple[Any, ...]) -> tuple[Program, Program, t
     scalar = len(program.results) == 1 and not program.results[0].type.dims
     made = optimise(adjoint(program, wrt, seeds=not scalar))
     name = f"{program.name}_grad" if scalar else made.name
-    return program, Program(name, made.params, made.body, made.results, made.origins), wrt
+    return program, replace(made, name=name), wrt
 
 
 class _Sizes(dict[str, int]):

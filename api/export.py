@@ -119,7 +119,7 @@ class _Exporter:
         if not options.current().bounds_check:
             program = unchecked(program)
         with options.options(parallel=False):
-            source = source_of(form.program, program)
+            source = source_of(program)
         return source[source.index("def ") :].rstrip()
 
     def names(self, count: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,12 +139,12 @@ class Gradient(Transform):
         value_at = form.results[0].k
 
         def make(p: Program) -> Program:
-            own = Program(p.name, p.params, p.body, (p.results[value_at],), p.origins)
+            own = replace(p, results=(p.results[value_at],))
             gradient = adjoint(own, wrt, seeds=False, value=True)
             aux = tuple(r for k, r in enumerate(p.results) if k != value_at)
             results = gradient.results if self._value else gradient.results[1:]
             name = f"{p.name}_value_and_grad" if self._value else f"{p.name}_grad"
-            return Program(name, gradient.params, gradient.body, (*results, *aux), gradient.origins)
+            return replace(gradient, name=name, results=(*results, *aux))
 
         return make
 
@@ -257,11 +258,9 @@ class Gradient(Transform):
             for param in found:
                 bars.append(None if param is None else 1 + len(wrt))
                 wrt += [] if param is None else [param]
-        own = Program(program.name, program.params, program.body, program.results[:1])
+        own = replace(program, results=program.results[:1])
         gradient = adjoint(own, wrt, seeds=False, value=True)
-        full = Program(
-            gradient.name, gradient.params, gradient.body, (*gradient.results, *program.results[1:])
-        )
+        full = replace(gradient, results=(*gradient.results, *program.results[1:]))
         atoms = inline(session.builder, full, part.values)
         given = [leaf for p in chosen for leaf in (leaves[k] for k in self._leaf_range(tree, p))]
         cotangents = iter([None if b is None else like(session, atoms[b], leaf) for b, leaf in zip(bars, given)])

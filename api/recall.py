@@ -14,7 +14,7 @@ import sys
 import types
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -162,7 +162,7 @@ class _Writer:
             else:
                 sample = found.value[(slice(0, 0),) * found.value.ndim] if isinstance(found.value, np.ndarray) else 0
                 hidden.append((found.name, found.origin, self.path(found.path), sample))
-        head = Program(traced.program.name, traced.program.params, (), traced.program.results, traced.program.origins)
+        head = replace(traced.program, body=())
         static = {k: _described(v) if not isinstance(v, (int, np.integer)) else ("pinned", encode(v), v)
                   for k, v in traced.static.items()}  # fmt: skip
         return Kept(

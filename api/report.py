@@ -32,7 +32,7 @@ def kept(form: Specialisation, wrt: Sequence[int], params: Sequence[Any]) -> lis
         return []
     p = form.program
     arrays = tuple(s.array for s in sweeps.saved)
-    forward = optimise(Program(f"{p.name}_saved", p.params, sweeps.forward, arrays))
+    forward = optimise(Program(f"{p.name}_saved", p.params, sweeps.forward, arrays, cotangents=sweeps.named))
     settings = options.current()
     run = compile_source(generate(forward), forward.name, jit=settings.jit, cache_dir=settings.cache_dir)
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .call import Specialisation, Traceable
@@ -17,7 +17,6 @@ from .ir.passes import optimise
 from .ir.passes.adjoint import adjoint
 from .ir.passes.unroll import unroll
 from .ir.program import Program, Var
-from .ir.walk import bound
 from .transform import Text, Transform
 from .tree import Tree, flatten
 
@@ -126,12 +125,7 @@ class _Stages:
         """The program that becomes Python: of the gradient, or of the function itself."""
         if self.make is None:
             return self.program
-        return shorten_chains(optimise(self.derived()), self.own)
-
-    @property
-    def own(self) -> set[str]:
-        """Names of the function itself, whose arithmetic is not reassociated."""
-        return {v.name for v in bound(self.program.body)}
+        return shorten_chains(optimise(self.derived()))
 
     def text(self, name: str) -> Text:
         match name:
@@ -219,6 +213,6 @@ def _adjoint_by(program: Program, wrt: tuple[int, ...]) -> Callable[[Program], P
     def make(p: Program) -> Program:
         made = adjoint(p, wrt, seeds=not scalar)
         name = f"{p.name}_grad" if scalar else made.name
-        return Program(name, made.params, made.body, made.results, made.origins)
+        return replace(made, name=name)
 
     return make

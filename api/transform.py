@@ -58,7 +58,7 @@ class Lowered:
     @property
     def source(self) -> Text:
         """The Python that numba compiles."""
-        return Text(source_of(self.program, self.derived or self.program))
+        return Text(source_of(self.derived or self.program))
 
 
 class Transform:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from ..ir.passes import Seen, common, dead_code, run, simplify
 from ..ir.program import Program
@@ -58,35 +58,34 @@ PIPELINE = (
 
 
 def lowered(
-    program: Program, seen: Seen | None = None, own: Collection[str] | None = None, *, carry: bool = True
+    program: Program, seen: Seen | None = None, *, reassociate: bool = True, carry: bool = True
 ) -> Program:
     """The program as loops over scalars, with memory decided: what is written as Python.
 
-    The order of a sum in a loop is free if the loop does nothing else with it. With `own`, the names of the user's
-    own program, only that of the adjoint's sums is. Without `carry` the iterations of outermost loops stay apart.
+    The order of a sum in a loop is free if the loop does nothing else with it; without `reassociate` only that of the
+    adjoint's sums is. Without `carry` the iterations of outermost loops stay apart.
     """
 
     def bound(step: Callable[..., Program], *options: object) -> Callable[[Program], Program]:
         return functools.wraps(step)(lambda program: step(program, *options))
 
-    instead: dict[object, Callable[[Program], Program]] = {free_order: bound(free_order, own, carry)}
-    instead |= {step: bound(step, own) for step in (reciprocals, recognise_products, interchange, blocks)}
-    steps = PIPELINE if own is None and carry else [instead.get(step, step) for step in PIPELINE]
-    return run(steps, program, seen)
+    instead: dict[object, Callable[[Program], Program]] = {free_order: bound(free_order, reassociate, carry)}
+    instead |= {step: bound(step, reassociate) for step in (recognise_products, interchange, blocks)}
+    return run([instead.get(step, step) for step in PIPELINE], program, seen)
 
 
 def generate(
     program: Program,
     *,
     comments: bool = True,
-    own: Collection[str] | None = None,
+    reassociate: bool = True,
     parallel: int | None = None,
 ) -> str:
     """The source of a standalone Python function that computes the program, fast once numba compiles it.
 
     With `parallel`, long loops run on all cores: those of at least so many operations.
     """
-    written = generate_lines(program, comments=comments, own=own, parallel=parallel)
+    written = generate_lines(program, comments=comments, reassociate=reassociate, parallel=parallel)
     return "\n".join(line.text for line in written) + "\n"
 
 
@@ -94,18 +93,18 @@ def generate_lines(
     program: Program,
     *,
     comments: bool = True,
-    own: Collection[str] | None = None,
+    reassociate: bool = True,
     parallel: int | None = None,
 ) -> list[Written]:
     """The lines of `generate`, each with the names of the program and the user's lines it comes from."""
     plans: Plans = {}
 
     def look(name: str, before: Program, after: Program) -> None:
-        if name.startswith(free_order.__name__) and parallel is not None:
-            plans.update(parallel_loops(after, own=own))
+        if name == free_order.__name__ and parallel is not None:
+            plans.update(parallel_loops(after, reassociate=reassociate))
 
-    final = lowered(program, look, own, carry=parallel is None)
-    plans = worthwhile(parallel_loops(final, plans, own)) if plans else plans
+    final = lowered(program, look, reassociate=reassociate, carry=parallel is None)
+    plans = worthwhile(parallel_loops(final, plans, reassociate)) if plans else plans
     if parallel is None or not plans:
         return emit_lines(final, comments=comments)
     return outlined_lines(final, plans, parallel, comments)

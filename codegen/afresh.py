@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..ir import walk
 from ..ir.build import Builder
-from ..ir.program import Check, Let, Node, Program, Var, dim_names
+from ..ir.program import Check, Let, Node, Program, Var
 
 CHEAP = 1
 """The cost of an operation, as primitives declare it, up to which it is done again."""
@@ -57,8 +57,7 @@ def afresh(program: Program) -> Program:
             readers.setdefault(name, []).append(k)
     inputs = {p.name for p in program.params}
     builder = Builder()
-    builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(nodes)}
-    builder.names |= {d for v in program.params for d in dim_names(v)}
+    builder.names = walk.names_of(program)
     copies: dict[int, list[Node]] = {}
     names: dict[int, dict[str, str]] = {}  # per node that reads a copy
     for place, let in enumerate(nodes):
@@ -72,7 +71,7 @@ def afresh(program: Program) -> Program:
             continue
         whole = [a for a in let.args if isinstance(a, Var) and Counter(a.type.dims) == Counter(let.var.type.dims)]
         if len(whole) == 1 and (whole[0].name in inputs or max(readers[whole[0].name]) >= later[0]):
-            var = builder.var(let.var.name, let.var.type)
+            var = builder.again(let.var)
             span = getattr(nodes[later[0]], "span", None)
             again = walk.in_sweep([replace(let, var=var)], "again") if span is not None and span.sweep else ()
             copies.setdefault(later[0], []).extend(again or (replace(let, var=var),))
@@ -84,7 +83,7 @@ def afresh(program: Program) -> Program:
     for k, node in enumerate(nodes):
         body += copies.get(k, [])
         body += walk.rename([node], names[k]) if k in names else [node]
-    return replace(program, body=tuple(body))
+    return builder.names.written(program, body=tuple(body))
 
 
 def _lines(nodes: tuple[Node, ...]) -> list[int]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ..ir import walk
 from ..ir.build import Builder
+from ..ir.names import Names
 from ..ir.ops.index import at_set, getitem
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Exit, For, Index, Let, Lit, Node, Phi, Var
@@ -26,7 +27,7 @@ KEPT = 8
 """How many values per iteration may be."""
 
 
-def ahead(loop: For, names: set[str], write: Callable[[For], list[Node]]) -> list[Node] | None:
+def ahead(loop: For, names: Names, write: Callable[[For], list[Node]]) -> list[Node] | None:
     """The loop in blocks, if there is something to compute ahead; `write` gives the loop over the rest of a block.
 
     >>> from ..ir.text import parse, show
@@ -40,8 +41,7 @@ def ahead(loop: For, names: set[str], write: Callable[[For], list[Node]]) -> lis
     ...         x_bar_1: f64 = x_bar * u
     ...     x_bar_2: f64 = last(x_bar)
     ...     return x_bar_2''')
-    >>> names = {v.name for v in (*p.params, *walk.bound(p.body))}
-    >>> nodes = ahead(p.body[1], names, lambda rest: [rest])
+    >>> nodes = ahead(p.body[1], walk.names_of(p), lambda rest: [rest])
     >>> print(show(replace(p, body=(p.body[0], *nodes))))
     def f(a: f64[n]) -> f64:
         n: i64 = dim(a, 0)
@@ -81,8 +81,8 @@ def ahead(loop: For, names: set[str], write: Callable[[For], list[Node]]) -> lis
     with b.open() as written:
         length = b.emit("sub", loop.stop, loop.start)
         count = b.emit("floordiv", b.emit("add", length, BLOCK - 1), BLOCK)
-        heads = {p.var.name: b.var(p.var.name, p.var.type) for p in loop.phis}
-        ends = {p.var.name: b.var(p.var.name, p.var.type) for p in loop.phis}
+        heads = {p.var.name: b.again(p.var) for p in loop.phis}
+        ends = {p.var.name: b.again(p.var) for p in loop.phis}
         block = b.var("block", I64)
         with b.open() as body:
             first = b.emit("add", loop.start, b.emit("mul", block, BLOCK), hint="first")
@@ -125,7 +125,7 @@ def _first_loop(b: Builder, loop: For, early: list[Let], first: Atom, stop: Atom
     fresh = []
     for let in early:
         type = let.var.type.with_dims((BLOCK,))
-        start, carried, end = (b.var(let.var.name, type) for _ in range(3))
+        start, carried, end = (b.again(let.var, type) for _ in range(3))
         b.add(Let(start, REGISTRY["empty"], ((Lit(str(BLOCK), I64),), type.dtype), loop.span))
         fresh.append((start, carried))
         memory[let.var.name] = end
@@ -134,7 +134,7 @@ def _first_loop(b: Builder, loop: For, early: list[Let], first: Atom, stop: Atom
         place = b.emit("sub", index, first)
         walk.copy_nodes(b, reversed(kept), env)
         for let, (start, carried) in zip(early, fresh):
-            stored = b.emit(at_set, carried, Index((place,)), env[let.var.name], hint=carried.name)
+            stored = b.emit(at_set, carried, Index((place,)), env[let.var.name], hint=carried.name, of=carried.name)
             phis.append(Phi(carried, start, stored))
     b.span = loop.span
     b.add(For(index, first, stop, False, tuple(phis), tuple(body), tuple(exits), loop.span))

@@ -9,7 +9,7 @@ what it was.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..ir import walk
@@ -30,10 +30,10 @@ KEPT = 3
 """How many values per row may be kept for a loop behind."""
 
 
-def blocks(program: Program, own: Collection[str] | None = None) -> Program:
+def blocks(program: Program, reassociate: bool = True) -> Program:
     """The program with loops over rows cut in three around expensive scalars.
 
-    With `own`, the names of the user's own program, sums of the user's keep their order.
+    Without `reassociate` sums of the user's keep their order.
 
     >>> from ..ir.text import parse
     >>> print(blocks(parse('''
@@ -91,25 +91,28 @@ def blocks(program: Program, own: Collection[str] | None = None) -> Program:
         return s_end
     """
     builder = Builder()
-    builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
-    builder.names |= {d for v in program.params for d in dim_names(v)}
-    return replace(program, body=_region(program.body, builder, own))
+    builder.names = walk.names_of(program)
+    body = _region(program.body, builder, reassociate)
+    return builder.names.written(program, body=body)
 
 
-def _region(nodes: Iterable[Node], builder: Builder, own: Collection[str] | None) -> tuple[Node, ...]:
+def _region(nodes: Iterable[Node], builder: Builder, reassociate: bool) -> tuple[Node, ...]:
+    def inside(nodes: Iterable[Node]) -> tuple[Node, ...]:
+        return _region(nodes, builder, reassociate)
+
     written: list[Node] = []
     for node in nodes:
         match node:
             case For():
                 parts = _parts(node)
                 if parts is not None:
-                    written += _Cut(node, parts, builder, own).nodes()
+                    written += _Cut(node, parts, builder, reassociate).nodes()
                     continue
-                written.append(replace(node, body=_region(node.body, builder, own)))
+                written.append(replace(node, body=inside(node.body)))
             case While(test=test, body=body):
-                written.append(replace(node, test=_region(test, builder, own), body=_region(body, builder, own)))
+                written.append(replace(node, test=inside(test), body=inside(body)))
             case If(then=then, orelse=orelse):
-                written.append(replace(node, then=_region(then, builder, own), orelse=_region(orelse, builder, own)))
+                written.append(replace(node, then=inside(then), orelse=inside(orelse)))
             case _:
                 written.append(node)
     return tuple(written)
@@ -180,10 +183,10 @@ class _Cut:
     """Writes the loops over blocks."""
 
     def __init__(
-        self, loop: For, parts: Sequence[tuple[Node, ...]], builder: Builder, own: Collection[str] | None
+        self, loop: For, parts: Sequence[tuple[Node, ...]], builder: Builder, reassociate: bool
     ) -> None:
         self.loop = loop
-        self.own = own
+        self.reassociate = reassociate
         self.parts = parts
         self.builder = builder
         self.bound = [{v.name for v in walk.bound(part)} for part in parts]
@@ -196,7 +199,7 @@ class _Cut:
             rows = self.rows()
             total = builder.emit("sub", builder.emit("add", loop.stop, rows), 1)
             count = builder.emit("floordiv", total, rows)
-            heads = {phi.var.name: builder.var(phi.var.name, phi.var.type) for phi in loop.phis}
+            heads = {phi.var.name: builder.again(phi.var) for phi in loop.phis}
             with builder.open() as body:
                 phis = self.body(rows, heads)
             ends = tuple(Exit(e.var, heads[e.phi.name]) for e in loop.exits)
@@ -215,7 +218,7 @@ class _Cut:
         return self.builder.emit("maximum", many, 1, hint="rows")
 
     def allocated(self, name: str, type: Type, rows: Atom) -> Var:
-        memory = self.builder.var(name, type.with_dims((rows.name if isinstance(rows, Var) else int(rows.text),)))
+        memory = self.builder.var(name, type.with_dims((rows.name if isinstance(rows, Var) else int(rows.text),)), name)
         self.builder.add(Let(memory, REGISTRY["empty"], ((dim_atom(memory.type.dims[0]),), type.dtype), self.loop.span))
         return memory
 
@@ -242,27 +245,27 @@ class _Cut:
                 for name in filled:
                     if name in self.used[k]:
                         place = place or builder.emit("sub", index, first)
-                        values[name] = builder.emit(getitem, filled[name], Index((place,)), hint=name)
+                        values[name] = builder.emit(getitem, filled[name], Index((place,)), hint=name, of=name)
                 for node in walk.substitute(part, values):
                     builder.add(node)
                 carried = []
                 for name in stores:
                     place = place or builder.emit("sub", index, first)
-                    old = builder.var(name, kept[name].type)
+                    old = builder.var(name, kept[name].type, name)
                     value = next(v for v in walk.bound(part) if v.name == name)
-                    new = builder.emit(at_set, old, Index((place,)), value, hint=name)
+                    new = builder.emit(at_set, old, Index((place,)), value, hint=name, of=name)
                     carried.append((name, old, new))
             phis = [Phi(p.var, heads[p.var.name], walk.substitution(values)[0](p.second)) for p in mine]
             exits = []
             for p in mine:
-                end = builder.var(p.var.name, p.var.type)
+                end = builder.again(p.var)
                 after[p.var.name] = end
                 exits.append(Exit(end, p.var))
             for name, old, new in carried:
                 phis.append(Phi(old, kept[name], new))
-                filled[name] = builder.var(name, old.type)
+                filled[name] = builder.var(name, old.type, name)
                 exits.append(Exit(filled[name], old))
             rows_of = For(index, first, stop, False, tuple(phis), tuple(inside), tuple(exits), loop.span)
-            for node in four_rows(rows_of, builder, self.own) or [rows_of]:
+            for node in four_rows(rows_of, builder, self.reassociate) or [rows_of]:
                 builder.add(node)
         return tuple(Phi(heads[p.var.name], p.first, after[p.var.name]) for p in loop.phis)

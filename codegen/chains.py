@@ -8,11 +8,12 @@ four steps one (strides.py). Only the adjoint's own loops are touched: a user's 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..ir import walk
 from ..ir.build import Builder
+from ..ir.names import Names
 from ..ir.program import Atom, For, If, Let, Lit, Node, Phi, Program, Var, While
 from .ahead import ahead
 from .strides import strided
@@ -20,8 +21,8 @@ from .strides import strided
 SHORT = 1  # a recurrence of this many operations is left alone
 
 
-def shorten_chains(program: Program, own: Collection[str]) -> Program:
-    """Rewrite the loops that carry none of the names in `own`, those of the program before the adjoint.
+def shorten_chains(program: Program) -> Program:
+    """Rewrite the loops that carry a cotangent.
 
     >>> from ..ir.text import parse
     >>> print(shorten_chains(parse('''
@@ -32,7 +33,7 @@ def shorten_chains(program: Program, own: Collection[str]) -> Program:
     ...         u: f64 = x_bar * t
     ...         x_bar_1: f64 = u * b
     ...     x_bar_2: f64 = last(x_bar)
-    ...     return x_bar_2'''), ()))
+    ...     return x_bar_2''', {"x_bar"})))
     def f(a: f64[7], b: f64) -> f64:
         for i in reversed(range(7)):
             x_bar: f64 = phi(1.0, x_bar_3)
@@ -42,44 +43,42 @@ def shorten_chains(program: Program, own: Collection[str]) -> Program:
         x_bar_2: f64 = last(x_bar)
         return x_bar_2
     """
-    names = {v.name for v in (*program.params, *walk.bound(program.body))}
-    body = _region(program.body, frozenset(own), names)
-    return Program(program.name, program.params, body, program.results, program.origins)
+    names = walk.names_of(program)
+    body = _region(program.body, names)
+    return names.written(program, body=body)
 
 
-def _region(nodes: Iterable[Node], own: frozenset[str], names: set[str]) -> tuple[Node, ...]:
+def _region(nodes: Iterable[Node], names: Names) -> tuple[Node, ...]:
     result: list[Node] = []
     for node in nodes:
         match node:
             case For():
-                inner = _region(node.body, own, names)
+                inner = _region(node.body, names)
                 loop = For(
                     node.index, node.start, node.stop, node.reverse, node.phis, inner, node.exits, node.span
                 )
-                theirs = not any(p.var.name in own for p in node.phis)
-                result += _rewritten(loop, names, theirs)
+                result += _rewritten(loop, names)
             case While():
-                test, body = _region(node.test, own, names), _region(node.body, own, names)
+                test, body = _region(node.test, names), _region(node.body, names)
                 result.append(While(node.phis, test, node.cond, body, node.exits, node.span))
             case If():
-                arms = _region(node.then, own, names), _region(node.orelse, own, names)
+                arms = _region(node.then, names), _region(node.orelse, names)
                 result.append(If(node.cond, *arms, node.phis, node.span))
             case _:
                 result.append(node)
     return tuple(result)
 
 
-def _rewritten(loop: For, names: set[str], theirs: bool) -> list[Node]:
+def _rewritten(loop: For, names: Names) -> list[Node]:
     def steps(loop: For) -> list[Node]:
-        return strided(loop, names) if theirs else [loop]
+        return strided(loop, names)
 
-    loop = _shortened(loop, names) if theirs else loop
+    loop = _shortened(loop, names)
     return ahead(loop, names, steps) or steps(loop)
 
 
-def _shortened(loop: For, names: set[str]) -> For:
-    # Loops that the adjoint runs again to count or to recompute are not the user's by name, but carry no cotangent.
-    scalars = [p for p in loop.phis if p.var.type.is_float and not p.var.type.dims and "_bar" in p.var.name]
+def _shortened(loop: For, names: Names) -> For:
+    scalars = [p for p in loop.phis if p.var.type.is_float and not p.var.type.dims and names.is_cotangent(p.var)]
     for carried in scalars:
         factors = _Factors(loop, carried, names)
         new = factors.rewritten()
@@ -94,7 +93,7 @@ class _Factors:
 
     loop: For
     carried: Phi
-    names: set[str]
+    names: Names
     factor: dict[str, Atom | None] = field(default_factory=dict)  # None: the factor is 1
     depth: dict[str, int] = field(default_factory=dict)
 
@@ -194,4 +193,4 @@ class _Factors:
         factor = self.factor[var.name]
         if factor is None:
             return self.carried.var
-        return self.builder.emit("mul", self.carried.var, factor, hint=var.name)
+        return self.builder.emit("mul", self.carried.var, factor, hint=var.name, of=var.name)

@@ -61,7 +61,7 @@ def contract(program: Program) -> Program:
         body = found.region(program.body, facts_of(program.body, found.orders.deps.form, TRACED))
         if not found.done:
             return program
-        program = dead_code(replace(program, body=body))
+        program = dead_code(found.orders.builder.names.written(program, body=body))
 
 
 class _Contracting:
@@ -69,7 +69,7 @@ class _Contracting:
 
     def __init__(self, program: Program):
         self.done = False
-        self.orders = Orders(program, None)
+        self.orders = Orders(program)
         self.uses = self.orders.uses
 
     def region(self, nodes: Iterable[Node], facts: Facts) -> tuple[Node, ...]:
@@ -232,8 +232,8 @@ class _Contracting:
             assert isinstance(term, (Var, Lit))
             if let.op is at_add and value is None:
                 return None
-            if let.op is at_add and not (value == zero and "_bar" in let.var.name):  # 0.0 + -0.0 is 0.0
-                total = self.orders.builder.var(array.name, term.type)
+            if let.op is at_add and not (value == zero and self.orders.builder.names.is_cotangent(let.var)):
+                total = self.orders.builder.again(array, term.type)
                 written.append(Let(total, arith.add, (value, term), let.span))  # type: ignore[arg-type]
                 term = total
             value = term

@@ -6,8 +6,6 @@ in BLAS; what is left over goes row by row.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from ..ir import walk
 from ..ir.build import Builder
 from ..ir.ops.index import at_add
@@ -17,10 +15,10 @@ from ..ir.types import I64
 ROWS = 4
 
 
-def four_rows(loop: For, builder: Builder, own: Collection[str] | None = None) -> list[Node] | None:
+def four_rows(loop: For, builder: Builder, reassociate: bool = True) -> list[Node] | None:
     """The loop over rows as one over fours and one over the rest; None if it does more than add to a vector.
 
-    With `own`, the names of the user's own program, only cotangents lose the order of their terms.
+    Without `reassociate` only cotangents lose the order of their terms.
     """
     inner = [n for n in loop.body if isinstance(n, For)]
     lets = [n for n in loop.body if isinstance(n, Let)]
@@ -30,7 +28,7 @@ def four_rows(loop: For, builder: Builder, own: Collection[str] | None = None) -
     add = _only_addition(row, carried)
     if add is None or len(loop.exits) != 1 or add.args[2].type.rank:  # type: ignore[union-attr]
         return None
-    if own is not None and ("_bar" not in add.var.name or add.var.name in own):
+    if not reassociate and not builder.names.is_cotangent(add.var):
         return None
     own = {loop.index.name, carried.var.name} | {n.var.name for n in lets}
     fixed = {a.name for a in (row.start, row.stop, *atoms(add.args[1])) if isinstance(a, Var)}
@@ -67,14 +65,14 @@ def _written(loop: For, row: For, lets: list[Let], add: Let, builder: Builder) -
         many = builder.emit("maximum", count, 0)
         done = builder.emit("add", loop.start, builder.emit("mul", many, ROWS))
         index, along = builder.var("four", I64), builder.var(row.index.name, I64)
-        outside, inside, after = (builder.var(carried.var.name, type) for _ in range(3))
-        end, between = builder.var(carried.var.name, type), builder.var(carried.var.name, type)
+        outside, inside, after = (builder.again(carried.var, type) for _ in range(3))
+        end, between = builder.again(carried.var, type), builder.again(carried.var, type)
         with builder.open() as body:
             base = builder.emit("add", builder.emit("mul", index, ROWS), loop.start)
             copies = []
             for k in range(ROWS):
                 here = base if k == 0 else builder.emit("add", base, k)
-                names = {n.var.name: builder.fresh(n.var.name) for n in lets}
+                names = {n.var.name: builder.fresh(n.var.name, n.var.name) for n in lets}
                 for n in walk.substitute(walk.rename(lets, names), {loop.index.name: here}):
                     builder.add(n)
                 copies.append((here, {n: Var(names[n], v.type) for n, v in ((n.var.name, n.var) for n in lets)}))
@@ -82,7 +80,7 @@ def _written(loop: For, row: For, lets: list[Let], add: Let, builder: Builder) -
                 total: Atom | None = None
                 for here, known in copies:
                     rest = [n for n in row.body if n is not add]
-                    names = {n.var.name: builder.fresh(n.var.name) for n in rest}  # type: ignore[union-attr]
+                    names = {n.var.name: builder.fresh(n.var.name, n.var.name) for n in rest}  # type: ignore[union-attr]
                     values: dict[str, Atom] = {loop.index.name: here, row.index.name: along, **known}
                     for n in walk.substitute(walk.rename(rest, names), values):
                         builder.add(n)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..ir import walk
+from ..ir.build import Builder
 from ..ir.program import Exit, For, If, Let, Node, Phi, Program, Var, While, atoms
 from .primitives import WRITES
 
@@ -41,13 +42,14 @@ def hoist(program: Program) -> Program:
         return s_end
     """
     hoister = _Hoister(program)
-    return replace(program, body=tuple(hoister.region(program.body)))
+    body = tuple(hoister.region(program.body))
+    return hoister.builder.names.written(program, body=body)
 
 
 class _Hoister:
     def __init__(self, program: Program):
-        self.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
-        self.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
+        self.builder = Builder()
+        self.builder.names = walk.names_of(program)
         self.consumed = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
             if isinstance(node, Let) and node.op.name in WRITES + VIEWS:
@@ -56,13 +58,6 @@ class _Hoister:
                 self.consumed.update(
                     a.name for p in node.phis for a in (p.first, p.second) if isinstance(a, Var)
                 )
-
-    def fresh(self, hint: str) -> str:
-        k = 1
-        while f"{hint}_{k}" in self.names:
-            k += 1
-        self.names.add(f"{hint}_{k}")
-        return f"{hint}_{k}"
 
     def region(self, nodes: Sequence[Node]) -> list[Node]:
         written: list[Node] = []
@@ -90,7 +85,7 @@ class _Hoister:
                 found = None if sizes & bound else self.followed(node.body, let)
                 if found is not None:
                     body, last = found
-                    carried = Var(self.fresh(let.var.name), let.var.type)
+                    carried = self.builder.again(let.var)
                     body = walk.substitute(body, {let.var.name: carried})
                     node = replace(node, body=body, phis=(*node.phis, Phi(carried, let.var, last)))
                     self.consumed[let.var.name] = self.consumed[last.name] = 1
@@ -117,7 +112,7 @@ class _Hoister:
                     phi = next(p for p in node.phis if p.first == here)
                     end = next((e for e in node.exits if e.phi == phi.var), None)
                     if end is None:
-                        end = Exit(Var(self.fresh(phi.var.name), phi.var.type), phi.var)
+                        end = Exit(self.builder.again(phi.var), phi.var)
                         node = replace(node, exits=(*node.exits, end))
                     here = end.var
             written.append(node)

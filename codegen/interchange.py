@@ -8,7 +8,7 @@ the inner loop do not depend on the outer one. Each element is still added to in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..ir import walk
@@ -43,10 +43,10 @@ SUNK = 6
 """How many operations between the loops the inner one may repeat."""
 
 
-def interchange(program: Program, own: Collection[str] | None = None) -> Program:
+def interchange(program: Program, reassociate: bool = True) -> Program:
     """The program whose innermost loops run along rows where that changes no result.
 
-    With `own`, the names of the user's own program, only sums of cotangents lose their order.
+    Without `reassociate` only sums of cotangents lose their order.
 
     >>> from ..ir.text import parse
     >>> print(interchange(parse('''
@@ -79,9 +79,9 @@ def interchange(program: Program, own: Collection[str] | None = None) -> Program
         z: f64[m] = last(y1_1)
         return z
     """
-    found = _Interchange(program, own)
+    found = _Interchange(program, reassociate)
     body = found.region(program.body, facts_of(program.body, found.orders.deps.form, TRACED))
-    return dead_code(replace(program, body=body)) if found.any else program
+    return dead_code(found.orders.builder.names.written(program, body=body)) if found.any else program
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class _Part:
 
 
 class _Interchange:
-    def __init__(self, program: Program, own: Collection[str] | None):
-        self.orders = Orders(program, own)
+    def __init__(self, program: Program, reassociate: bool):
+        self.orders = Orders(program, reassociate)
         self.any = False  # has a loop changed?
 
     def region(self, nodes: Iterable[Node], facts: Facts) -> tuple[Node, ...]:
@@ -183,11 +183,11 @@ class _Interchange:
             total += step * (2 if let.op.name in WRITES else 1)
         return total
 
-    def free(self, loop: For, facts: Facts, may_move: Callable[[str], bool]) -> bool:
+    def free(self, loop: For, facts: Facts, may_move: Callable[[Var], bool]) -> bool:
         """May the iterations run in any order? Additions to one element only where `may_move` says so."""
         deps = self.orders.deps
         found = deps.accesses(loop, [p.var.name for p in loop.phis])
-        return found is not None and deps.independent(loop, found, facts, lambda access: may_move(access.let.var.name))
+        return found is not None and deps.independent(loop, found, facts, lambda access: may_move(access.let.var))
 
 
 class _HandedOn(Exception):
@@ -211,7 +211,7 @@ class _Pieces:
 
     def nodes(self, parts: Sequence[_Part]) -> list[Node] | None:
         """The loops; None if a piece would need what another one has computed."""
-        names = set(self.builder.names)
+        names = self.builder.names.copy()
         try:
             for number, part in enumerate(parts):
                 for root in self.written(part):
@@ -263,8 +263,8 @@ class _Pieces:
             return []
         index = builder.var(self.outer.index.name, I64)
         sunk = self.sunk(part)
-        copies = {n.var.name: builder.var(n.var.name, n.var.type) for n in sunk}
-        heads = {r: builder.var(r, self.current[r].type) for r in roots}
+        copies = {n.var.name: builder.again(n.var) for n in sunk}
+        heads = {r: builder.var(r, self.current[r].type, r) for r in roots}
         values: dict[str, Atom] = {**copies, self.outer.index.name: index}
         values |= {newest: heads.get(r, self.current[r]) for r, newest in self.newest.items()}
         if walk.free([*sunk, *part.nodes]) & self.bound - set(values):
@@ -279,7 +279,7 @@ class _Pieces:
             # Both loops carry the same arrays, in whichever order they stand.
             *lines_, inner = body
             assert isinstance(inner, For)
-            ends = {r: builder.var(r, heads[r].type) for r in roots}
+            ends = {r: builder.var(r, heads[r].type, r) for r in roots}
             phis = tuple(Phi(heads[r], self.current[r], ends[r]) for r in roots)
             exits = tuple(Exit(ends[versions[p.var.name]], p.var) for p in inner.phis)
             self.newest |= {versions[e.var.name]: e.var.name for e in loop.exits}
@@ -296,7 +296,7 @@ class _Pieces:
         for root in roots:
             end = next((e.var for e in self.outer.exits if e.phi.name == root), None)
             here = self.last[root] == number and end is not None
-            self.current[root] = end if here and end is not None else builder.var(root, heads[root].type)
+            self.current[root] = end if here and end is not None else builder.var(root, heads[root].type, root)
         left = tuple(Exit(self.current[r], heads[r]) for r in roots)  # type: ignore[arg-type]
         return [*new[:-1], replace(new[-1], exits=left)]  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..ir.affine import Affine, Facts
+from ..ir.names import Names
 from ..ir.program import Phi
 from .factors import Factor, Range, single
 from .inside import Inside
@@ -59,13 +60,13 @@ class Joined:
     distinct: bool  # do the elements of the two meet different elements of the matrix?
 
 
-def joined(inside: Inside, matches: Sequence[Match]) -> list[Match | Joined]:
+def joined(inside: Inside, matches: Sequence[Match], names: Names) -> list[Match | Joined]:
     """The products, each with another one that it can be added to before."""
     result: list[Match | Joined] = []
     waiting: list[tuple[int, Half]] = []
     for found in matches:
         # Of the user's own sums, only the order is free.
-        half = half_of(inside, found) if "_bar" in found.total.let.var.name else None
+        half = half_of(inside, found) if names.is_cotangent(found.total.let.var) else None
         for place, other in waiting if half is not None else ():
             both = _both(inside, other, half)  # type: ignore[arg-type]
             if both is not None:

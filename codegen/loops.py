@@ -88,6 +88,9 @@ class Loops:
     def fresh(self, hint: str, type: Type) -> Var:
         return self.builder.var(hint, type)
 
+    def again(self, var: Var, type: Type | None = None) -> Var:
+        return self.builder.again(var, type)
+
     def created(self, let: Let) -> list[Item]:
         """Zeros and counts are not stored unless somebody writes to them."""
         if let.var.name in self.pinned:
@@ -199,11 +202,11 @@ class Loops:
 
     def _concatenate(self, let: Let, parts: tuple[Var, ...], axis: int, size: Atom) -> list[Item]:
         shape = tuple(map(dim_atom, let.var.type.dims))
-        whole = self.fresh(let.var.name, let.var.type)
+        whole = self.again(let.var)
         items: list[Item] = [Plain(Let(whole, REGISTRY["empty"], (shape, let.var.type.dtype), let.span))]
         offset = Affine()
         for k, part in enumerate(parts):
-            var = let.var if k == len(parts) - 1 else self.fresh(let.var.name, let.var.type)
+            var = let.var if k == len(parts) - 1 else self.again(let.var)
             space, _, places = frame(part.type.dims)
             here = [access.scaled(p, offset, 1) if a == axis else p for a, p in enumerate(places)]
             items.append(self.op(var, space, (), self.read(part, places), target=whole, places=tuple(here)))

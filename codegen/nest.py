@@ -57,7 +57,7 @@ class Nest:
             assert isinstance(op, Op)
             store = op if op.target is not None else self.taking(op, k)
             if store is not None and store.target is not None:
-                self.stores.append((k, store, self.fresh(store.target.name, store.target.type)))
+                self.stores.append((k, store, self.again(store.target)))
 
     def taking(self, op: Op, k: int) -> Op | None:
         """The op as a store into an operand that nobody needs any more: its memory becomes the result's."""
@@ -86,6 +86,9 @@ class Nest:
 
     def fresh(self, hint: str, type: Type) -> Var:
         return self.writer.builder.var(hint, type)
+
+    def again(self, var: Var, type: Type | None = None) -> Var:
+        return self.writer.builder.again(var, type)
 
     def write(self) -> None:
         writer = self.writer
@@ -177,7 +180,7 @@ class Nest:
         dims = op.var.type.dims
         type = op.var.type.with_dims(dims[:axis] + dims[axis + 1 :])
         name = op.var.name
-        var = self.fresh(name, type) if name in self.needed else Var(name, type)
+        var = self.again(op.var, type) if name in self.needed else Var(name, type)
         self.rows[name] = var, axis
         return var
 
@@ -191,13 +194,13 @@ class Nest:
         _, axis = self.rows[op.var.name]
         taken = self.overwrites(k)
         if taken is None:
-            first = self.fresh(op.var.name, op.var.type)
+            first = self.again(op.var)
             self.writer.allocate(first)
             carried, after = self.carry(op, first)
         else:
             store, carried = taken
             assert store.target is not None
-            after = self.fresh(op.var.name, op.var.type)
+            after = self.again(op.var)
             self.phis.append(Phi(carried, store.target, after))
             self.exits.append(Exit(op.var, carried))
         space, places = result_places(op)
@@ -209,27 +212,27 @@ class Nest:
 
     def carry(self, op: Op, first: Atom) -> tuple[Var, Var]:
         """Phis of an array that the loop fills; `op.var` is its name afterwards."""
-        carried = self.fresh(op.var.name, op.var.type)
-        after = self.fresh(op.var.name, op.var.type)
+        carried = self.again(op.var)
+        after = self.again(op.var)
         self.phis.append(Phi(carried, first, after))
         self.exits.append(Exit(op.var, carried))
         return carried, after
 
     def carry_scalar(self, op: Op, first: Atom, after: Var, ends: bool = True) -> Var:
         """A phi of a scalar; with `ends` its last value is what `op` computes."""
-        carried = self.fresh(op.var.name, after.type)
+        carried = self.again(op.var, after.type)
         self.phis.append(Phi(carried, first, after))
         if ends and not op.var.type.rank:
             self.exits.append(Exit(op.var, carried))
         elif ends:
-            end = self.fresh(op.var.name, after.type)
+            end = self.again(op.var, after.type)
             self.exits.append(Exit(end, carried))
             self.boxes.append((op.var, end))
         return carried
 
     def store(self, op: Op, k: int) -> None:
         assert op.target is not None
-        after = self.fresh(op.var.name, op.var.type)
+        after = self.again(op.var)
         for n, end in enumerate(self.exits):
             if end.var == op.target:  # goes on with the array that an item before has written to
                 m = next(m for m, p in enumerate(self.phis) if p.var == end.phi)
@@ -247,7 +250,7 @@ class Nest:
         """The loop is one that is summed over: carry the sum."""
         space, places = result_places(op)
         partial = len(op.space) - 1 > len(space)  # more loops to sum over inside
-        inner = self.inside(op, k, self.fresh(op.var.name, op.var.type) if partial else op.var)
+        inner = self.inside(op, k, self.again(op.var) if partial else op.var)
         if partial:
             self.body.append(inner)
             source: Source = Read(inner.var, places)
@@ -257,11 +260,11 @@ class Nest:
         combine = COMBINE[op.fold] if op.var.type.is_float or op.fold != "sum" else arith.add
         start = neutral(op.fold, dtype)
         if not space:
-            after = self.fresh(op.var.name, Type(dtype))
+            after = self.again(op.var, Type(dtype))
             carried = self.carry_scalar(op, start, after)
             self.body.append(Op(after, (), (), combine, (Read(carried), source), span=op.span))
             return
-        first = self.fresh(op.var.name, op.var.type)
+        first = self.again(op.var)
         if op.fold == "sum":
             self.writer.allocate(first, "zeros")
         else:
@@ -269,7 +272,7 @@ class Nest:
             self.writer.lower([Op(first, space, out, None, (Read(start),), span=op.span)], {first.name})
         carried, after = self.carry(op, first)
         if op.fold != "sum":
-            more = self.fresh(op.var.name, op.var.type)
+            more = self.again(op.var)
             out = tuple(p.loop if isinstance(p, Along) else None for p in places)
             old = Read(carried, places)
             self.body.append(Op(more, space, out, combine, (old, source), span=op.span))
@@ -296,15 +299,15 @@ class Nest:
         inner = self.inside(op, k, row, fold="", prim=REGISTRY["add"])
         start = neutral("sum", op.var.type.dtype)
         if not inner.space:
-            scalar = self.fresh(op.var.name, row.type.with_dims(()))
+            scalar = self.again(op.var, row.type.with_dims(()))
             carried = self.carry_scalar(op, start, scalar, ends=False)
             self.body.append(replace(inner, var=scalar, args=(Read(carried), *inner.args), out=()))
             self.body.append(replace(inner, args=(Read(scalar),), prim=None))
         else:
-            first = self.fresh(op.var.name, row.type)
+            first = self.again(op.var, row.type)
             self.writer.allocate(first, "zeros")
-            sum_before = self.fresh(op.var.name, row.type)
-            after = self.fresh(op.var.name, row.type)
+            sum_before = self.again(op.var, row.type)
+            after = self.again(op.var, row.type)
             self.phis.append(Phi(sum_before, first, after))
             places = tuple(Fixed() if o is None else Along(o) for o in inner.out)
             self.body.append(replace(inner, args=(Read(sum_before, places), *inner.args)))
@@ -323,7 +326,7 @@ class Nest:
         best_after = self.fresh("best", dtype)
         best = self.fresh("best", dtype)
         self.phis.append(Phi(best, neutral(op.fold, dtype.dtype), best_after))
-        place_after = self.fresh(op.var.name, I64)
+        place_after = self.again(op.var, I64)
         place = self.carry_scalar(op, Lit("0", I64), place_after)
 
         def scalar(name: str, *args: Source, type: Type = BOOL) -> Read:

@@ -9,7 +9,7 @@ adjoint) become one (`lines`), or get loops of their own in which the elements a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..ir import walk
@@ -24,10 +24,10 @@ from .primitives import radd
 from .split import split
 
 
-def free_order(program: Program, own: Collection[str] | None = None, carry: bool = True) -> Program:
+def free_order(program: Program, reassociate: bool = True, carry: bool = True) -> Program:
     """The program whose innermost loops run upwards and are split where that changes no more than rounding.
 
-    With `own`, the names of the user's own program, only sums of cotangents lose their order. Without `carry` no
+    Without `reassociate` only sums of cotangents lose their order. Without `carry` no
     outermost loop carries values to the next iterations, so that its iterations can run on several cores.
 
     >>> from ..ir.text import parse
@@ -51,18 +51,18 @@ def free_order(program: Program, own: Collection[str] | None = None, carry: bool
         x_end: f64[n] = last(x_bar)
         return x_end
     """
-    orders = Orders(program, own, carry)
-    return replace(program, body=orders.region(program.body, facts_of(program.body, orders.deps.form, TRACED)))
+    orders = Orders(program, reassociate, carry)
+    body = orders.region(program.body, facts_of(program.body, orders.deps.form, TRACED))
+    return orders.builder.names.written(program, body=body)
 
 
 class Orders:
-    def __init__(self, program: Program, own: Collection[str] | None, carry: bool = True):
-        self.own = own
+    def __init__(self, program: Program, reassociate: bool = True, carry: bool = True):
+        self.reassociate = reassociate
         self.carry = carry
         self.depth = 0
         self.builder = Builder()
-        self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
-        self.builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
+        self.builder.names = walk.names_of(program)
         self.deps = Dependence()
         self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
@@ -105,7 +105,7 @@ class Orders:
             return [node]
 
         def commute(access: Access) -> bool:
-            return not node.reverse or self.may_move(access.let.var.name)
+            return not node.reverse or self.may_move(access.let.var)
 
         if not self.deps.independent(node, found, facts, commute):
             return [node]
@@ -120,7 +120,7 @@ class Orders:
         """What stands for a loop, only if the loop has an iteration."""
         with self.builder.open() as written:
             some = self.builder.emit("lt", loop.start, loop.stop)
-            ends = {e.var.name: self.builder.fresh(e.var.name) for e in loop.exits}
+            ends = {e.var.name: self.builder.fresh(e.var.name, e.var.name) for e in loop.exits}
             firsts = {p.var: p.first for p in loop.phis}
             phis = tuple(Phi(e.var, Var(ends[e.var.name], e.var.type), firsts[e.phi]) for e in loop.exits)
             self.builder.add(If(some, walk.rename(instead, ends), (), phis, loop.span))
@@ -128,15 +128,14 @@ class Orders:
 
     def is_sum(self, phi: Phi, node: For) -> bool:
         """Is a scalar that the loop carries a sum, of which nothing is read before the loop has ended?"""
-        name = phi.var.name
-        used = self.uses[name] - sum(e.phi == phi.var for e in node.exits)
+        used = self.uses[phi.var.name] - sum(e.phi == phi.var for e in node.exits)
         if used != 1 or not phi.var.type.is_float or not isinstance(phi.second, Var):
             return False
         if self.uses[phi.second.name] != 1:
             return False  # what has come together so far is read: that depends on the order
         for inner in node.body:
             if isinstance(inner, Let) and inner.var == phi.second:
-                if inner.op is not radd and not self.may_move(name):
+                if inner.op is not radd and not self.may_move(phi.var):
                     return False
                 places = {radd: (0, 1), arith.add: (0, 1), arith.sub: (0,)}.get(inner.op, ())
                 return any(inner.args[k] == phi.var for k in places)
@@ -147,9 +146,9 @@ class Orders:
                     return start.first == phi.var and self.is_sum(start, inner)
         return False
 
-    def may_move(self, name: str) -> bool:
+    def may_move(self, var: Var) -> bool:
         """Is the order of this sum free?"""
-        return self.own is None or ("_bar" in name and name not in self.own)
+        return self.reassociate or self.builder.names.is_cotangent(var)
 
     def reassociated(self, node: For) -> For:
         sums = {p.second.name for p in node.phis if isinstance(p.second, Var) and not p.var.type.rank}
@@ -157,7 +156,7 @@ class Orders:
         for let in node.body:
             if isinstance(let, Let) and let.var.name in sums:
                 if let.op is arith.sub:
-                    negative = self.builder.var(let.var.name, let.var.type)
+                    negative = self.builder.again(let.var)
                     body.append(Let(negative, arith.neg, (let.args[1],), let.span))
                     let = replace(let, args=(let.args[0], negative))
                 let = replace(let, op=radd)

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from ..ir.affine import Affine
 from ..ir.build import Builder
+from ..ir.names import Names
 from ..ir.ops import arith
 from ..ir.program import Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..ir.types import I64, Type
@@ -153,11 +154,11 @@ class _PartEmitter(Emitter):
         self.args = [*needed, *(p.var for p in _own(plan))]  # the latter stand for those of all parts
 
         builder = Builder()
-        builder.names = {v.name for v in (*needed, *bound([node]))}
+        builder.names = Names(v.name for v in (*needed, *bound([node])))
         self.which, self.count, self.first, self.trips, k = (
             builder.var(hint, I64) for hint in ("part", "parts", "first", "trips", "k")
         )
-        exits = tuple(Exit(builder.var(p.var.name, p.var.type), p.var) for p, _ in plan.joined)
+        exits = tuple(Exit(builder.again(p.var), p.var) for p, _ in plan.joined)
         own_index = Let(node.index, arith.add, (self.first, k))
         body = (own_index, *node.body)
         loop = For(k, Lit("0", I64), self.trips, node.reverse, phis, body, exits, node.span)

@@ -14,7 +14,7 @@ Of nested loops the outermost that qualifies is taken. `outline` writes them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..ir import walk
@@ -95,13 +95,13 @@ Plans = dict[str, Plan]
 
 
 def parallel_loops(
-    program: Program, before: Mapping[str, Plan] | None = None, own: Collection[str] | None = None
+    program: Program, before: Mapping[str, Plan] | None = None, reassociate: bool = True
 ) -> Plans:
     """The loops that may run on all cores.
 
     With `before`, what was found before buffers moved out of loops: only those loops are looked at, and what
-    one carries that it did not carry then is a buffer of each iteration. With `own`, the names of the user's
-    own program, sums that the user wrote as loops keep their order.
+    one carries that it did not carry then is a buffer of each iteration. Without `reassociate`, sums that the
+    user wrote as loops keep their order.
 
     >>> from ..ir.text import parse
     >>> plans = parallel_loops(parse('''
@@ -121,7 +121,7 @@ def parallel_loops(
     >>> plans["i"].joined[0][1], plans["i"].added, plans["i"].work.operations
     ('total', (), 4)
     """
-    finder = _Finder(program, before, own)
+    finder = _Finder(program, before, reassociate)
     finder.look(program.body, Facts())
     return finder.plans
 
@@ -133,10 +133,8 @@ def worthwhile(plans: Plans) -> Plans:
 
 
 class _Finder(Orders):
-    def __init__(
-        self, program: Program, before: Mapping[str, Plan] | None, own: Collection[str] | None
-    ):
-        super().__init__(program, own)
+    def __init__(self, program: Program, before: Mapping[str, Plan] | None, reassociate: bool):
+        super().__init__(program, reassociate)
         self.before = before
         self.plans: Plans = {}
         self.least: dict[str, tuple[Atom, ...]] = {}  # of what an i64 is the minimum
@@ -186,7 +184,7 @@ class _Finder(Orders):
     def joins(self, phi: Phi, loop: For) -> str | None:
         kind = joins(phi, loop)
         last = next((n for n in walk.walk(loop.body) if isinstance(n, Let) and n.var == phi.second), None)
-        free = last is not None and last.op is radd or self.may_move(phi.var.name)
+        free = last is not None and last.op is radd or self.may_move(phi.var)
         return kind if free or kind != "total" or not phi.var.type.is_float else None
 
     def shared(self, node: For, arrays: Sequence[Phi], facts: Facts) -> tuple[tuple[Phi, ...], int] | None:
@@ -207,7 +205,7 @@ class _Finder(Orders):
             clashes = [(a, b) for a, b in pairs if not self.deps.never_meet(a, b, node, facts)]
             distances = [self.deps.distance(a, b, node) for a, b in clashes]
             near = [d for d in distances if d is not None]
-            if not all(a.kind == "at_add" and self.may_move(a.let.var.name) for pair in clashes for a in pair):
+            if not all(a.kind == "at_add" and self.may_move(a.let.var) for pair in clashes for a in pair):
                 return None
             if len(near) == len(clashes):
                 reach = max([reach, *near])

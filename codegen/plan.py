@@ -85,10 +85,10 @@ class _Planner:
         for accesses in found.values():
             left = [a for a in accesses if a.let not in lifted]
             adds = [a for a in left if a.kind == "at_add"]
-            summed += [a.let for a in adds if orders.may_move(a.let.var.name) and self.fixed(a.let)]
+            summed += [a.let for a in adds if orders.may_move(a.let.var) and self.fixed(a.let)]
             rest = [a for a in adds if a.let not in summed]
             plain = all(not local & set(p.names) for a in rest for p in a.places)
-            plain &= all(orders.may_move(a.let.var.name) for a in rest)
+            plain &= all(orders.may_move(a.let.var) for a in rest)
             if len(adds) == len(left) and len(rest) > 1 and plain and not short:
                 together, alone = self.side_by_side(rest)
                 lines += together

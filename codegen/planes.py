@@ -8,7 +8,6 @@ column becomes an array of its own: arguments are taken apart at the beginning, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from ..ir import walk
 from ..ir.primitive import REGISTRY
@@ -152,12 +151,12 @@ class _Planes(Registers):
                     self.take_apart(param)
             self.region(n for n in old.body if n not in head)
             results = tuple(self.whole(r) if self.is_kept(r) else r for r in old.results)
-        return replace(old, body=tuple(body), results=results)
+        return self.builder.names.written(old, body=tuple(body), results=results)
 
     def fresh(self, var: Var) -> tuple[Var, ...]:
         *rows, columns = var.type.dims
         type = var.type.with_dims(tuple(rows))
-        return tuple(self.builder.var(f"{var.name}{k}", type) for k in range(int(columns)))
+        return tuple(self.builder.var(f"{var.name}{k}", type, var.name) for k in range(int(columns)))
 
     def parts(self, atom: Atom) -> tuple[Atom, ...]:
         assert isinstance(atom, Var)
@@ -178,13 +177,13 @@ class _Planes(Registers):
         """The array itself again."""
         assert isinstance(atom, Var)
         shape = tuple(Lit(str(d), I64) if isinstance(d, int) else Var(d, I64) for d in atom.type.dims)
-        array = self.builder.var(atom.name, atom.type)
+        array = self.builder.again(atom)
         self.builder.add(Let(array, REGISTRY["empty"], (shape, atom.type.dtype)))
 
         def step(index: Var) -> Iterator[tuple[Var, Index, Var]]:
             for k, column in enumerate(self.parts(atom)):
                 assert isinstance(column, Var)
-                read = self.builder.var(f"{column.name}_i", atom.type.with_dims(()))
+                read = self.builder.var(f"{column.name}_i", atom.type.with_dims(()), column.name)
                 yield array, Index((index, Lit(str(k), I64))), self.read(read, column, Index((index,)))
 
         (result,) = self.sweep(atom, (array,), step)
@@ -206,14 +205,14 @@ class _Planes(Registers):
         rows = array.type.dims[0]
         stop = Lit(str(rows), I64) if isinstance(rows, int) else Var(rows, I64)
         index = self.builder.var("i", I64)
-        carried = {t.name: self.builder.var(t.name, t.type) for t in targets}
+        carried = {t.name: self.builder.again(t) for t in targets}
         here = dict(carried)
         with self.builder.open() as body:
             for target, where, value in step(index):
-                after = self.builder.var(target.name, target.type)
+                after = self.builder.again(target)
                 self.builder.add(Let(after, REGISTRY["at_set"], (here[target.name], where, value)))
                 here[target.name] = after
-        ends = tuple(self.builder.var(t.name, t.type) for t in targets)
+        ends = tuple(self.builder.again(t) for t in targets)
         phis = tuple(Phi(carried[t.name], t, here[t.name]) for t in targets)
         exits = tuple(Exit(end, carried[t.name]) for end, t in zip(ends, targets))
         self.builder.add(For(index, Lit("0", I64), stop, False, phis, tuple(body), exits))
@@ -239,7 +238,7 @@ class _Planes(Registers):
         else:
             column, rest = self.place(args)
             columns = list(self.parts(args[0]))  # type: ignore[arg-type]
-            after = self.builder.var(f"{name}{column}", columns[column].type)
+            after = self.builder.var(f"{name}{column}", columns[column].type, name)
             add(after, columns[column], rest, args[2])
             columns[column] = after
             self.elements[name] = tuple(columns)

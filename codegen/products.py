@@ -31,7 +31,7 @@ def product(loops: Loops, let: Let, a: Var, b: Var) -> list[Item]:
     if a.type.rank == b.type.rank == 2 and worth_a_call(a, b):
         left, before = factor(loops, a)
         right, also = factor(loops, b)
-        out = loops.fresh(let.var.name, let.var.type)
+        out = loops.again(let.var)
         shape = tuple(map(dim_atom, let.var.type.dims))
         empty = Let(out, REGISTRY["empty"], (shape, let.var.type.dtype), let.span)
         all_of_it = Index(tuple(map(full_slice, out.type.dims)))

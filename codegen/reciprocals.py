@@ -16,10 +16,8 @@ from ..ir.program import Let, Lit, Node, Program, Var
 PRODUCTS = ("mul", "strong_mul")
 
 
-def reciprocals(program: Program, own: Collection[str] | None = None) -> Program:
+def reciprocals(program: Program) -> Program:
     """The program with products by 1 / w for quotients by w that only cotangents are multiplied by.
-
-    `own` has the names of the user's own program, whose arithmetic stays as it is.
 
     >>> from ..ir.text import parse
     >>> print(reciprocals(parse('''
@@ -32,7 +30,7 @@ def reciprocals(program: Program, own: Collection[str] | None = None) -> Program
     ...     b: f64[n, m] = a / w
     ...     c: f64[n, m] = y_bar * b
     ...     w_bar: f64[m] = sum(c, axis=(0,))
-    ...     return x_bar, w_bar''')))
+    ...     return x_bar, w_bar''', {"y_bar"})))
     def f(y: f64[n, m], w: f64[m], y_bar: f64[n, m]) -> (f64[n, m], f64[m]):
         n: i64 = dim(y, 0)
         m: i64 = dim(y, 1)
@@ -47,19 +45,19 @@ def reciprocals(program: Program, own: Collection[str] | None = None) -> Program
     quotients = {
         node.var.name
         for node in walk.walk(program.body)
-        if isinstance(node, Let) and node.op is arith.div and _larger(node) and not _users(node, own or ())
+        if isinstance(node, Let) and node.op is arith.div and _larger(node) and not _users(node)
     }
     if not quotients:
         return program
     for node in walk.walk(program.body):
-        quotients -= {name for name in walk.used_here(node) if not _by_cotangent(node, name, own or ())}
+        quotients -= {name for name in walk.used_here(node) if not _by_cotangent(node, name, program.cotangents)}
     quotients -= {r.name for r in program.results if isinstance(r, Var)}
     return replace(program, body=_region(program.body, quotients, {}))
 
 
-def _users(let: Let, own: Collection[str]) -> bool:
+def _users(let: Let) -> bool:
     """Is it the user's own arithmetic, as far as is known?"""
-    return let.var.name in own or (let.span is not None and let.span.sweep in ("", "count", "again"))
+    return let.span is not None and let.span.sweep in ("", "count", "again")
 
 
 def _larger(let: Let) -> bool:
@@ -68,12 +66,12 @@ def _larger(let: Let) -> bool:
     return isinstance(divisor, Var) and let.var.type.rank > 0 and divisor.type.dims != let.var.type.dims
 
 
-def _by_cotangent(node: Node, name: str, own: Collection[str]) -> bool:
+def _by_cotangent(node: Node, name: str, cotangents: Collection[str]) -> bool:
     """Does this node nothing with that value but multiply a cotangent by it?"""
     if not isinstance(node, Let) or node.op.name not in PRODUCTS:
         return False
     others = [a.name for a in node.args if isinstance(a, Var) and a.name != name]
-    return len(others) == 1 and "_bar" in others[0] and others[0] not in own
+    return len(others) == 1 and others[0] in cotangents
 
 
 def _region(nodes: Iterable[Node], quotients: Collection[str], known: Mapping[str, Var]) -> tuple[Node, ...]:

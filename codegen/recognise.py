@@ -8,14 +8,14 @@ behind the loop. Which elements meet is proved from affine subscripts; sizes are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..ir import walk
 from ..ir.affine import Affine
 from ..ir.build import Builder
 from ..ir.passes import dead_code
-from ..ir.program import Atom, For, If, Let, Node, Phi, Program, Var, While, dim_names
+from ..ir.program import Atom, For, If, Let, Node, Phi, Program, Var, While
 from ..ir.sizes import TRACED, facts_of
 from .access import form_of
 from .factors import Factor, Factors, Product, Range, ranges, single
@@ -26,10 +26,10 @@ from .products import LARGE
 from .rewrite import Rewrite
 
 
-def recognise_products(program: Program, own: Collection[str] | None = None) -> Program:
+def recognise_products(program: Program, reassociate: bool = True) -> Program:
     """The program with products of matrices instead of loops that compute them.
 
-    With `own`, the names of the user's own program, only sums of cotangents lose their order.
+    Without `reassociate` only sums of cotangents lose their order.
 
     >>> from ..ir.text import parse
     >>> print(recognise_products(parse('''
@@ -55,8 +55,9 @@ def recognise_products(program: Program, own: Collection[str] | None = None) -> 
     """
     if not any(_deep(node) for node in walk.walk(program.body)):
         return program
-    found = _Recogniser(program, own)
-    return dead_code(replace(program, body=found.region(program.body)))
+    found = _Recogniser(program, reassociate)
+    body = found.region(program.body)
+    return dead_code(found.builder.names.written(program, body=body))
 
 
 def _deep(node: Node) -> bool:
@@ -111,11 +112,10 @@ def beside_zeros(inside: Inside, found: Match | Joined) -> Iterator[tuple[Var, P
 
 
 class _Recogniser:
-    def __init__(self, program: Program, own: Collection[str] | None) -> None:
-        self.own = own
+    def __init__(self, program: Program, reassociate: bool) -> None:
+        self.reassociate = reassociate
         self.builder = Builder()
-        self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
-        self.builder.names |= {d for v in program.params for d in dim_names(v)}
+        self.builder.names = walk.names_of(program)
         self.forms: dict[str, Affine] = {}
         self.facts = facts_of(program.body, form_of, TRACED)
         self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
@@ -153,8 +153,7 @@ class _Recogniser:
 
     def match(self, inside: Inside, total: Sum) -> Match | None:
         """The sum as a product of two matrices, if it is one."""
-        name = total.let.var.name
-        free = self.own is None or ("_bar" in name and name not in self.own)
+        free = self.reassociate or self.builder.names.is_cotangent(total.let.var)
         if not free or len(total.path) not in (2, 3):
             return None
         product = Factors(inside).of(total)
@@ -278,7 +277,7 @@ class _Recogniser:
         safe = all(map(self.facts.proves, sizes))
         with builder.open() as head:
             rewrite = Rewrite(inside, builder)
-            pairs = joined(inside, matches)
+            pairs = joined(inside, matches, self.builder.names)
             needed = {id(found): list(beside_zeros(inside, found)) for found in pairs}
             alone = safe and all(rewrite.loops_for(found) for found in pairs if needed[id(found)])
             tests = {test: finite(rewrite, *test) for found in pairs for test in needed[id(found)]}
@@ -298,8 +297,8 @@ class _Recogniser:
         loop = inside.loop
         if large is None:
             return [*head, *products]
-        ends = {e.var.name: builder.fresh(e.var.name) for e in loop.exits}
-        names = {v.name: builder.fresh(v.name) for v in walk.bound([loop])}
+        ends = {e.var.name: builder.fresh(e.var.name, e.var.name) for e in loop.exits}
+        names = {v.name: builder.fresh(v.name, v.name) for v in walk.bound([loop])}
         then = walk.rename(products, ends)
         (old,) = walk.rename([loop], names)
         phis = tuple(

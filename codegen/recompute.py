@@ -176,7 +176,7 @@ def _inlined(reader: Op, op: Op, tree: Sequence[Op], builder: Builder) -> tuple[
             if isinstance(arg, (Read, Counted)):
                 arg = swapped(access.through(arg, loops), lambda r: inner(r, names))
             args.append(arg)
-        var = builder.var(made.var.name, made.var.type.with_dims(reader.space))
+        var = builder.again(made.var, made.var.type.with_dims(reader.space))
         names[key] = var
         every = tuple(range(len(reader.space)))
         before.append(replace(made, var=var, space=reader.space, out=every, args=tuple(args), late=True))

@@ -38,11 +38,10 @@ def unroll(program: Program) -> Program:
     """Write out the short loops that run over small arrays, or inside of other loops."""
     params = {p.name for p in program.params}
     builder = Builder()
-    builder.names = params | {v.name for v in walk.bound(program.body)}
-    builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
+    builder.names = walk.names_of(program)
     body, values = _unrolled(program.body, builder, params, False)
     atom, _, _ = walk.substitution(values)
-    return replace(program, body=body, results=tuple(map(atom, program.results)))
+    return builder.names.written(program, body=body, results=tuple(map(atom, program.results)))
 
 
 def _unrolled(
@@ -102,7 +101,7 @@ def _written_out(node: For, builder: Builder, values: dict[str, Atom]) -> list[N
     bound = [v.name for v in walk.bound(node.body)]
     written: list[Node] = []
     for k in reversed(trips) if node.reverse else trips:
-        names = {name: builder.fresh(name) for name in bound}
+        names = {name: builder.fresh(name, name) for name in bound}
         inner = {**state, node.index.name: Lit(str(k), I64)}
         copy = walk.substitute(walk.rename(node.body, names), inner)
         now: dict[str, Atom] = dict(inner)
@@ -211,8 +210,7 @@ class Registers:
         self.source = program
         self.kept = kept
         self.builder = Builder()
-        self.builder.names = {p.name for p in program.params} | {v.name for v in walk.bound(program.body)}
-        self.builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
+        self.builder.names = walk.names_of(program)
         self.elements: dict[str, tuple[Atom, ...]] = {}  # what a replaced array consists of
         self.scalars: dict[str, Atom] = {}  # elements that were read
 
@@ -221,7 +219,7 @@ class Registers:
         with self.builder.open() as body:
             self.region(old.body)
             results = tuple(self.whole(r) if self.is_kept(r) else self.now(r) for r in old.results)
-        return replace(old, body=tuple(body), results=results)
+        return self.builder.names.written(old, body=tuple(body), results=results)
 
     def is_kept(self, atom: Atom) -> bool:
         return isinstance(atom, Var) and atom.name in self.kept
@@ -232,7 +230,7 @@ class Registers:
     def fresh(self, var: Var) -> tuple[Var, ...]:
         type = var.type.with_dims(())
         return tuple(
-            self.builder.var(var.name + "".join(map(str, place)), type) for place in _places(var.type)
+            self.builder.var(var.name + "".join(map(str, place)), type, var.name) for place in _places(var.type)
         )
 
     def parts(self, atom: Atom) -> tuple[Atom, ...]:
@@ -251,10 +249,10 @@ class Registers:
         """The array in memory again."""
         assert isinstance(atom, Var)
         shape = tuple(Lit(str(d), I64) for d in atom.type.dims)
-        here = self.builder.var(atom.name, atom.type)
+        here = self.builder.again(atom)
         self.builder.add(Let(here, REGISTRY["empty"], (shape, atom.type.dtype)))
         for place, value in zip(_places(atom.type), self.parts(atom)):
-            after = self.builder.var(atom.name, atom.type)
+            after = self.builder.again(atom)
             index = Index(tuple(Lit(str(k), I64) for k in place))
             self.builder.add(Let(after, REGISTRY["at_set"], (here, index, value)))
             here = after
@@ -293,7 +291,7 @@ class Registers:
             k = self.position(args[0], args[1])  # type: ignore[arg-type]
             value = self.now(args[2])  # type: ignore[arg-type]
             if op == "at_add":
-                var = self.builder.var(name, value.type)
+                var = self.builder.var(name, value.type, name)
                 self.builder.add(Let(var, REGISTRY["add"], (elements[k], value), let.span))
                 value = var
             elements[k] = value

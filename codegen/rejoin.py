@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..ir import walk
+from ..ir.build import Builder
 from ..ir.ops import arith
 from ..ir.ops.index import at_add, at_set, getitem
 from ..ir.program import Let, Lit, Node, Program, Var
@@ -44,12 +45,14 @@ def rejoin(program: Program) -> Program:
     uses = Counter(r.name for r in program.results if isinstance(r, Var))
     for node in walk.walk(program.body):
         uses.update(walk.used_here(node))
-    names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
-    return replace(program, body=_region(program.body, uses, names))
+    builder = Builder()
+    builder.names = walk.names_of(program)
+    body = _region(program.body, uses, builder)
+    return builder.names.written(program, body=body)
 
 
-def _region(nodes: walk.Nodes, uses: Counter[str], names: set[str]) -> walk.Nodes:
-    nodes = tuple(walk.rebuilt(node, lambda body: _region(body, uses, names)) for node in nodes)
+def _region(nodes: walk.Nodes, uses: Counter[str], builder: Builder) -> walk.Nodes:
+    nodes = tuple(walk.rebuilt(node, lambda body: _region(body, uses, builder)) for node in nodes)
     lets = {node.var.name: node for node in nodes if isinstance(node, Let)}
     new: dict[int, tuple[Node, ...]] = {}
     for node in nodes:
@@ -61,7 +64,7 @@ def _region(nodes: walk.Nodes, uses: Counter[str], names: set[str]) -> walk.Node
             if uses[x.name] != 2 or id(zero) in new or a not in _added(x, lets):  # type: ignore[union-attr]
                 continue
             assert isinstance(node, Let) and isinstance(x, Var)
-            joined = Var(_fresh(x.name, names), x.type)
+            joined = builder.again(x)
             first, second = sorted((read, zero), key=nodes.index)
             new[id(node)] = ()
             for let in (first, second):
@@ -86,11 +89,3 @@ def _added(x: object, lets: dict[str, Let]) -> Iterator[Var]:
     while isinstance(x, Var) and x.name in lets and lets[x.name].op is at_add:
         yield lets[x.name].args[2]  # type: ignore[misc]
         x = lets[x.name].args[0]
-
-
-def _fresh(hint: str, names: set[str]) -> str:
-    k = 1
-    while f"{hint}_{k}" in names:
-        k += 1
-    names.add(f"{hint}_{k}")
-    return f"{hint}_{k}"

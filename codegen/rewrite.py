@@ -285,8 +285,8 @@ class Rewrite:
         """What an array is called when a loop ends, and after one more node behind the loop."""
         name = end.var.name
         if name not in self.latest:
-            self.ended[name] = self.latest[name] = self.builder.var(name, end.var.type)
-        base, after = self.latest[name], self.builder.var(name, end.var.type)
+            self.ended[name] = self.latest[name] = self.builder.again(end.var)
+        base, after = self.latest[name], self.builder.again(end.var)
         self.latest[name] = after
         return base, after
 
@@ -340,7 +340,7 @@ class Rewrite:
             around.extend(body)
 
     def fresh(self, like: Var) -> Var:
-        return self.builder.var(like.name, like.type)
+        return self.builder.again(like)
 
     def read_from(self, found: Match, product: Var) -> None:
         """The sum that a loop made is an element of the product, and what the sum began with."""

@@ -73,8 +73,7 @@ class Scalarise:
     def __init__(self, program: Program):
         self.source = program
         self.builder = Builder()
-        self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
-        self.builder.names |= {d for v in program.params for d in dim_names(v)}
+        self.builder.names = walk.names_of(program)
         self.loops = Loops(self.builder, pinned_views(program))
         self.values: dict[str, Atom] = {}  # names that stand for a scalar
         self.memo: list[dict[Any, Atom]] = [{}]
@@ -94,7 +93,7 @@ class Scalarise:
         old = self.source
         body = self.body(lambda: self.region(old.body))
         results = tuple(self.renamed(r) for r in old.results)
-        return Program(old.name, old.params, body, results, old.origins)
+        return self.builder.names.written(old, body=body, results=results)
 
     # -- regions and control flow --------------------------------------------------------------------
 
@@ -208,7 +207,7 @@ class Scalarise:
         if value == var:
             return
         if var.type.rank and var.name in needed:
-            memory = self.builder.var(var.name, var.type)
+            memory = self.builder.again(var)
             self.allocate(memory)
             first = Index(tuple(Lit("0", I64) for _ in var.type.dims))
             self.builder.add(Let(var, REGISTRY["at_set"], (memory, first, value), self.builder.span))
@@ -226,7 +225,7 @@ class Scalarise:
             return known
         type = op.var.type.with_dims(())
         taken = op.var.type.rank and op.var.name in needed
-        var = self.builder.var(op.var.name, type) if taken else Var(op.var.name, type)
+        var = self.builder.again(op.var, type) if taken else Var(op.var.name, type)
         self.builder.add(Let(var, op.prim, args, op.span))
         self.memo[-1][op.prim, args] = var
         return var
@@ -273,7 +272,7 @@ class Scalarise:
         key = "getitem", base, index
         known = self.known(key)
         if known is None:
-            known = self.builder.var(self.element_name(base, index), base.type.with_dims(()))
+            known = self.builder.var(self.element_name(base, index), base.type.with_dims(()), base.name)
             self.builder.add(Let(known, REGISTRY["getitem"], (base, index), self.builder.span))
             self.memo[-1][key] = known
         return known

@@ -103,7 +103,7 @@ class _Split:
         self.builder.add(replace(node, phis=tuple(phis), body=tuple(body), exits=tuple(self.exits)))
         for name, (here, steps, final) in behind.items():
             for step in steps:
-                after = final if step is steps[-1] else self.builder.var(name, final.type)
+                after = final if step is steps[-1] else self.builder.var(name, final.type, name)
                 if isinstance(step, Line):
                     self.rest(step, here, after)
                 else:
@@ -157,10 +157,10 @@ class _Split:
             phi = self.origin(step.lets[0][0].var if isinstance(step, Line) else step.var)
             assert isinstance(phi, Var)
             if phi.name not in result:
-                between = self.builder.var(phi.name, phi.type)
+                between = self.builder.again(phi)
                 position = next((k for k, e in enumerate(self.exits) if e.phi == phi), None)
                 if position is None:
-                    final = self.builder.var(phi.name, phi.type)
+                    final = self.builder.again(phi)
                     self.exits.append(Exit(between, phi))
                 else:
                     final = self.exits[position].var
@@ -189,7 +189,7 @@ class _Split:
     def carried(self, let: Let, lag: int) -> Var:
         """What this addition added some trips before; nothing if there were none, which is -0.0 in a user's own sum."""
         value: Atom = let.args[2]  # type: ignore[assignment]
-        nothing = literal(0.0 if "_bar" in let.var.name else -0.0, value.type.dtype)
+        nothing = literal(0.0 if self.builder.names.is_cotangent(let.var) else -0.0, value.type.dtype)
         chain = self.before_now.setdefault((value, nothing), [])
         while len(chain) < lag:
             hint = value.name if isinstance(value, Var) else "t"
@@ -215,7 +215,7 @@ class _Split:
                 ends = [self.ends[self.carried(let, lag - k + 1)] for let, lag in line.lets if lag >= k]
                 value = self.sum_of(ends)
                 last = self.plan.runs and k == line.longest
-                now = after if last else builder.var(after.name, after.type)
+                now = after if last else builder.again(after)
                 builder.add(Let(now, line.lets[0][0].op, (here, index, value), node.span))
                 here = now
         if self.plan.runs:
@@ -232,7 +232,7 @@ class _Split:
         for let in self.plan.summed:
             value = let.args[2]
             assert isinstance(value, (Var, Lit))
-            carried, after, end = (self.builder.var(f"{let.var.name}_sum", value.type) for _ in range(3))
+            carried, after, end = (self.builder.var(f"{let.var.name}_sum", value.type, let.var.name) for _ in range(3))
             op = radd if value.type.is_float else REGISTRY["add"]
             body.append(Let(after, op, (carried, value), let.span))
             phis.append(Phi(carried, literal(0, value.type.dtype), after))
@@ -258,7 +258,7 @@ class _Split:
                 stores += position
             dims = (size.name if isinstance(size, Var) else int(size.text),)
             type = value.type.with_dims(dims)
-            first, carried, after, end = (builder.var(value.name, type) for _ in range(4))
+            first, carried, after, end = (builder.again(value, type) for _ in range(4))
             builder.add(Let(first, REGISTRY["empty"], ((size,), type.dtype), node.span))
             stores.append(Let(after, REGISTRY["at_set"], (carried, Index((here,)), value), node.span))
             phis.append(Phi(carried, first, after))
@@ -276,10 +276,10 @@ class _Split:
             return
         counter = builder.var(node.index.name, I64)
         here = Affine.name(counter.name)
-        carried, stored = builder.var(before.name, before.type), builder.var(before.name, before.type)
+        carried, stored = builder.again(before), builder.again(before)
         with builder.open() as body:
             if let in self.plan.again:
-                names = {n.var.name: builder.fresh(n.var.name) for n in self.again(let)}
+                names = {n.var.name: builder.fresh(n.var.name, n.var.name) for n in self.again(let)}
                 for n in walk.rename(self.again(let), names | {node.index.name: counter.name}):
                     builder.add(n)
                 value = Var(names.get(value.name, value.name), value.type)  # type: ignore[union-attr]

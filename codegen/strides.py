@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..ir import walk
 from ..ir.build import Builder
+from ..ir.names import Names
 from ..ir.program import Atom, Exit, For, Let, Lit, Node, Phi, Var
 from ..ir.types import I64
 
@@ -42,14 +43,14 @@ class Recurrence:
     rest: tuple[Let, ...]
 
 
-def recurrence(loop: For) -> Recurrence | None:
-    """What the loop carries, if it is of this kind and short."""
+def recurrence(loop: For, names: Names) -> Recurrence | None:
+    """What the loop carries, if it is of this kind and short, and the adjoint's own."""
     if len(loop.body) > BRIEF or not all(isinstance(n, Let) and _scalar(n) for n in loop.body):
         return None
     lets = {n.var.name: n for n in loop.body if isinstance(n, Let)}
     uses = Counter(name for n in loop.body for name in walk.used_here(n))
     uses.update(p.second.name for p in loop.phis if isinstance(p.second, Var))
-    for carried in loop.phis:
+    for carried in (p for p in loop.phis if names.is_cotangent(p.var)):
         step = lets.get(getattr(carried.second, "name", ""))
         factor = None if step is None else _factor(step, carried.var)
         if step is None or factor is None or uses[step.var.name] != 1:
@@ -96,7 +97,7 @@ def _factor(let: Let, carried: Var) -> Atom | None:
     return None
 
 
-def strided(loop: For, names: set[str]) -> list[Node]:
+def strided(loop: For, names: Names) -> list[Node]:
     """The loop, four steps at a time if that is of use.
 
     >>> from ..ir.text import parse, show
@@ -109,7 +110,7 @@ def strided(loop: For, names: set[str]) -> list[Node]:
     ...         x_bar_1: f64 = x_bar * t
     ...     x_bar_2: f64 = last(x_bar)
     ...     return x_bar_2''')
-    >>> nodes = strided(p.body[1], {"a", "n", "i", "t", "x_bar", "x_bar_1", "x_bar_2"})
+    >>> nodes = strided(p.body[1], Names(("a", "n", "i", "t", "x_bar", "x_bar_1", "x_bar_2"), {"x_bar"}))
     >>> print(show(replace(p, body=(p.body[0], *nodes))))
     def f(a: f64[n]) -> f64:
         n: i64 = dim(a, 0)
@@ -141,7 +142,7 @@ def strided(loop: For, names: set[str]) -> list[Node]:
         x_bar_2: f64 = last(x_bar)
         return x_bar_2
     """
-    parts = recurrence(loop)
+    parts = recurrence(loop, names)
     known = isinstance(loop.start, Lit) and isinstance(loop.stop, Lit)
     if parts is None or known and int(loop.stop.text) - int(loop.start.text) < 2 * STEPS:  # type: ignore[union-attr]
         return [loop]
@@ -152,11 +153,11 @@ def strided(loop: For, names: set[str]) -> list[Node]:
         length = b.emit("sub", loop.stop, loop.start)
         length = b.emit("maximum", length, 0) if isinstance(length, Var) else length
         count = b.emit("floordiv", length, STEPS)
-        heads = {p.var.name: b.var(p.var.name, p.var.type) for p in loop.phis}
+        heads = {p.var.name: b.again(p.var) for p in loop.phis}
         k = b.var("k", I64)
         with b.open() as body:
             after = _steps(b, loop, parts, k, heads)
-        ends = {p.var.name: b.var(p.var.name, p.var.type) for p in loop.phis}
+        ends = {p.var.name: b.again(p.var) for p in loop.phis}
         phis = tuple(Phi(heads[p.var.name], p.first, after[p.var.name]) for p in loop.phis)
         exits = tuple(Exit(ends[p.var.name], heads[p.var.name]) for p in loop.phis)
         b.add(For(k, Lit("0", I64), count, False, phis, tuple(body), exits, loop.span))
@@ -194,8 +195,8 @@ def _steps(b: Builder, loop: For, parts: Recurrence, k: Var, heads: Mapping[str,
         factor = atom(parts.factor)
         total = factor if total is None else b.emit("mul", total, factor)
     assert total is not None
-    after = {parts.carried.var.name: b.emit("mul", carried, total, hint=carried.name)}
+    after = {parts.carried.var.name: b.emit("mul", carried, total, hint=carried.name, of=carried.name)}
     for name, factor in sums.items():
         product = b.emit("mul", carried, factor)
-        after[name] = b.emit("add", heads[name], product, hint=name)
+        after[name] = b.emit("add", heads[name], product, hint=name, of=name)
     return after

@@ -39,7 +39,7 @@ def stored(program: Program) -> Program:
     ...         t: f64 = y[i]
     ...         x_bar: f64[n] = x_1.at[i].add(t)
     ...     x_3: f64[n] = last(x_1)
-    ...     return x_3''')))
+    ...     return x_3''', {"x_bar"})))
     def f(y: f64[m], n: i64) -> f64[n]:
         m: i64 = dim(y, 0)
         x: f64[n] = empty((n,), f64)
@@ -54,14 +54,15 @@ def stored(program: Program) -> Program:
         x_3: f64[n] = last(x_4)
         return x_3
     """
-    return replace(program, body=_Stored(program).region(program.body))
+    found = _Stored(program)
+    body = found.region(program.body)
+    return found.builder.names.written(program, body=body)
 
 
 class _Stored:
     def __init__(self, program: Program):
         self.builder = Builder()
-        self.builder.names = {v.name for v in program.params} | {v.name for v in walk.bound(program.body)}
-        self.builder.names |= {d for v in program.params for d in v.type.dims if isinstance(d, str)}
+        self.builder.names = walk.names_of(program)
         self.forms: dict[str, Affine] = {}
         self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
@@ -100,7 +101,7 @@ class _Stored:
             if isinstance(node, Let):
                 learn(node, self.forms)
                 zero = zeros_at.get(getattr(node.args[0], "name", "")) if node.op is at_add else None
-                alone = zero is not None and self.uses[zero.var.name] <= 1 and "_bar" in node.var.name
+                alone = zero is not None and self.uses[zero.var.name] <= 1 and self.builder.names.is_cotangent(node.var)
                 if zero is not None and alone and self.place(zero) == self.place(node):
                     gone.add(zero.var.name)
                     node = replace(node, op=at_set, args=(zero.args[0], *node.args[1:]))
@@ -114,7 +115,9 @@ class _Stored:
         """The loop, storing, and the loops that fill the rest of the array; None if that is not the same."""
         end = next((e for e in node.exits if e.phi == phi.var), None)
         add = next((n for n in node.body if isinstance(n, Let) and n.var == phi.second), None)
-        if end is None or add is None or add.op is not at_add or add.args[0] != phi.var or "_bar" not in add.var.name:
+        if end is None or add is None or add.op is not at_add or add.args[0] != phi.var:
+            return None
+        if not self.builder.names.is_cotangent(add.var):
             return None
         if phi.var.type.rank != 1 or self.uses[phi.var.name] != 1 + 1 or self.uses[add.var.name] != 1:
             return None  # the addition and the exit
@@ -136,7 +139,7 @@ class _Stored:
         body = tuple(Let(add.var, at_set, (*add.args[:2], value), add.span) if n is add else n for n in node.body)
         between = end.var
         parts = [(a, b) for a, b in ((Affine(), first), (last, size)) if not proves(a - b)]
-        names = [self.builder.var(between.name, between.type) for _ in parts] + [between]
+        names = [self.builder.again(between) for _ in parts] + [between]
         written: list[Node] = []
         for k, (start, stop) in enumerate(parts):
             written += self.filled(names[k], names[k + 1], start, stop)
@@ -151,12 +154,12 @@ class _Stored:
             if not (stop - start).terms and (stop - start).constant <= FEW:
                 for k in range((stop - start).constant):
                     final = start + (k + 1) == stop
-                    here = after if final else b.var(after.name, after.type)
+                    here = after if final else b.again(after)
                     b.add(Let(here, at_set, (before, Index((b.integer(start + k),)), zero)))
                     self.single.add(here.name)
                     before = here
             else:
-                index, carried, here = b.var("i", I64), b.var(after.name, after.type), b.var(after.name, after.type)
+                index, carried, here = b.var("i", I64), b.again(after), b.again(after)
                 bounds = b.integer(start), b.integer(stop)
                 with b.open() as body:
                     b.add(Let(here, at_set, (carried, Index((index,)), zero)))

@@ -16,6 +16,7 @@ import numpy as np
 from . import ops as _ops  # noqa: F401  (fills the registry)
 from .affine import Affine, Facts
 from .errors import IRError
+from .names import Names
 from .primitive import REGISTRY, Primitive, Ref
 from .program import Atom, Check, If, Index, Let, Lit, Node, Program, Slice, Span, Var, map_operand
 from .types import I64, Dim, Type
@@ -64,7 +65,7 @@ class Builder:
     """
 
     def __init__(self, decide: Callable[[Affine], bool | None] | None = None):
-        self.names: set[str] = {"nan", "inf"}  # literals in the text
+        self.names = Names()
         self.wishes: dict[str, str] = {}  # better names for temporary ones, given when tracing ends
         self._numbers: dict[str, int] = {}  # per stem: where to look for a free name
         self.inputs: set[str] = set()  # i64 values in scope everywhere
@@ -78,26 +79,28 @@ class Builder:
 
     # -- names and regions -------------------------------------------------------------------------
 
-    def fresh(self, hint: str) -> str:
-        """A new name: the hint, or the hint with a number.
+    def fresh(self, hint: str, of: str | None = None) -> str:
+        """A new name: the hint, or the hint with a number; for something that is made of what `of` names, see Names.
 
         >>> b = Builder()
         >>> b.fresh("t"), b.fresh("t"), b.fresh("t_1")
         ('t', 't_1', 't_2')
         """
         if hint not in self.names:
-            self.names.add(hint)
-            return hint
+            return self.names.take(hint, of)
         stem = re.sub(r"_\d+$", "", hint)
         k = self._numbers.get(stem, 1)
         while f"{stem}_{k}" in self.names:
             k += 1
         self._numbers[stem] = k + 1
-        self.names.add(f"{stem}_{k}")
-        return f"{stem}_{k}"
+        return self.names.take(f"{stem}_{k}", of)
 
-    def var(self, hint: str, type: Type) -> Var:
-        return Var(self.fresh(hint), type)
+    def var(self, hint: str, type: Type, of: str | None = None) -> Var:
+        return Var(self.fresh(hint, of), type)
+
+    def again(self, var: Var, type: Type | None = None) -> Var:
+        """A new name for another version of a value, a part of it, or a copy."""
+        return Var(self.fresh(var.name, var.name), type or var.type)
 
     @property
     def region(self) -> list[Node]:
@@ -170,7 +173,9 @@ class Builder:
     def apply(self, op: Primitive, *args: Any) -> Ref:
         return Ref(self, self.emit(op, *args))
 
-    def emit(self, op: Primitive | str, *args: Any, hint: str = "t", type: Type | None = None) -> Atom:
+    def emit(
+        self, op: Primitive | str, *args: Any, hint: str = "t", type: Type | None = None, of: str | None = None
+    ) -> Atom:
         """Write `hint = op(args)`. Numbers become literals of the dtype that the other operands have."""
         if isinstance(op, str):
             op = REGISTRY[op]
@@ -181,7 +186,7 @@ class Builder:
             known = self._integer(op, operands)
             if known is not None:
                 return known
-        var = self.var(hint, type)
+        var = self.var(hint, type, of)
         self.add(Let(var, op, operands, self.span))
         self.know(Let(var, op, operands))
         return var

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,8 +18,10 @@ from .sizes import Sizes
 from .types import I64, NUMPY_DTYPES, Dim, Type
 
 
-def parse(text: str) -> Program:
+def parse(text: str, cotangents: Iterable[str] = ()) -> Program:
     """The program that a text stands for. Comments and blank lines do not matter.
+
+    Which names are cotangents (see Program) the text does not say; without a word nothing is one.
 
     >>> p = parse('''
     ... def f(x: f64, w: f64) -> f64:
@@ -32,7 +36,8 @@ def parse(text: str) -> Program:
         raise IRError(f"not the text of a program: {error}") from error
     if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
         raise IRError("the text of a program is one `def`")
-    return _Reader(text).program(module.body[0])
+    program = _Reader(text).program(module.body[0])
+    return replace(program, cotangents=frozenset(cotangents))
 
 
 class _Reader:

@@ -146,9 +146,11 @@ Node = Let | For | While | If | Check
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A function of the IR. `origins` says per parameter where a hidden input comes from.
+    """A function of the IR. Prints as its text, see text.py.
 
-    Prints as its text, see text.py.
+    origins      per parameter where a hidden input comes from
+    cotangents   names of the values that the adjoint pass accumulates: of its arithmetic the order of sums and the sign
+                 of zeros are free, of the user's own they are not. A program that was read from text has none.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Program:
     body: tuple[Node, ...]
     results: tuple[Atom, ...]
     origins: tuple[str, ...] = field(default=(), compare=False)
+    cotangents: frozenset[str] = field(default=frozenset(), compare=False)
     graph: ClassVar[Callable[..., Graph]]
     """The dataflow as a picture, see graph.py."""
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from .build import Builder, atom_dim, dim_atom
 from .errors import IRError
+from .names import Names
 from .program import (
     Atom,
     Check,
@@ -76,6 +77,14 @@ def bound(nodes: Iterable[Node]) -> Iterator[Var]:
             yield node.index
         if isinstance(node, (For, While)):
             yield from (p.var for p in node.phis)
+
+
+def names_of(program: Program) -> Names:
+    """The names that a program has taken: of values and of sizes."""
+    names = Names(v.name for v in (*program.params, *bound(program.body)))
+    names |= {d for v in program.params for d in dim_names(v)}
+    names.cotangents |= program.cotangents & names
+    return names
 
 
 def used_atoms(node: Node) -> Iterator[Atom]:
@@ -326,5 +335,5 @@ def _fresh(builder: Builder, variables: Sequence[Var], env: dict[str, Atom]) -> 
     """New names for values that are bound together; scalars first, they may be sizes of the others."""
     _, _, dim = substitution(env)
     for var in sorted(variables, key=lambda v: v.type.rank > 0):
-        env[var.name] = builder.var(var.name, map_type(var.type, dim))
+        env[var.name] = builder.var(var.name, map_type(var.type, dim), of=var.name)
     return tuple(env[var.name] for var in variables)  # type: ignore[misc]

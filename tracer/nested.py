@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,8 @@ def capture(
         after = State(session)
     _refuse_effects(session, before, after)
     results = [atom for atom, _ in read if isinstance(atom, (Var, Lit))]
-    names = {v.name: builder.fresh(builder.wishes[v.name]) for v in bound(nodes) if v.name in builder.wishes}
+    wishes = builder.wishes
+    names = {v.name: builder.fresh(wishes[v.name], v.name) for v in bound(nodes) if v.name in wishes}
     nodes[:] = rename(nodes, names)
     results = [Var(names.get(r.name, r.name), r.type) if isinstance(r, Var) else r for r in results]
     nodes[:], params, results = _equal_sizes_named_once(session, nodes, params, results)
@@ -71,7 +72,8 @@ def capture(
         if outer not in own:
             params.append(Var(outer, type))
             values.append(Var(outer, type))
-    program = Program(name, tuple(params), tuple(nodes), tuple(results))
+    cotangents = frozenset(builder.names.cotangents)
+    program = Program(name, tuple(params), tuple(nodes), tuple(results), cotangents=cotangents)
     program = _named_as_outside(program, values)
     return Captured(program, values, positions, read, builder.open_regions)
 
@@ -172,7 +174,8 @@ def _named_as_outside(program: Program, values: list[Atom]) -> Program:
             names[param.name] = Var(value.name, param.type)
     atom, var, _ = substitution(names)
     params = tuple(var(names.get(p.name, p)) for p in program.params)  # type: ignore[arg-type]
-    return Program(program.name, params, substitute(program.body, names), tuple(map(atom, program.results)))
+    body, results = substitute(program.body, names), tuple(map(atom, program.results))
+    return replace(program, params=params, body=body, results=results)
 
 
 def _equal_sizes_named_once(

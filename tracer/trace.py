@@ -10,7 +10,7 @@ import keyword
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from ..ir.affine import Affine
 from ..ir.build import dim_atom
 from ..ir.errors import ShapeMismatch, TracedValueError, TypeMismatch, UnsupportedSyntax
+from ..ir.names import Names
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Let, Node, Program, Span, Var, While
 from ..ir.types import I64, Dim, Type
@@ -339,6 +340,7 @@ class _Run:
             tuple(body),
             results,
             tuple(self.origins),
+            frozenset(session.builder.names.cotangents),
         )
         program = tidy_names(program, frozenset(self.slots), session.builder.wishes)
         inputs = [
@@ -435,7 +437,7 @@ class _Run:
 def tidy_names(p: Program, kept: frozenset[str], wishes: Mapping[str, str]) -> Program:
     """The program with the names that were wished for, numbered from the top: regions may have been traced twice."""
     fixed = {v.name for v in p.params} | kept
-    taken = set(fixed)
+    taken = Names(fixed)
     counts: dict[str, int] = {}
     names: dict[str, str] = {}
     for var in bound(p.body):
@@ -453,7 +455,8 @@ def tidy_names(p: Program, kept: frozenset[str], wishes: Mapping[str, str]) -> P
         if isinstance(r, Var) else r
         for r in p.results
     )  # fmt: skip
-    return Program(p.name, p.params, rename(p.body, names), results, p.origins)
+    cotangents = frozenset({names[n] for n in p.cotangents if n in names} | p.cotangents & fixed)
+    return replace(p, body=rename(p.body, names), results=results, cotangents=cotangents)
 
 
 def function_span(function: Any) -> Span | None:

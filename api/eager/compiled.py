@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -218,7 +219,7 @@ def pruned(program: Program) -> tuple[Program, tuple[int, ...]]:
     used = free(program.body) | {r.name for r in program.results if isinstance(r, Var)}
     kept = tuple(k for k, v in enumerate(program.params) if v.name in used)
     params = tuple(program.params[k] for k in kept)
-    return Program(program.name, params, program.body, program.results), kept
+    return replace(program, params=params, origins=()), kept
 
 
 class Prepared:
@@ -257,7 +258,7 @@ def _compiled(form: Any) -> tuple[Callable[..., Any], tuple[int, ...]]:
     if found is None:
         program, kept = pruned(form.program)
         settings = options.current()
-        source = source_of(program, program)
+        source = source_of(program)
         name = re.findall(r"^def (\w+)", source, re.MULTILINE)[-1]
         function = compile_source(source, name, jit=settings.jit, cache_dir=settings.cache_dir)
         found = form.entries["eager"] = function, kept

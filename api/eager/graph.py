@@ -104,7 +104,7 @@ class Graph:
     @property
     def source(self) -> Text:
         program = self.adjoint
-        return Text(source_of(program, program))
+        return Text(source_of(program))
 
     def __repr__(self) -> str:
         return str(self.ir)

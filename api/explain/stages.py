@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,14 +64,14 @@ def stages_of(
     value_at = form.results[0].k if scalar else 0
     values = (program.results[value_at],) if scalar else program.results
     aux = tuple(r for k, r in enumerate(program.results) if k != value_at) if scalar else ()
-    own = Program(program.name, program.params, program.body, values, program.origins)
+    own = replace(program, results=values)
     sweeps = differentiate(own, wrt, seeds=seeded)
     origins = program.origins and (*program.origins, *("" for _ in sweeps.seeds))
     name = f"{program.name}_pullback" if seeded else f"{program.name}_value_and_grad"
     results = (*values, *sweeps.cotangents, *aux)
     body = (*sweeps.forward, *sweeps.reverse)
-    adjoint = optimise(Program(name, (*program.params, *sweeps.seeds), body, results, origins))
-    chained = shorten_chains(adjoint, {v.name for v in bound(program.body)})
+    adjoint = optimise(Program(name, (*program.params, *sweeps.seeds), body, results, origins, sweeps.named))
+    chained = shorten_chains(adjoint)
     return Stages(
         getattr(function, "__name__", program.name),
         transform._traceable.span,

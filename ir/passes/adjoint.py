@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..affine import Affine
 from ..build import Builder
 from ..errors import TypeMismatch
+from ..names import Names
 from ..ops.arith import eq
 from ..ops.array import dim
 from ..primitive import Ref
@@ -84,7 +85,8 @@ def adjoint(
     results = (*(p.results if value else ()), *sweeps.cotangents)
     body = (*sweeps.forward, *sweeps.reverse)
     origins = p.origins and (*p.origins, *("" for _ in sweeps.seeds))
-    return Program(f"{p.name}_pullback", (*p.params, *sweeps.seeds), body, results, origins)
+    params = (*p.params, *sweeps.seeds)
+    return Program(f"{p.name}_pullback", params, body, results, origins, sweeps.named)
 
 
 def split_adjoint(p: Program, wrt: Sequence[int]) -> tuple[Program, Program]:
@@ -110,10 +112,11 @@ def split_adjoint(p: Program, wrt: Sequence[int]) -> tuple[Program, Program]:
     everything = (*p.params, *bound(sweeps.forward))
     residuals = tuple(v for v in everything if v.name in used and v.name not in computed)
     results = (*p.results, *residuals)
-    forward = Program(f"{p.name}_forward", p.params, sweeps.forward, results, p.origins)
+    forward = Program(f"{p.name}_forward", p.params, sweeps.forward, results, p.origins, sweeps.named)
     heads = _heads(sizes, integers, {v.name for v in residuals}, sweeps)
     body = (*heads, *sweeps.reverse)
-    backward = Program(f"{p.name}_backward", (*residuals, *sweeps.seeds), body, sweeps.cotangents)
+    params = (*residuals, *sweeps.seeds)
+    backward = Program(f"{p.name}_backward", params, body, sweeps.cotangents, cotangents=sweeps.named)
     return forward, backward
 
 
@@ -137,7 +140,7 @@ def _heads(
 ) -> tuple[Node, ...]:
     """The lines that bind the sizes of the backward program, and what is known of them."""
     builder = Builder()
-    builder.names = {v.name for v in bound((*sweeps.forward, *sweeps.reverse))} | set(sizes) | residuals
+    builder.names = Names((*(v.name for v in bound((*sweeps.forward, *sweeps.reverse))), *sizes, *residuals))
     for d, (array, axis) in sizes.items():
         builder.add(Let(Var(d, I64), dim, (array, axis)))
     for let in integers:
@@ -217,6 +220,8 @@ class Sweeps:
     saved: tuple[Saved, ...]
     sizes: dict[str, Affine]
     """Sizes that are known to be functions of others."""
+    named: frozenset[str]
+    """The names of all cotangents, see Program."""
 
 
 def differentiate(
@@ -234,7 +239,7 @@ def differentiate(
     scopes.split = split
     results = [r.name for r in floats if isinstance(r, Var)]
     flow = activity(p, [v.name for v in params], results, masked)
-    builder = _builder(p, scopes, set(scopes.var))
+    builder = _builder(p, scopes, Names(scopes.var, p.cotangents))
     reverse = Reverse(scopes, flow, builder)
     bars: Bars = {}
     seed_vars = []
@@ -276,14 +281,16 @@ def differentiate(
         for s in plan.saves
         if s.array is not None
     )
-    return Sweeps(written[:count], written[count:], tuple(seed_vars), cotangents, saved, sizes)
+    bars = builder.names.cotangents
+    named = frozenset({names[n] for n in bars if n in names} | bars & kept)
+    return Sweeps(written[:count], written[count:], tuple(seed_vars), cotangents, saved, sizes, named)
 
 
 def _renamed(form: Affine, names: dict[str, str]) -> Affine:
     return Affine.of(form.constant, {names.get(n, n): c for n, c in form.terms})
 
 
-def _builder(p: Program, scopes: Scopes, names: set[str]) -> Builder:
+def _builder(p: Program, scopes: Scopes, names: Names) -> Builder:
     """A builder that knows the index arithmetic of a program."""
     builder = Builder()
     builder.names = names
@@ -313,6 +320,7 @@ def _seed(builder: Builder, p: Program, result: Atom) -> Var:
     own = {d: builder.fresh(d) for d in result.type.dims if isinstance(d, str) and d not in given}
     type = map_type(result.type, lambda d: own.get(d, d) if isinstance(d, str) else d)
     seed = builder.var(f"{name}_bar", type)
+    builder.names.cotangents.add(seed.name)
     for d, fresh in own.items():
         builder.add(Let(Var(fresh, I64), dim, (seed, type.dims.index(fresh))))
         same = builder.emit(eq, Var(fresh, I64), Var(d, I64))
@@ -324,7 +332,7 @@ def _seed(builder: Builder, p: Program, result: Atom) -> Var:
 def _tidy(nodes: Sequence[Node], kept: set[str], hints: dict[str, str]) -> dict[str, str]:
     """Names in the order of the program: x_bar, x_bar_1, ..., t, t_1, ..."""
     builder = Builder()
-    builder.names = set(kept)
+    builder.names = Names(kept)
     names = {}
     for var in bound(nodes):
         if var.name not in kept:

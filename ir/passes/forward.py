@@ -108,7 +108,7 @@ class Forward:
                 trip = self.trips[id(node)][0]
                 counter = [Phi(trip, ZERO, b.emit(add, trip, 1, hint="trip"))]
         joined = [Phi(v, atom, self.state[t]) for v, atom, t in zip(inner, first, carried)]
-        leaving = [Exit(b.var(v.name, v.type), v) for v in inner]
+        leaving = [Exit(b.again(v), v) for v in inner]
         exits = [*node.exits, *self.extra_exits.get(id(node), ()), *leaving]
         exits += [Exit(self.trips[id(node)][1], phi.var) for phi in counter]
         phis = (*node.phis, *counter, *joined)
@@ -292,7 +292,7 @@ class Forward:
         while isinstance(region.node, If):
             assert region.parent is not None
             arm = self.scopes.body[id(region.node)].index(region)
-            result = self.builder.var(var.name, var.type)
+            result = self.builder.again(var)
             self.plan.exports.setdefault(id(region.node), []).append(Export(var, arm, result))
             var, region = result, region.parent
         return var

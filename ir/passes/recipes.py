@@ -159,7 +159,7 @@ class Recipes:
         for exit in there:
             if exit.phi == phi.var:
                 return exit.var
-        exit = Exit(self.builder.var(phi.var.name, phi.var.type), phi.var)
+        exit = Exit(self.builder.again(phi.var), phi.var)
         self.scopes.bind(exit.var, self.scopes.around[id(loop)], exit, loop)
         self.new_exits[exit.var.name] = loop, exit
         return exit.var

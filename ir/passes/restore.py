@@ -34,7 +34,7 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
         own = scopes.var[name]
         if own.type.dims != left.type.dims:
             # In the arm that it left it has its own sizes, not those of the phi.
-            values[name] = smaller = builder.var(name, own.type)
+            values[name] = smaller = builder.var(name, own.type, name)
             part = Index(tuple(map(full_slice, own.type.dims)))
             cut = Let(smaller, getitem, (left, part), scopes.span(name))
             heads.setdefault(scopes.region[name], {})[name] = [cut]
@@ -50,7 +50,7 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
         head = heads.setdefault(scopes.region[name], {})
         match recipe:
             case Let(var, op, args, span):
-                again = builder.var(name, var.type)
+                again = builder.var(name, var.type, name)
                 values[name] = again
                 head[name] = [Let(again, op, args, span)]
             case Counter():
@@ -62,7 +62,7 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
                     copy_nodes(builder, (node,), env)
                 values[name] = env[name]
             case Following(var):
-                values[name] = builder.var(name, var.type)
+                values[name] = builder.var(name, var.type, name)
                 following.setdefault(id(recipe.loop), []).append(recipe)
     values = {name: _final(value, values) for name, value in values.items()}
     _, typed, _ = substitution(dict(values))

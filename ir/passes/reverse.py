@@ -85,6 +85,7 @@ class Reverse:
         """Name a value just written after the value whose cotangent it is."""
         if isinstance(bar.atom, Var) and bar.type != I64:
             self.hints.setdefault(bar.atom.name, f"{target.name}_bar")
+            self.builder.names.cotangents.add(bar.atom.name)
         return bar
 
     def total(self, bars: Bars, target: Var) -> Ref | None:
@@ -101,15 +102,16 @@ class Reverse:
         if not target.type.dims:
             return self.builder.ref(0, target.type.dtype)
         shape = Ref(self.builder, target).shape
-        zero = self.builder.emit(zeros, shape, target.type.dtype, hint=f"{target.name}_bar")
-        return Ref(self.builder, zero)
+        return self.called(target, Ref(self.builder, self.builder.emit(zeros, shape, target.type.dtype)))
 
     def total_or_zero(self, bars: Bars, target: Var) -> Ref:
         total = self.total(bars, target)
         return self.zero(target) if total is None else total
 
-    def fresh_bar(self, target: Var) -> Var:
-        return self.builder.var(f"{target.name}_bar", target.type)
+    def fresh_bar(self, target: Var, type: Type | None = None) -> Var:
+        bar = self.builder.var(f"{target.name}_bar", type or target.type)
+        self.builder.names.cotangents.add(bar.name)
+        return bar
 
     # -- nodes -----------------------------------------------------------------------------------------
 
@@ -212,7 +214,7 @@ class Reverse:
         entry = [self.entry(bars, p.var, exits, sizes) for p in phis]
         first = [self.total_or_zero(bars, u) for u in outer]
         here = {name: size.var.name for name, size in sizes.items()}
-        carried = [b.var(f"{p.var.name}_bar", renamed_type(p.var.type, here)) for p in phis]
+        carried = [self.fresh_bar(p.var, renamed_type(p.var.type, here)) for p in phis]
         sums = [self.fresh_bar(u) for u in outer]
         index, start, stop, backwards = self.range_of(node)
         with b.open() as written:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ..build import Builder
 from ..program import Atom, For, Let, Lit, Node, Program
 from ..types import I64
-from ..walk import Nodes, bound, copy_nodes, map_node, rebuilt, substitution, walk
+from ..walk import Nodes, bound, copy_nodes, map_node, names_of, rebuilt, substitution, walk
 
 TRIPS = 8
 OPERATIONS = 160
@@ -39,7 +39,7 @@ def unroll(program: Program) -> Program:
     env: dict[str, Atom] = {}
     body = pass_.region(program.body, env)
     results = tuple(substitution(env)[0](r) for r in program.results)
-    return Program(program.name, program.params, body, results, program.origins)
+    return pass_.used.written(program, body=body, results=results)
 
 
 def _is_tiny(node: Node) -> bool:
@@ -71,7 +71,7 @@ def _trips(loop: For) -> int:
 
 class _Unroller:
     def __init__(self, program: Program):
-        self.used = {p.name for p in program.params} | {v.name for v in bound(program.body)}
+        self.used = names_of(program)
 
     def region(self, nodes: Nodes, env: dict[str, Atom]) -> Nodes:
         """The nodes with their tiny loops written out; `env` learns what the loops' exits stand for."""
