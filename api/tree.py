@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .tracer.staged_list import StagedList
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -153,6 +155,8 @@ def _flatten(obj: Any, leaves: list[Any]) -> Tree:
     if kind in _PLAIN:
         leaves.append(obj)
         return LEAF
+    if isinstance(obj, StagedList):
+        obj = list(obj)
     parts = _parts(obj)
     if parts is None:
         leaves.append(obj)

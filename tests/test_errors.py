@@ -319,12 +319,20 @@ def test_types_that_change():
 
 def test_containers_that_change_in_a_loop():
     def f(x):
-        values = []
-        for i in range(len(x)):
-            values.append(x[i])
+        values = {}
+        for v in x:
+            values[len(values)] = v
         return values[0]
 
-    refused(SyntaxError, "a list changes its length.*Use an array", pb.grad(f), X)
+    refused(SyntaxError, "a dict changes its length.*Use an array", pb.grad(f), X)
+
+    def g(x):
+        values = []
+        for i in range(len(x)):
+            values.append(x[:i])
+        return values[0]
+
+    refused(SyntaxError, "a list changes its length.*its elements: their shape depends on the iteration", pb.grad(g), X)
 
 
 def test_aliases_that_a_loop_makes():

@@ -65,7 +65,7 @@ def test_sizes_stay_symbolic_through_reshape():
 def test_a_concrete_size_is_static_on_demand():
     def f(x):
         n = x.shape[0]
-        weights = [0.5] * n
+        weights = (0.5,) * n
         return sum(x[k] * weights[k] for k in range(n))
 
     g = pb.grad(f)

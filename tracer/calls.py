@@ -13,6 +13,8 @@ import numpy as np
 from ..ir.errors import UnsupportedFunction
 from .construct import construct, make
 from .fingerprint import is_pure
+from .iterate import Stream
+from .lists import is_stacked
 from .objects import attribute, invoke, is_generated, of_user, raised, special
 from .operators import built_in, generated
 from .report import is_reporter, reporting
@@ -37,6 +39,20 @@ AS_THEY_ARE = frozenset((
 ))  # fmt: skip
 """Modules of the standard library that only hand values on: they are run, not traced."""
 READERS = (np.load, np.loadtxt, np.genfromtxt, np.fromfile, np.memmap, np.fromregex)
+
+
+OF_SEQUENCES = ("builtins", "itertools", "functools", "collections")
+"""Modules whose functions take lists as lists; to others a list in arrays is one array."""
+
+
+def with_arrays(value: Any) -> Any:
+    if is_stacked(value):
+        return value.array()
+    if isinstance(value, Stream):
+        return with_arrays(require_session().callers[-1].gather(value))
+    if type(value) is tuple:
+        return tuple(map(with_arrays, value))
+    return value
 
 
 def find(function: Any) -> Any:
@@ -97,6 +113,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     traced = has_symbol(args) or has_symbol(kwargs)
     implementation = find(function)
     if implementation is not None and (traced or function in ALWAYS):
+        if module_of(function).partition(".")[0] not in OF_SEQUENCES:
+            args, kwargs = with_arrays(args), {name: with_arrays(value) for name, value in kwargs.items()}
         return implementation(*args, **kwargs)
     method = special(function, "__call__")
     if method is not None:
@@ -201,7 +219,7 @@ def _is_library_function(function: Any) -> bool:
         return False  # they ask the symbol itself
     if isinstance(function, (types.BuiltinFunctionType, types.BuiltinMethodType)):
         owner = getattr(function, "__self__", None)
-        if isinstance(owner, (list, dict, set, str)):
+        if isinstance(owner, (list, dict, set, str, tuple)):
             return False
         return module_of(function).split(".")[0] in (*LIBRARIES, "cmath", "operator", "statistics")
     if isinstance(function, np.ufunc):

@@ -16,29 +16,29 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..ir.affine import Affine
 from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
-from ..ir.program import Atom, Lit, Var
+from ..ir.program import Atom, Lit
 from . import operators
 from .calls import call
-from .iterate import Sequence, sequence_of
-from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
+from .iterate import Sequence, Stream
+from .lists import List, element, is_stacked
+from .looping import Looping
 from .objects import attribute, place
 from .raising import path_end
 from .regions import trace_if
 from .report import is_reporter, reporting
+from .restage import restaged
 from .scopes import SCOPES, scope_of
-from .session import NeedConcrete
 from .source import span_of
 from .stage import RESULT
-from .state import RUN_OVER, ContainerChange, Frame, State
+from .state import ContainerChange, Frame
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 
 UNROLL_LIMIT = 1000
 
 
-class Control:
+class Control(Looping):
     def __init__(self, file: str, function: types.FunctionType):
         self.file = file
         self.function = function
@@ -86,7 +86,9 @@ class Control:
         make = FUNCTIONS["subscripted"](value)
         if make is not None:
             return make(key)
-        if isinstance(value, (list, tuple, str)) and isinstance(key, Symbol):
+        if isinstance(key, Symbol) and isinstance(value, (list, tuple, str, dict)):
+            if isinstance(value, (list, tuple)):
+                return value[key] if isinstance(value, List) else element(value, key)
             return value[operator.index(key)]
         return operators.item(value, key)
 
@@ -101,6 +103,8 @@ class Control:
 
     def named(self, name: str, value: Any) -> Any:
         session = require_session()
+        if isinstance(value, List) and value.name == "items":
+            value.name = name
         if isinstance(value, Scalar):
             session.builder.name_last(value.atom, name)
         elif isinstance(value, Array) and not value.maps:
@@ -110,7 +114,9 @@ class Control:
         return value
 
     def unpack(self, value: Any) -> Any:
-        return list(value) if isinstance(value, Array) else operators.iterated(value)
+        if isinstance(value, (Array, Sequence)) or is_stacked(value):
+            return list(value)
+        return operators.iterated(value)
 
     def walrus(self, frame: Frame, name: str, value: Any) -> Any:
         setattr(frame, name, value)
@@ -127,8 +133,10 @@ class Control:
         if not args and any(function is scope for scope in SCOPES):
             function = scope_of(function, self.function)
         try:
+            session.callers.append(self)
             return call(function, args, kwargs)
         finally:
+            session.callers.pop()
             session.builder.span = span
 
     def reported(self, function: Any, call_it: Callable[[Any], Any]) -> Any:
@@ -144,6 +152,8 @@ class Control:
 
     def _condition(self, value: Any) -> Atom | bool:
         """A bool, or the IR value of a traced truth value."""
+        if is_stacked(value):
+            value = FUNCTIONS[len](value) > 0
         if not isinstance(value, Symbol):
             value = operators.truth(value)
             if not isinstance(value, Symbol):
@@ -257,7 +267,7 @@ class Control:
         return self.named(name, new) if not isinstance(old, Array) else new
 
     def augmented_item(self, op: str, holder: Any, key: Any, value: Any) -> None:
-        if isinstance(holder, (list, dict)) and isinstance(key, Symbol):
+        if isinstance(holder, (list, dict)) and isinstance(key, Symbol) and not isinstance(holder, List):
             key = operator.index(key)
         old = operators.item(holder, key)
         new = operators.inplace(op, old, value)
@@ -298,186 +308,25 @@ class Control:
             self.at(line)
             return self.if_(test(), then, tuple(rest), orelse, frame, live, line)
 
-        return trace_if(require_session(), cond, then, other, frame, live)
+        session = require_session()
+        marks = session.marks()
+        try:
+            trace_if(session, cond, then, other, frame, live)
+        except ContainerChange as need:
+            if not need.restored:
+                raise
+            session.reset(marks)
+            if not restaged(session, need, None):
+                raise
+            need.restored = False
+            self.if_(Scalar(session, cond), then, elifs, orelse, frame, live, line)
 
     def iterate(self, iterable: Any) -> Any:
         """What a comprehension runs over, which must be known now."""
+        if isinstance(iterable, (Stream, Array)) or is_stacked(iterable):
+            return list(iterable)
         if isinstance(iterable, Sequence):
             session = require_session()
             length = session.concrete(iterable.length, "the length of a comprehension")
             return [iterable.item(literal(k, "i64")) for k in range(length)]
         return operators.iterated(iterable)
-
-    def for_(
-        self, iterable: Any, body: Callable[[Any], None], frame: Frame, head: tuple[str, ...], after: tuple[str, ...],
-        stored: tuple[str, ...], target: str, flag: str | None, line: int,
-    ) -> None:  # fmt: skip
-        session = require_session()
-        iterable = operators.iterated(iterable)
-        sequence = sequence_of(session, iterable)
-        if sequence is None:
-            self._unrolled(iter(iterable), body, frame, flag)
-            return
-        self.at(line)
-        # Names of its own for what it runs over: the body may bind the user's names to other arrays.
-        names = {f"{RUN_OVER}{k or ''}": a for k, a in enumerate(sequence.arrays)}
-        over = Frame(session, "a loop", names)  # noqa: F841
-        start = State(session)
-        marks = session.marks()
-        try:
-            if flag is None:
-                self._staged_for(sequence, body, frame, head, after, stored, target)
-            else:
-                self._staged_for_with_break(sequence, body, frame, head, after, stored, flag)
-        except (NeedConcrete, ContainerChange) as need:
-            # The number is needed, or a list grows: run the loop as Python does if its trip count is known.
-            if not isinstance(sequence.length, Lit):
-                raise
-            count = int(sequence.length.text)
-            if count > UNROLL_LIMIT:
-                what = f"{need.what} is needed" if isinstance(need, NeedConcrete) else "a list or dict grows"
-                raise session.error(
-                    UnsupportedSyntax,
-                    f"{what} in a loop of {count} iterations, which is too many to unroll (more than {UNROLL_LIMIT}). "
-                    "Use an array instead of a list there",
-                ) from None
-            session.reset(marks)
-            start.restore()
-            self.at(line)
-            self._unrolled((sequence.item(literal(k, "i64")) for k in range(count)), body, frame, flag)
-        except LoopTypeChange as change:
-            session.reset(marks)
-            start.restore()
-            self.at(line)
-            self._peeled(change, sequence, body, frame, head, after, stored, target, flag, line)
-
-    def _unrolled(self, items: Any, body: Callable[[Any], None], frame: Frame, flag: str | None) -> None:
-        for item in items:
-            body(item)
-            if flag is None:
-                continue
-            leave = self._condition(vars(frame)[flag])
-            if leave is True:
-                break
-            if leave is not False:
-                raise require_session().error(
-                    UnsupportedSyntax,
-                    "a break on a traced condition in a loop over a Python sequence. Loop over range(...) or an array",
-                )
-
-    def _peeled(
-        self, change: LoopTypeChange, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any,
-        after: Any,
-        stored: Any, target: str, flag: str | None, line: int,
-    ) -> None:  # fmt: skip
-        """A value changes its rank in the first iteration (`acc = 0.0; acc += A[i]`): run that one first."""
-        session = require_session()
-        if (
-            flag is not None
-            or sequence.peeled
-            or not session.ensure(session.builder.affine(sequence.length) - 1)
-        ):
-            raise change.error
-        body(sequence.item(literal(0, "i64")))
-        rest = sequence.rest(session)
-        self.for_(rest, body, frame, head, after, stored, target, flag, line)
-
-    def _staged_for(
-        self,
-        sequence: Sequence,
-        body: Callable[[Any], None],
-        frame: Frame,
-        head: Any,
-        after: Any,
-        stored: Any,
-        target: str,
-    ) -> None:
-        session = require_session()
-        tracer = LoopTracer(session, frame, head, after, stored)
-        start, stop, reverse, item = sequence.direct(session)
-        trace_for(session, tracer, target, start, stop, reverse, lambda var: body(item(var)))
-
-    def _staged_for_with_break(
-        self,
-        sequence: Sequence,
-        body: Callable[[Any], None],
-        frame: Frame,
-        head: Any,
-        after: Any,
-        stored: Any,
-        flag: str,
-    ) -> None:
-        session = require_session()
-        builder = session.builder
-        counter = Frame(session, "a loop", {"k": Scalar(session, literal(0, "i64"), weak=True)})
-        length = sequence.length
-
-        def test() -> Atom:
-            k = vars(counter)["k"].atom
-            inside = builder.emit("lt", k, length)
-            if isinstance(inside, Lit):
-                return inside
-            session.conditions[inside.name] = ([builder.affine(length) - builder.affine(k) - 1], [], None)
-            going = self._condition(self.not_(vars(frame)[flag]))
-            if isinstance(going, bool):
-                return inside if going else literal(False, "bool")
-            return builder.emit("and", inside, going)
-
-        def run() -> None:
-            k = vars(counter)["k"].atom
-            if isinstance(k, Var):
-                builder.facts.bound(k.name, lower=Affine(0), upper=builder.affine(length) - 1)
-            body(sequence.item(k))
-            vars(counter)["k"] = Scalar(session, builder.emit("add", k, 1), weak=True)
-
-        tracer = LoopTracer(session, frame, tuple({*head, flag}), after, stored)
-        cond = trace_while(session, tracer, test, run)
-        assert cond is None or cond == literal(False, "bool")
-
-    def while_(
-        self,
-        test: Callable[[], Any],
-        body: Callable[[], None],
-        frame: Frame,
-        head: Any,
-        after: Any,
-        stored: Any,
-        line: int,
-    ) -> None:
-        session = require_session()
-        self.at(line)
-        start = State(session)
-        marks = session.marks()
-
-        def condition() -> Atom:
-            self.at(line)
-            cond = self._condition(test())
-            return literal(cond, "bool") if isinstance(cond, bool) else cond
-
-        try:
-            tracer = LoopTracer(session, frame, head, after, stored)
-            cond = trace_while(session, tracer, condition, body)
-        except (NeedConcrete, LoopTypeChange) as problem:
-            session.reset(marks)
-            start.restore()
-            self._python_while(test, body, problem, line)
-            return
-        if cond == literal(True, "bool"):
-            raise session.error(
-                UnsupportedSyntax, "the condition of this loop never changes: it would run for ever"
-            )
-
-    def _python_while(
-        self, test: Callable[[], Any], body: Callable[[], None], problem: Exception, line: int
-    ) -> None:
-        for _ in range(UNROLL_LIMIT):
-            self.at(line)
-            cond = self._condition(test())
-            if cond is False:
-                return
-            if cond is not True:
-                break
-            body()
-        if isinstance(problem, LoopTypeChange):
-            raise problem.error
-        raise problem

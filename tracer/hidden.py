@@ -24,6 +24,7 @@ from .convert import stack_values
 from .fingerprint import PURE
 from .paths import Guard, Path, items_of
 from .session import Session
+from .staged_list import StagedList
 from .state import LIBRARIES, attributes, is_record, replace_attributes
 from .symbol import Array, Symbol, as_value, dtype_of
 
@@ -276,6 +277,8 @@ class Hidden:
     def constant(self, session: Session, value: Any, what: str) -> Atom:
         """An array that the traced code made itself, or a list of numbers and symbols."""
         if not isinstance(value, np.ndarray):
+            if isinstance(value, StagedList) and value.rows is not None:
+                return value.array().read()
             if _has_symbol(value):
                 return _assembled(session, value, what)
             value = _plain_array(session, value, what)
@@ -338,6 +341,8 @@ def _holds_numbers(values: Any) -> bool:
 
 
 def _has_symbol(value: Any) -> bool:
+    if isinstance(value, StagedList) and value.rows is not None:
+        return True
     return isinstance(value, Symbol) or (isinstance(value, (list, tuple)) and any(map(_has_symbol, value)))
 
 
@@ -354,6 +359,8 @@ def _plain_array(session: Session, value: Any, what: str) -> np.ndarray:
 
 def _assembled(session: Session, value: Any, what: str) -> Atom:
     """A small array, element by element (rows may be arrays)."""
+    if isinstance(value, StagedList) and value.rows is not None:
+        return value.array().read()
     from_array = isinstance(value, np.ndarray)
     if from_array and value.ndim == 0:
         return literal(value[()], dtype_of(value.dtype) or "f64")

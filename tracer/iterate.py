@@ -7,10 +7,14 @@ from typing import Any
 
 from ..ir.affine import Affine
 from ..ir.build import dim_atom, literal
+from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64
+from .elements import Unlike
 from .index import session_int
+from .lists import is_stacked, stacked_copy
 from .session import Session
+from .state import Frame
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session
 
 
@@ -109,6 +113,45 @@ class _Reversed(Sequence):
         return start, stop, not reverse, item
 
 
+ENDLESS = 2**62
+"""The length of what has no end."""
+
+
+class Stream:
+    """What gives values one after the other, once: `run(loop, body)` runs the body for each.
+
+    loop(iterable, body) is a `for` of who consumes it, which stays a loop where Python's would.
+    """
+
+    def __init__(self, give: Callable[[Any, Callable[[Any], None]], None]):
+        self.give = give
+        self.depth = len(require_session().builder._regions)
+        self.used = False
+        self.values: Iterator[Any] | None = None
+
+    def run(self, loop: Any, body: Callable[[Any], None]) -> None:
+        session = require_session()
+        if len(session.builder._regions) != self.depth:
+            raise session.error(
+                UnsupportedSyntax, "a generator that was made outside of a traced loop or branch is consumed inside of "
+                "it. Make a list of it before, list(...)",
+            )  # fmt: skip
+        if self.values is not None:
+            for value in self.values:
+                body(value)
+        elif not self.used:
+            self.used = True
+            self.give(loop, body)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self.values is None:
+            self.values = iter(require_session().callers[-1].gather(self))
+        return next(self.values)
+
+
 def sequence_of(session: Session, iterable: Any) -> Sequence | None:
     """The value as something to loop over in the IR, None if it is a Python sequence."""
     if isinstance(iterable, Sequence):
@@ -117,7 +160,9 @@ def sequence_of(session: Session, iterable: Any) -> Sequence | None:
         if not iterable.dims:
             raise TypeError("iteration over a 0-d array")
         length = dim_atom(session.builder.canonical_dim(iterable.dims[0]))
-        return Sequence(length, lambda k: iterable[_symbol(session, k)], [iterable])
+        return Sequence(length, lambda k: iterable[symbol_of(session, k)], [iterable])
+    if is_stacked(iterable):
+        return Sequence(iterable.size, iterable.at, iterable.parts())
     if isinstance(iterable, Scalar):
         raise TypeError(f"a traced number ({iterable.type}) is not iterable")
     if isinstance(iterable, range):
@@ -126,7 +171,7 @@ def sequence_of(session: Session, iterable: Any) -> Sequence | None:
     return None
 
 
-def _symbol(session: Session, k: Atom) -> Any:
+def symbol_of(session: Session, k: Atom) -> Any:
     return int(k.text) if isinstance(k, Lit) else Scalar(session, k, weak=True)
 
 
@@ -151,6 +196,8 @@ def range_(*args: Any) -> Range:
 @implements(enumerate)
 def enumerate_(iterable: Any, start: Any = 0) -> Any:
     session = require_session()
+    if isinstance(iterable, Stream):
+        return _counted(session, iterable, start)
     inner = sequence_of(session, iterable)
     if inner is None:
         return enumerate(iterable, start)
@@ -159,21 +206,45 @@ def enumerate_(iterable: Any, start: Any = 0) -> Any:
 
     def item(k: Atom) -> Any:
         number = builder.integer(builder.affine(first) + builder.affine(k))
-        return _symbol(session, number), inner.item(k)
+        return symbol_of(session, number), inner.item(k)
 
     return Sequence(inner.length, item, inner.arrays)
+
+
+def _counted(session: Session, stream: Stream, start: Any) -> Stream:
+    def give(loop: Any, body: Callable[[Any], None]) -> None:
+        frame = Frame(session, "enumerate", {"number": start})
+
+        def each(value: Any) -> None:
+            number = frame.number
+            vars(frame)["number"] = number + 1
+            body((number, value))
+
+        stream.run(loop, each)
+
+    return Stream(give)
 
 
 @implements(zip)
 def zip_(*iterables: Any, strict: bool = False) -> Any:
     session = require_session()
+    iterables = tuple(
+        session.callers[-1].gather(i) if isinstance(i, Stream) else i for i in iterables
+    )
     inner = [sequence_of(session, i) for i in iterables]
+    if any(i is not None and not isinstance(i.length, Lit) for i in inner):
+        inner = [_of_values(session, i) if s is None else s for i, s in zip(iterables, inner)]
     if not inner or any(i is None for i in inner):
         return zip(*iterables, strict=strict)
     staged = [i for i in inner if i is not None]
     builder = session.builder
-    length = staged[0].length
-    for other in staged[1:]:
+    finite = [i for i in staged if i.length != literal(ENDLESS, "i64")] or staged[:1]
+    length = finite[0].length
+    for other in finite[1:]:
+        if strict:
+            same = builder.emit("eq", length, other.length)
+            session.check(same, "ValueError: the arguments of zip() have different lengths")
+            continue
         if builder.affine(length) == builder.affine(other.length):
             continue
         shorter = builder.affine(length) - builder.affine(other.length)
@@ -186,6 +257,16 @@ def zip_(*iterables: Any, strict: bool = False) -> Any:
     return Sequence(length, lambda k: tuple(i.item(k) for i in staged), arrays)
 
 
+def _of_values(session: Session, values: Any) -> Sequence | None:
+    """A Python list or tuple of values of one type, to be run over beside an array."""
+    if isinstance(values, (list, tuple)) and values:
+        try:
+            return sequence_of(session, stacked_copy(session, values))
+        except Unlike:
+            return None
+    return None
+
+
 @implements(reversed)
 def reversed_(iterable: Any) -> Any:
     session = require_session()
@@ -195,8 +276,10 @@ def reversed_(iterable: Any) -> Any:
 
 @implements(len)
 def len_(x: Any) -> Any:
+    if is_stacked(x):
+        return symbol_of(require_session(), x.size)
     if isinstance(x, Sequence):
-        return _symbol(require_session(), x.length)
+        return symbol_of(require_session(), x.length)
     if isinstance(x, Array):
         return FUNCTIONS["shape"](x)[0] if x.dims else len(x)
     return len(x)

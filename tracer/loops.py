@@ -17,6 +17,7 @@ from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
 from ..ir.types import BOOL, I64, Dim, Type
 from .aliases import AliasChecks, numbers_and_arrays
 from .convert import cast, result_dtype
+from .lengths import Lengths
 from .raising import PathEnds
 from .regions import assign, is_number, live_slot, region, shown
 from .session import Session
@@ -37,7 +38,7 @@ class Carried:
     bound: bool = True  # has it a value on entry?
 
 
-class LoopTracer(AliasChecks):
+class LoopTracer(AliasChecks, Lengths):
     """Traces one loop; `run` traces what stands in the body and returns the condition of a while."""
 
     def __init__(
@@ -51,6 +52,10 @@ class LoopTracer(AliasChecks):
         self.session = session
         self.builder = session.builder
         self.runs: Callable[[], bool] = lambda: False  # is there an iteration for certain?
+        self.ordinal: Affine | None = None  # how many iterations were before this one, and in all
+        self.trips: Atom | None = None
+        self.advancing: dict[Slot, Affine] = {}  # lengths of lists: how many elements an iteration adds
+        self.irregular: set[Slot] = set()
         self.frame = frame
         self.head = head
         self.after = after
@@ -90,7 +95,7 @@ class LoopTracer(AliasChecks):
     def _assume_slot(self, slot: Slot) -> bool:
         """Carry a slot, as its entry value suggests. False if it has none that can be carried."""
         found = self._entry(slot)
-        if found == [None] or not found or not all(is_number(v) or isinstance(v, Array) for v in found):
+        if not found or not all(is_number(v) or isinstance(v, Array) for v in found):
             return False
         for k, leaf in enumerate(found):
             if isinstance(leaf, Array):
@@ -152,6 +157,7 @@ class LoopTracer(AliasChecks):
     def _run(self, run: Callable[[], object], at_head: State) -> None:
         self.session.binding.append((self.frame, self.stored))
         try:
+            self.set_lengths()
             run()
         except Unbound as error:
             # `if i > 0: s += old`, and then `old = x[i]`: what comes first binds it.
@@ -264,9 +270,11 @@ class LoopTracer(AliasChecks):
     def _settled(self, at_head: State, at_end: State) -> bool:
         settled = True
         for slot in at_head.changed(at_end):
-            if not live_slot(slot, self.frame, self.head):
+            if not live_slot(slot, self.frame, self.head) or slot in self.advancing:
                 continue
-            if slot not in self._by_slot():
+            if self.advances(slot, at_head, at_end):
+                settled = False
+            elif slot not in self._by_slot():
                 settled = False
                 if not self._assume_slot(slot):
                     self._carry_new(slot, at_end.get(slot))
@@ -277,7 +285,7 @@ class LoopTracer(AliasChecks):
         for (slot, k), want in list(self.slots.items()):
             if not any(isinstance(dim, Affine) for dim in want.dims or ()):  # else it is new
                 settled = self._widen(slot, k, want, at_end.get(slot)) and settled
-        return settled
+        return self.lengths_settled(at_head, at_end) and settled
 
     def _carry_new(self, slot: Slot, value: Any) -> None:
         """A name that only the body binds, but that is read later."""
@@ -421,6 +429,7 @@ class LoopTracer(AliasChecks):
             assign(self.before.holder(slot), slot[1], value)
         for cell, var in cell_vars.items():
             cell.value = ends[var.name]
+        self.final_lengths()
         return exits
 
 
@@ -440,12 +449,15 @@ def trace_for(
     stop: Atom,
     reverse: bool,
     body: Callable[[Var], None],
+    trips: Atom,
 ) -> None:
     builder = session.builder
     span = session.span
     var = builder.var(index, I64)
     session.loop_variables.append(var)
     low, high = builder.affine(start), builder.affine(stop)
+    tracer.ordinal = high - builder.affine(var) - 1 if reverse else builder.affine(var) - low
+    tracer.trips = trips
 
     def run() -> None:
         builder.facts.bound(var.name, lower=low, upper=high - 1)

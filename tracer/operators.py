@@ -231,17 +231,6 @@ _BY_OPERATOR: dict[Any, Callable[..., Any]] = {
     **{function: functools.partial(compare, op) for op, (_, _, function) in COMPARE.items()},
     operator.contains: contains, operator.getitem: item, operator.truth: truth, operator.not_: negated,
 }  # fmt: skip
-CALLING: frozenset[Any] = frozenset((
-    map, filter, functools.reduce, itertools.accumulate, itertools.starmap, itertools.takewhile, itertools.dropwhile,
-    itertools.filterfalse, itertools.groupby,
-))  # fmt: skip
-"""Functions that call functions they are given."""
-_WITH_KEY = (sorted, max, min)
-
-
-def _holds_symbol(args: tuple[Any, ...]) -> bool:
-    values = args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args
-    return any(isinstance(value, Symbol) for value in values)
 
 
 def built_in(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any] | None:
@@ -259,36 +248,13 @@ def built_in(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ca
             return lambda: invoke(method, asked, *args, **kwargs)
     elif function is bool and len(args) == 1 and type(args[0]) not in PLAIN:
         return lambda: truth(args[0])
-    elif function is iter and len(args) == 1 and not isinstance(args[0], Symbol):
-        return lambda: iter(iterated(args[0]))
-    elif function is sum and args and type(args[0]) in (list, tuple, map, filter) and not kwargs:
-        return lambda: _sum(*args)
-    elif function in (list, tuple) and len(args) == 1 and special(args[0], "__iter__") is not None:
-        return lambda: function(iterated(args[0]))
     elif function is setattr and len(args) == 3 and type(args[0]) not in PLAIN:
         return lambda: store(*args)
     elif function is hasattr and len(args) == 2:
         return lambda: has(*args)
     elif function is dataclasses.replace and args:
         return lambda: _replaced(args[0], kwargs)
-    elif function in CALLING or (function in _WITH_KEY and "key" in kwargs and not _holds_symbol(args)):
-        return lambda: function(*map(_called, args), **{name: _called(value) for name, value in kwargs.items()})
     return None
-
-
-def _called(value: Any) -> Any:
-    """A function as another one calls it: staged."""
-    if isinstance(value, Symbol) or not callable(value):
-        return value
-    return lambda *args, **kwargs: FUNCTIONS["call"](value, args, kwargs)
-
-
-def _sum(values: Any, start: Any = 0) -> Any:
-    items = list(values)
-    if all(type(v) in PLAIN for v in (*items, start)):
-        traced = any(isinstance(v, Symbol) for v in (*items, start))
-        return FUNCTIONS[sum](items, start) if traced else sum(items, start)
-    return functools.reduce(functools.partial(binary, "Add"), items, start)
 
 
 def _replaced(value: Any, changes: dict[str, Any]) -> Any:

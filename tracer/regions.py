@@ -12,13 +12,24 @@ from typing import Any
 from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import PullbackError, TypeMismatch
 from ..ir.program import Atom, Check, If, Node, Phi, Span, Var
-from ..ir.types import Dim, Type
+from ..ir.types import I64, Dim, Type
 from .convert import cast, result_dtype
 from .jumps import RETURNED, is_flag
 from .raising import PathEnds, effects, run_path
 from .session import NeedStatic, Session
-from .state import Frame, MaybeUnbound, Slot, State, leaves, rebuild, same
-from .symbol import FUNCTIONS, Array, Cell, PythonNumber, Scalar, as_value, wrap
+from .staged_list import StagedList
+from .state import (
+    ContainerChange,
+    Frame,
+    MaybeUnbound,
+    Slot,
+    State,
+    leaves,
+    rebuild,
+    same,
+    session_of,
+)
+from .symbol import FUNCTIONS, Array, Cell, PythonNumber, Scalar, as_value, implements, require_session, wrap
 
 RESULT = "_result_"
 
@@ -43,8 +54,12 @@ def region(session: Session) -> Iterator[list[Node]]:
 
 
 def live_slot(slot: Slot, frame: Frame, live: tuple[str, ...]) -> bool:
-    """Variables of the running function are live by analysis; whatever else can be reached always is."""
-    return slot[0] != id(frame) or slot[1] in live
+    """Variables of the running function are live by analysis, also of one whose body a generator runs; whatever else
+    can be reached always is."""
+    if slot[0] == id(frame):
+        return slot[1] in live
+    known = session_of(frame).open_bodies.get(slot[0])
+    return known is None or slot[1] in known
 
 
 def shown(value: Any) -> str:
@@ -74,12 +89,17 @@ def trace_if(
     if arms is None:
         return
     (first, then_nodes), (second, else_nodes) = arms
+    try:
+        changed = dict.fromkeys([*before.changed(first, second), *before.changed(second, first)])
+    except ContainerChange as change:
+        before.restore()
+        change.restored = True
+        raise
     join = _Join(session, cond, arms)
     gone = _returned(before, first, second, frame)
     new_values: dict[Slot, Any] = {}
-    slots = dict.fromkeys([*before.changed(first, second), *before.changed(second, first)])
     missing = object()
-    for slot in slots:
+    for slot in changed:
         holder = before.holder(slot)
         if not live_slot(slot, frame, live):
             new_values[slot] = missing
@@ -163,8 +183,17 @@ def _fail(session: Session, cond: Atom, taken: bool, nodes: list[Node], end: Pat
     builder.add(If(cond, arm if taken else (), () if taken else arm, (), span))
 
 
+@implements("if")
+def if_(cond: Atom, then: Callable[[], None], orelse: Callable[[], None]) -> None:
+    """A branch of the tracer's own, which binds no variables."""
+    session = require_session()
+    trace_if(session, cond, then, orelse, Frame(session, "a branch", {}), ())
+
+
 def assign(holder: Any, name: Any, value: Any) -> None:
-    if isinstance(holder, (list, dict)):
+    if isinstance(holder, StagedList):
+        holder.restore({**holder.content(), name: value})
+    elif isinstance(holder, (list, dict)):
         holder[name] = value
     elif isinstance(holder, Frame):
         vars(holder)[name] = value
@@ -319,6 +348,12 @@ class _Join:
         if atoms[0] == atoms[1]:
             return atoms[0]
         var = builder.var(name.strip("_") or "t", Type(dtype, a.type.dims if dims is None else dims))
+        if var.type == I64:
+            forms = [builder.affine(atom) for atom in atoms]
+            apart = forms[1] - forms[0]
+            if not apart.terms:
+                low, high = forms if apart.constant >= 0 else reversed(forms)
+                builder.facts.bound(var.name, lower=low, upper=high)
         self.phis.append(Phi(var, *atoms))
         return var
 

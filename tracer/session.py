@@ -74,6 +74,9 @@ class Session:
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
     reports   how many calls that only show their arguments (print, an error's message) are open
     binding   the loops that are traced: whose variables, and which of them the loop binds
+    short_loops  how many loops are open that could be written out instead, if a number is needed
+    open_bodies  frames whose code runs inside of a generator's loops: the names that are live there
+    callers   the staged functions that are calling, the innermost last
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -81,6 +84,9 @@ class Session:
     builder: Builder = field(init=False)
     guards: list[Affine] = field(default_factory=list)
     frames: list[Any] = field(default_factory=list)
+    short_loops: int = 0
+    open_bodies: dict[int, frozenset[str]] = field(default_factory=dict)
+    callers: list[Any] = field(default_factory=list)
     cells: list[Any] = field(default_factory=list)
     hidden: Any = None
     printed: set[Span | None] = field(default_factory=set)

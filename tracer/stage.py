@@ -14,6 +14,9 @@ from typing import Any
 
 from ..ir.errors import TracedValueError
 from .bound import CONTROL, StagedSource, renamed
+from .comprehensions import Comprehensions
+from .comprehensions import control_call as _call
+from .comprehensions import load as _load
 from .fence import check_syntax, refuse
 from .jumps import lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
@@ -71,19 +74,11 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
     return StagedSource(renamed(code, own.co_name, own.co_qualname, rewriter.thunks), file, node.lineno)
 
 
-def _load(name: str) -> ast.Name:
-    return ast.Name(name, ast.Load())
-
-
-def _call(method: str, *args: ast.expr) -> ast.Call:
-    return ast.Call(ast.Attribute(_load(CONTROL), method, ast.Load()), list(args), [])
-
-
 def _strings(names: Any) -> ast.Tuple:
     return ast.Tuple([ast.Constant(n) for n in sorted(names)], ast.Load())
 
 
-class Rewriter(ast.NodeTransformer):
+class Rewriter(Comprehensions):
     """Rewrites one function. `scopes` are the local names of the enclosing functions, innermost last,
     each with the name of the variable that holds its frame; names bound by lambdas and comprehensions
     have no frame."""
@@ -194,31 +189,6 @@ class Rewriter(ast.NodeTransformer):
         inner.decorator_list = []
         target = self.visit_Name(ast.Name(node.name, ast.Store()))
         return [inner, ast.Assign([target], decorated)]
-
-    def _comprehension(self, node: Any, *parts: str) -> ast.expr:
-        outer = self.scopes
-        for generator in node.generators:
-            generator.iter = _call("iterate", self.visit(generator.iter))
-            bound = {n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name)}
-            self.scopes = (*self.scopes, (frozenset(bound), None))
-            generator.ifs = [_call("truth", self.condition(i)) for i in generator.ifs]
-        for part in parts:
-            setattr(node, part, self.visit(getattr(node, part)))
-        self.scopes = outer
-        return node
-
-    def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
-        return self._comprehension(node, "elt")
-
-    def visit_SetComp(self, node: ast.SetComp) -> ast.expr:
-        return self._comprehension(node, "elt")
-
-    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.expr:
-        # Generators run when they are asked, which staging cannot follow: a list is the same here.
-        return ast.copy_location(self._comprehension(ast.ListComp(node.elt, node.generators), "elt"), node)
-
-    def visit_DictComp(self, node: ast.DictComp) -> ast.expr:
-        return self._comprehension(node, "key", "value")
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         for names, frame in reversed(self.scopes):

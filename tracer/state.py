@@ -11,9 +11,11 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from ..ir.affine import Affine
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom
 from .session import Session
+from .staged_list import TEMPLATE, StagedList
 from .symbol import Array, Cell, Scalar, Symbol
 
 RUN_OVER = "the array that a loop runs over"
@@ -29,7 +31,27 @@ class Unbound(UnboundLocalError):
 
 
 class ContainerChange(UnsupportedSyntax):
-    """A list or dict gets other places in a region; a loop with few iterations can be unrolled instead."""
+    """A list or dict gets other places in a region: a list can be one in arrays, and a short loop can be unrolled."""
+
+    holder: Any = None
+    before: dict[Any, Any]
+    after: dict[Any, Any]
+    facts: Any
+    step: Affine | None = None
+    restored: bool = False  # the state before the branch is there again
+    given_up: bool = False  # nothing but writing out a loop around it helps
+
+
+def container_change(session: Session, holder: Any, before: Any, after: Any) -> ContainerChange:
+    """A container that changes its places in a region."""
+    error = session.error(
+        ContainerChange,
+        f"a {'list' if isinstance(holder, list) else type(holder).__name__} changes its length or keys inside a loop "
+        "or branch that is traced. Use an array of fixed size and assign to its elements",
+    )  # fmt: skip
+    assert isinstance(error, ContainerChange)
+    error.holder, error.before, error.after, error.facts = holder, before, after, session.builder.facts
+    return error
 
 
 class Frame:
@@ -56,6 +78,10 @@ class Frame:
 
 
 _NAMES: weakref.WeakKeyDictionary[Frame, tuple[Session, str]] = weakref.WeakKeyDictionary()
+
+
+def session_of(frame: Frame) -> Session:
+    return _NAMES[frame][0]
 
 
 class MaybeUnbound:
@@ -124,7 +150,9 @@ class State:
 
     def restore(self) -> None:
         for holder, content in self.holders.values():
-            if isinstance(holder, list):
+            if isinstance(holder, StagedList):
+                holder.restore(content)
+            elif isinstance(holder, list):
                 holder[:] = list(content.values())
             elif isinstance(holder, dict):
                 holder.clear()
@@ -133,6 +161,11 @@ class State:
                 replace_attributes(holder, content)
         for cell, value in self.cells.items():
             cell.value = value
+
+    def flags(self) -> list[tuple[Any, str | None]]:
+        """Why arrays and lists may not be written: trying something may add reasons that do not hold then."""
+        lists = [holder for holder, _ in self.holders.values() if isinstance(holder, StagedList)]
+        return [(thing, thing.frozen) for thing in (*self.cells, *lists)]
 
     def changed(self, later: State, other: State | None = None) -> list[Slot]:
         """Slots that hold another value in the later state, new names of frames included.
@@ -145,15 +178,14 @@ class State:
                 continue
             before = self.holders[key][1]
             expected = before.keys() if other is None or key not in other.holders else other.holders[key][1].keys()
-            if not isinstance(holder, Frame) and before.keys() != content.keys() and (
-                expected != content.keys() or before.keys() - content.keys()
-            ):
-                raise self.session.error(
-                    ContainerChange,
-                    f"a {type(holder).__name__} changes its length or keys inside a loop or branch that is traced. "
-                    "Use an array of fixed size and assign to its elements",
-                )
-            found += [(key, n) for n, v in content.items() if n not in before or not same(before[n], v)]
+            if isinstance(holder, StagedList) and before.get(TEMPLATE) != content.get(TEMPLATE):
+                raise container_change(self.session, holder, before, content)
+            places = not isinstance(holder, Frame) and before.keys() != content.keys()
+            if places and (expected != content.keys() or before.keys() - content.keys()):
+                raise container_change(self.session, holder, before, content)
+            found += [
+                (key, n) for n, v in content.items() if n != TEMPLATE and (n not in before or not same(before[n], v))
+            ]
         return found
 
     def written(self, later: State) -> list[Cell]:
@@ -209,6 +241,8 @@ LIBRARIES = frozenset(("numpy", "scipy", "numba", "builtins", "math", "pullback"
 
 
 def _content(holder: Any) -> dict[Any, Any]:
+    if isinstance(holder, StagedList):
+        return holder.content()
     if isinstance(holder, list):
         return dict(enumerate(holder))
     if isinstance(holder, dict):

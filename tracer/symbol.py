@@ -21,6 +21,7 @@ from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64, Dim, Type
 from .report import may_show
 from .session import NeedStatic, Session, current
+from .staged_list import StagedList
 from .view import Strided, with_stops
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -385,13 +386,11 @@ def is_symbol(value: Any) -> bool:
 
 def has_symbol(value: Any) -> bool:
     """Is the value a symbol, or a container with one?"""
-    if isinstance(value, Symbol):
+    if isinstance(value, Symbol) or (isinstance(value, StagedList) and value.rows is not None):
         return True
     if isinstance(value, (list, tuple)):
         return any(map(has_symbol, value))
-    if isinstance(value, dict):
-        return any(map(has_symbol, value.values()))
-    return False
+    return isinstance(value, dict) and any(map(has_symbol, value.values()))
 
 
 PythonNumber = (bool, int, float)

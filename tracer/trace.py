@@ -23,7 +23,8 @@ from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Let, Node, Program, Span, Var, While
 from ..ir.types import I64, Dim, Type
 from ..ir.walk import bound, defined, map_type, regions, rename, substitute
-from . import numpy as _numpy  # noqa: F401  (fills the tables of functions)
+from . import iterators as _iterators  # noqa: F401  (fills the tables of functions)
+from . import numpy as _numpy  # noqa: F401
 from .calls import call
 from .control import Control
 from .examples import INTEGER, Examples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,36 +13,63 @@ from ...ir.build import literal
 from ...ir.errors import UnsupportedFunction
 from ...ir.program import Var
 from ...ir.types import I64
+from ..calls import ALWAYS, call, has_symbol
 from ..convert import common
+from ..elements import Leaf
+from ..iterate import Sequence, Stream
+from ..lists import List, element, is_stacked
+from ..operators import binary, iterated
 from ..session import Session
+from ..streams import caller
 from ..symbol import FUNCTIONS, Array, Scalar, Symbol, implements, require_session
 from .elementwise import apply
+
+add = functools.partial(binary, "Add")
+ALWAYS.update((builtins.sum, builtins.max, builtins.min, builtins.any, builtins.all))
 
 
 @implements(builtins.sum)
 def sum_(iterable: Any, /, start: Any = 0) -> Any:
+    if is_stacked(iterable) and not isinstance(iterable.template(), Leaf):
+        return caller().fold(iterable, add, start)
+    weak = is_stacked(iterable) and iterable.template().weak
+    if is_stacked(iterable):
+        iterable = iterable.array()
     if isinstance(iterable, Array) and iterable.type.rank:
         total = FUNCTIONS[np.sum](iterable, axis=0)
+        total = Scalar(total.session, total.read(), weak) if isinstance(total, Scalar) else total
         return total if isinstance(start, int) and start == 0 else start + total
+    if isinstance(iterable, (Sequence, Stream)):
+        return caller().fold(iterable, add, start)
     total = start
-    for value in iterable:
-        total = total + value
+    for value in iterated(iterable):
+        total = add(total, value)
     return total
 
 
 def _extreme(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     session = require_session()
     if options.get("key") is not None:
-        raise session.error(
-            UnsupportedFunction, f"{name}(key=...) of traced values cannot be traced. Use np.arg{name}"
-        )
+        return _extreme_by(name, arguments, options)
     if len(arguments) == 1:
         (values,) = arguments
+        if isinstance(values, (Sequence, Stream)):
+            values = caller().gather(values)
+        if is_stacked(values):
+            if not isinstance(values.template(), Leaf):
+                raise session.error(
+                    UnsupportedFunction, f"{name}() of traced tuples. Use the parts, or {name}(key=...)"
+                )
+            if "default" in options:
+                raise session.error(UnsupportedFunction, f"{name}(default=...) of a list whose length is not known")
+            weak, values = values.template().weak, values.array()
+            result = FUNCTIONS[getattr(np, name)](values)
+            return Scalar(session, result.read(), weak)
         if isinstance(values, Array):
             if values.type.rank != 1:
                 raise ValueError("The truth value of an array with more than one element is ambiguous.")
             return FUNCTIONS[getattr(np, name)](values)
-        arguments = tuple(values)
+        arguments = tuple(iterated(values))
         if not arguments:
             if "default" in options:
                 return options["default"]
@@ -50,6 +78,21 @@ def _extreme(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> 
     for other in arguments[1:]:
         result = larger_or_smaller(session, name, result, other)
     return result
+
+
+def _extreme_by(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """max(values, key=f): the first whose key is the largest."""
+    control = caller()
+    values = control.gather(arguments[0]) if len(arguments) == 1 else list(arguments)
+    if not is_stacked(values) and not values:
+        if "default" in options:
+            return options["default"]
+        raise ValueError(f"{name}() iterable argument is empty")
+    keys = control.gather(call(builtins.map, (options["key"], values), {}))
+    if not has_symbol(keys):
+        return values[getattr(builtins, name)(range(len(keys)), key=keys.__getitem__)]
+    place = FUNCTIONS[getattr(np, f"arg{name}")](FUNCTIONS[np.asarray](keys))
+    return values[place] if is_stacked(values) else element(values, place)
 
 
 def larger_or_smaller(session: Session, name: str, a: Any, b: Any) -> Any:
@@ -95,6 +138,11 @@ def min_(*arguments: Any, **options: Any) -> Any:
 def _truth(name: str, iterable: Any) -> Any:
     if isinstance(iterable, Array):
         return FUNCTIONS[getattr(np, name)](iterable)
+    if isinstance(iterable, (Sequence, Stream)) or is_stacked(iterable):
+        found = caller().found(iterable, name == "any")
+        if name == "any":
+            return found
+        return (not found) if isinstance(found, bool) else FUNCTIONS["not"](found)
     combine = FUNCTIONS[np.logical_or if name == "any" else np.logical_and]
     result: Any = name == "all"
     for value in iterable:
@@ -171,8 +219,17 @@ def complex_(*arguments: Any) -> Any:
     )
 
 
+ALWAYS.add(builtins.sorted)
+
+
 @implements(builtins.sorted)
-def sorted_(*_: Any, **__: Any) -> Any:
+def sorted_(iterable: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
+    values = caller().gather(iterable) if not isinstance(iterable, Array) else iterable
+    if isinstance(values, list) and not is_stacked(values):
+        keys = values if key is None else [call(key, (value,), {}) for value in values]
+        if not has_symbol(keys):
+            places = builtins.sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
+            return List([values[k] for k in places])
     raise require_session().error(
         UnsupportedFunction, "sorted() of traced values: their order is only known when the program runs"
     )

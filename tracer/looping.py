@@ -1,0 +1,226 @@
+"""`for` and `while` of staged code: as loops of the program, or as Python runs them where nothing traced decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..ir.affine import Affine
+from ..ir.build import literal
+from ..ir.errors import UnsupportedSyntax
+from ..ir.program import Atom, Lit, Var
+from . import operators
+from .iterate import Sequence, Stream, sequence_of
+from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
+from .restage import restaged
+from .session import NeedConcrete
+from .state import RUN_OVER, ContainerChange, Frame, State
+from .streams import SHORT, Streams, thaw
+from .symbol import Scalar, require_session
+
+UNROLL_LIMIT = 1000
+
+
+class Looping(Streams):
+    at: Callable[[int], None]
+    not_: Callable[[Any], Any]
+
+    def for_(
+        self, iterable: Any, body: Callable[[Any], None], frame: Frame, head: tuple[str, ...], after: tuple[str, ...],
+        stored: tuple[str, ...], target: str, flag: str | None, line: int,
+    ) -> None:  # fmt: skip
+        session = require_session()
+        if isinstance(iterable, Stream):
+            iterable.run(
+                lambda part, each: self.for_(part, each, frame, head, after, stored, target, flag, line), body
+            )
+            return
+        iterable = operators.iterated(iterable)
+        sequence = sequence_of(session, iterable)
+        if sequence is None:
+            self._unrolled(iter(iterable), body, frame, flag)
+            return
+        self.at(line)
+        # Names of its own for what it runs over: the body may bind the user's names to other arrays.
+        names = {f"{RUN_OVER}{k or ''}": a for k, a in enumerate(sequence.arrays)}
+        over = Frame(session, "a loop", names)  # noqa: F841
+        start = State(session)
+        marks, flags = session.marks(), start.flags()
+        count = int(sequence.length.text) if isinstance(sequence.length, Lit) else None
+        short = count is not None and count <= SHORT
+        outer, session.short_loops = session.short_loops, session.short_loops + 1 if short else 0
+        try:
+            if flag is None:
+                self._staged_for(sequence, body, frame, head, after, stored, target)
+            else:
+                self._staged_for_with_break(sequence, body, frame, head, after, stored, flag)
+        except (NeedConcrete, ContainerChange) as need:
+            session.short_loops = outer
+            session.reset(marks)
+            start.restore()
+            thaw(flags)
+            self.at(line)
+            if not short and restaged(session, need, sequence.length):
+                try:
+                    self.for_(sequence, body, frame, head, after, stored, target, flag, line)
+                finally:
+                    need.holder.room = None  # type: ignore[union-attr]
+                return
+            # The number is needed, or a list grows: run the loop as Python does if its trip count is known.
+            if count is None:
+                raise
+            if count > UNROLL_LIMIT:
+                what = f"{need.what} is needed" if isinstance(need, NeedConcrete) else "a list or dict grows"
+                raise session.error(
+                    UnsupportedSyntax,
+                    f"{what} in a loop of {count} iterations, which is too many to unroll (more than {UNROLL_LIMIT}). "
+                    "Use an array instead of a list there",
+                ) from None
+            session.reset(marks)
+            start.restore()
+            self.at(line)
+            self._unrolled((sequence.item(literal(k, "i64")) for k in range(count)), body, frame, flag)
+        except LoopTypeChange as change:
+            session.short_loops = outer
+            session.reset(marks)
+            start.restore()
+            self.at(line)
+            self._peeled(change, sequence, body, frame, head, after, stored, target, flag, line)
+        finally:
+            session.short_loops = outer
+
+    def _unrolled(self, items: Any, body: Callable[[Any], None], frame: Frame, flag: str | None) -> None:
+        for item in items:
+            if flag is not None and vars(frame)[flag] is True:
+                break
+            body(item)
+            if flag is None:
+                continue
+            leave = self._condition(vars(frame)[flag])
+            if leave is True:
+                break
+            if leave is not False:
+                raise require_session().error(
+                    UnsupportedSyntax,
+                    "a break on a traced condition in a loop over a Python sequence. Loop over range(...) or an array",
+                )
+
+    def _peeled(
+        self, change: LoopTypeChange, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any,
+        after: Any,
+        stored: Any, target: str, flag: str | None, line: int,
+    ) -> None:  # fmt: skip
+        """A value changes its rank in the first iteration (`acc = 0.0; acc += A[i]`): run that one first."""
+        session = require_session()
+        if (
+            flag is not None
+            or sequence.peeled
+            or not session.ensure(session.builder.affine(sequence.length) - 1)
+        ):
+            raise change.error
+        body(sequence.item(literal(0, "i64")))
+        rest = sequence.rest(session)
+        self.for_(rest, body, frame, head, after, stored, target, flag, line)
+
+    def _staged_for(
+        self,
+        sequence: Sequence,
+        body: Callable[[Any], None],
+        frame: Frame,
+        head: Any,
+        after: Any,
+        stored: Any,
+        target: str,
+    ) -> None:
+        session = require_session()
+        tracer = LoopTracer(session, frame, head, after, stored)
+        start, stop, reverse, item = sequence.direct(session)
+        trace_for(session, tracer, target, start, stop, reverse, lambda var: body(item(var)), sequence.length)
+
+    def _staged_for_with_break(
+        self,
+        sequence: Sequence,
+        body: Callable[[Any], None],
+        frame: Frame,
+        head: Any,
+        after: Any,
+        stored: Any,
+        flag: str,
+    ) -> None:
+        session = require_session()
+        builder = session.builder
+        counter = Frame(session, "a loop", {"k": Scalar(session, literal(0, "i64"), weak=True)})
+        length = sequence.length
+
+        def test() -> Atom:
+            k = vars(counter)["k"].atom
+            inside = builder.emit("lt", k, length)
+            if isinstance(inside, Lit):
+                return inside
+            session.conditions[inside.name] = ([builder.affine(length) - builder.affine(k) - 1], [], None)
+            going = self._condition(self.not_(vars(frame)[flag]))
+            if isinstance(going, bool):
+                return inside if going else literal(False, "bool")
+            return builder.emit("and", inside, going)
+
+        def run() -> None:
+            k = vars(counter)["k"].atom
+            if isinstance(k, Var):
+                builder.facts.bound(k.name, lower=Affine(0), upper=builder.affine(length) - 1)
+            body(sequence.item(k))
+            vars(counter)["k"] = Scalar(session, builder.emit("add", k, 1), weak=True)
+
+        tracer = LoopTracer(session, frame, tuple({*head, flag}), after, stored)
+        cond = trace_while(session, tracer, test, run)
+        assert cond is None or cond == literal(False, "bool")
+
+    def while_(
+        self,
+        test: Callable[[], Any],
+        body: Callable[[], None],
+        frame: Frame,
+        head: Any,
+        after: Any,
+        stored: Any,
+        line: int,
+    ) -> None:
+        session = require_session()
+        self.at(line)
+        start = State(session)
+        marks = session.marks()
+
+        def condition() -> Atom:
+            self.at(line)
+            cond = self._condition(test())
+            return literal(cond, "bool") if isinstance(cond, bool) else cond
+
+        try:
+            tracer = LoopTracer(session, frame, head, after, stored)
+            cond = trace_while(session, tracer, condition, body)
+        except (NeedConcrete, LoopTypeChange, ContainerChange) as problem:
+            session.reset(marks)
+            start.restore()
+            if restaged(session, problem, None):
+                self.while_(test, body, frame, head, after, stored, line)
+                return
+            self._python_while(test, body, problem, line)
+            return
+        if cond == literal(True, "bool"):
+            raise session.error(
+                UnsupportedSyntax, "the condition of this loop never changes: it would run for ever"
+            )
+
+    def _python_while(
+        self, test: Callable[[], Any], body: Callable[[], None], problem: Exception, line: int
+    ) -> None:
+        for _ in range(UNROLL_LIMIT):
+            self.at(line)
+            cond = self._condition(test())
+            if cond is False:
+                return
+            if cond is not True:
+                break
+            body()
+        if isinstance(problem, LoopTypeChange):
+            raise problem.error
+        raise problem
