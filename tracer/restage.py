@@ -25,7 +25,8 @@ def restaged(session: Session, need: Exception, trips: Atom | None) -> bool:
     try:
         prepare(session, need, trips)
     except Unlike as unlike:
-        need.args = (f"{need.args[0]} (its elements: {unlike})",)
+        why = f"the elements of the list differ: {unlike}. {need.bare_message}"
+        need.__init__(why, need.span)  # type: ignore[misc]
         return False
     return True
 
