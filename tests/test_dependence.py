@@ -1,10 +1,223 @@
-"""Loops whose iterations meet through numbers that their bodies compute keep their order."""
+"""What is proved of loops holds: against their iterations, counted one by one, in nests drawn at random.
+
+`python tests/test_dependence.py 20000` tries so many of each kind, from 0 on.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
+from brute_force import Touched, arguments, timeline
+from loop_nests import VALUES, handed_nest, loop_nest, turned_nest
 
 import pullback as pb
+from pullback.codegen import contract, emit, free_order, hoist, interchange, parallel_loops, storage
+from pullback.codegen.analysis.dependence import Access, Dependence, pairs_of
+from pullback.ir import Program
+from pullback.ir.affine import Facts
+from pullback.ir.evaluate import evaluate
+from pullback.ir.passes.adjoint import _builder
+from pullback.ir.passes.reread import Rereader
+from pullback.ir.passes.scopes import scopes_of
+from pullback.ir.program import For, If, Let, Node
+from pullback.ir.sizes import TRACED, facts_of
+from pullback.ir.verify import verify
+from pullback.ir.walk import walk
 from pullback.runtime.compile import compile_source
+
+# -- each question ---------------------------------------------------------------------------------------
+
+
+def questions(program: Program) -> Iterator[tuple[Dependence, For, Access, Access, Facts]]:
+    """All that can be asked of two accesses, of every loop, as passes ask."""
+    deps = Dependence()
+
+    def region(nodes: Iterable[Node], facts: Facts) -> Iterator[tuple[Dependence, For, Access, Access, Facts]]:
+        for node in nodes:
+            match node:
+                case Let():
+                    deps.learn(node)
+                case For():
+                    yield from region(node.body, deps.inside(facts, (node,)))
+                    found = deps.accesses(node, [p.var.name for p in node.phis if p.var.type.rank])
+                    for every in (found or {}).values():
+                        yield from ((deps, node, a, b, facts) for a, b in pairs_of(every))
+                case If():
+                    yield from region(node.then, facts)
+                    yield from region(node.orelse, facts)
+
+    yield from region(program.body, facts_of(program.body, deps.form, TRACED))
+
+
+def elements(seeds: Iterable[int]) -> Counter[str]:
+    """The dependence test's answers about two accesses; how often each was given, and how often it could have been."""
+    count: Counter[str] = Counter()
+    for seed in seeds:
+        program = loop_nest(seed)
+        touched = Touched(program)
+        count["nests"] += touched.complete > 0
+        for deps, loop, a, b, facts in questions(program):
+            met = set(touched.pairs(loop.index.name, a.let.var.name, b.let.var.name))
+            apart = all(p == q for p, q in met)
+            where = f"nest {seed}, loop {loop.index.name}: {a.let.var.name} and {b.let.var.name} meet in {sorted(met)}"
+            count["apart"] += apart
+            count["different"] += not met
+            if deps.never_meet(a, b, loop, facts):
+                count["proved apart"] += 1
+                assert apart, where
+            if deps.all_differ(a, b, loop, facts):
+                count["proved different"] += 1
+                assert not met, where
+            distance = deps.distance(a, b, loop)
+            if distance is not None:
+                count["distances"] += 1
+                assert all(abs(p - q) == distance for p, q in met), f"{where}, not {distance} apart"
+    return count
+
+
+def on_cores(seeds: Iterable[int]) -> Counter[str]:
+    """Loops that may run on all cores: no iteration disturbs another, but by additions as far away as the plan says."""
+    count: Counter[str] = Counter()
+    for seed in seeds:
+        program = loop_nest(seed)
+        touched, deps = Touched(program), Dependence()
+        loops = {node.index.name: node for node in walk(program.body) if isinstance(node, For)}
+        for let in walk(program.body):
+            if isinstance(let, Let):
+                deps.learn(let)
+        for index, plan in parallel_loops(program).items():
+            count["loops"] += 1
+            count["near"] += plan.reach > 0
+            count["copies"] += len(plan.added)
+            assert not plan.scratch
+            own = {p.var.name for p in plan.added}
+            found = deps.accesses(loops[index], [p.var.name for p in loops[index].phis if p.var.type.rank])
+            assert found is not None
+            for array, every in found.items():
+                for a, b in pairs_of(every):
+                    adds = a.kind == b.kind == "at_add"
+                    far = {abs(p - q) for p, q in touched.pairs(index, a.let.var.name, b.let.var.name)} - {0}
+                    where = f"nest {seed}, loop {index}: {a.let.var.name} and {b.let.var.name}"
+                    assert adds if array in own else not far or adds and max(far) <= plan.reach, where
+    return count
+
+
+def read_again(seeds: Iterable[int]) -> Counter[str]:
+    """Elements that the reverse sweep reads again: no write, later (or earlier) than their version, touches them."""
+    count: Counter[str] = Counter()
+    for seed in seeds:
+        program = loop_nest(seed)
+        if Touched(program).complete < len(VALUES):
+            continue
+        scopes = scopes_of(program)
+        builder = _builder(program, scopes, set(scopes.var))
+        again = Rereader(scopes, builder, lambda loop, phi: phi.var, facts_of(program.body, builder.affine))
+        again.patience = 10**9
+        times = [timeline(program, values) for values in VALUES[:4]]
+        for let in walk(program.body):
+            if not isinstance(let, Let) or let.op.name not in ("getitem", "at_set"):
+                continue
+            stored = let.op.name == "at_set"
+            version, region = let.var.name if stored else let.args[0].name, scopes.region[let.var.name]  # type: ignore[union-attr]
+            for loop in scopes.region[version].loops:
+                for phi in loop.phis:
+                    cell = again.cell(phi, loop) if phi.var.type.rank else None
+                    for write in cell.writes if cell is not None and version in cell.versions else ():
+                        for later in (True, False):
+                            count["asked"] += 1
+                            if again.meets(write, version, cell, let.args[1], region, later):  # type: ignore[arg-type]
+                                continue
+                            count["later" if later else "before"] += 1
+                            for one in times:
+                                for r in one[let.var.name]:
+                                    born = r.time if stored else r.born
+                                    for w in one[write.var.name]:
+                                        run = loop.index.name  # type: ignore[union-attr]
+                                        if w.runs.get(run) == r.runs[run] and (w.time > born) == later:
+                                            assert w.element != r.element, (
+                                                f"nest {seed}: {write.var.name} writes what {let.var.name} reads"
+                                            )
+    return count
+
+
+# -- each pass ----------------------------------------------------------------------------------------------
+
+
+def same(make: Callable[[int], Program], change: Callable[[Program], Program], seeds: Iterable[int]) -> Counter[str]:
+    """Nests that a pass changes compute what they did, run by the interpreter."""
+    count: Counter[str] = Counter()
+    for seed in seeds:
+        program = make(seed)
+        if Touched(program).complete < len(VALUES):
+            continue
+        count["nests"] += 1
+        changed = verify(change(program))
+        if changed == program:
+            continue
+        count["changed"] += 1
+        for values in VALUES[:3]:
+            wanted, found = (evaluate(p, *arguments(values, seed)) for p in (program, changed))
+            for a, b in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=f"nest {seed} at {values}")
+    return count
+
+
+def written(seeds: Iterable[int]) -> Counter[str]:
+    """Nests whose loops have changed, written as Python and run: storage has found what may be overwritten."""
+    count: Counter[str] = Counter()
+    for seed in seeds:
+        program = loop_nest(seed)
+        if Touched(program).complete < len(VALUES):
+            continue
+        final = verify(storage(verify(hoist(verify(interchange(verify(contract(program))))))))
+        function = compile_source(emit(verify(storage(hoist(free_order(final))))), "f", jit=False)
+        count["nests"] += 1
+        for values in VALUES[:2]:
+            args = arguments(values, seed)
+            for a, b in zip(function(*args), evaluate(program, *args), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=f"nest {seed} at {values}")
+    return count
+
+
+# Floors: an analysis that proves nothing would pass, too.
+
+
+def test_elements_of_two_iterations():
+    count = elements(range(600))
+    assert count["nests"] > 580
+    assert count["proved apart"] > 0.3 * count["apart"] > 3000
+    assert count["proved different"] > 0.2 * count["different"] and count["distances"] > 2000
+
+
+def test_loops_on_all_cores():
+    count = on_cores(range(400))
+    assert count["loops"] > 150 and count["near"] and count["copies"] > 50
+
+
+def test_elements_read_again():
+    count = read_again(range(100))
+    assert count["later"] > 0.07 * count["asked"] > 200 and count["before"] > 0.05 * count["asked"]
+
+
+def test_loops_that_run_upwards():
+    assert same(loop_nest, free_order, range(150))["changed"] > 60
+
+
+def test_loops_that_change_places():
+    assert same(turned_nest, interchange, range(250))["changed"] > 12
+
+
+def test_loops_that_become_one():
+    assert same(handed_nest, contract, range(120))["changed"] > 40
+
+
+def test_nests_as_python():
+    assert written(range(80))["nests"] > 70
+
+
+# -- functions ----------------------------------------------------------------------------------------------
 
 
 def half_from_above(y, n):
@@ -97,3 +310,14 @@ def test_memory_that_nobody_fills_is_nan_in_uncompiled_code():
     source = "import numpy as np\n\n\ndef f(n):\n    return np.empty(n), np.empty_like(np.arange(n)), np.zeros(n)\n"
     floats, integers, zeros = compile_source(source, "f", jit=False)(3)
     assert np.isnan(floats).all() and (integers < -(10**9)).all() and not zeros.any()
+
+
+if __name__ == "__main__":
+    many = range(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    print("two iterations", elements(many))
+    print("all cores", on_cores(many))
+    print("read again", read_again(many[: len(many) // 10]))
+    print("upwards", same(loop_nest, free_order, many[: len(many) // 10]))
+    print("change places", same(turned_nest, interchange, many[: len(many) // 10]))
+    print("become one", same(handed_nest, contract, many[: len(many) // 10]))
+    print("as Python", written(many[: len(many) // 20]))
