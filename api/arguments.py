@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir.types import NUMPY_DTYPES
+from .ir.types import INTEGERS, NUMPY_DTYPES
 from .transform import Transform
 
 TYPE = re.compile(r"(f64|f32|i64|bool)(?:\[([^\[\]]*)\])?")
@@ -196,8 +196,9 @@ def _sample(
     between: tuple[float, float] | None,
     rng: np.random.Generator,
 ) -> Any:
-    if dtype == "i64":
-        return rng.integers(below, size=shape) if shape else 3
+    if dtype in INTEGERS:
+        below = min(below, int(np.iinfo(NUMPY_DTYPES[dtype]).max))
+        return np.asarray(rng.integers(below, size=shape)).astype(NUMPY_DTYPES[dtype]) if shape else 3
     if dtype == "bool":
         return rng.random(shape) < 0.5 if shape else True
     value = rng.normal(size=shape) if between is None else rng.uniform(*between, size=shape)

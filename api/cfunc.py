@@ -13,12 +13,16 @@ from numba.core import sigutils
 
 from .call import _abstract
 from .ir.errors import TypeMismatch
+from .ir.types import NUMPY_DTYPES
 from .layout import Result
 from .njit import NUMBA, Glue
 from .transform import Transform
 from .vector_jacobian import Seeded
 
-C_NAMES = {"f64": "double", "f32": "float", "i64": "int64_t", "bool": "bool"}
+C_NAMES = {
+    name: {"float64": "double", "float32": "float", "bool": "bool"}.get(dtype.name, f"{dtype.name}_t")
+    for name, dtype in NUMPY_DTYPES.items()
+}
 
 
 class CFunction:

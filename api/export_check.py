@@ -91,8 +91,9 @@ def _sample(value: Any) -> str:
 def _random(type_: Type, shape: tuple[int, ...], number: int) -> str:
     if type_.dtype == "bool":
         return f"rng.random({shape}) < 0.5" if shape else "True"
-    if type_.dtype == "i64":
-        return f"rng.integers(0, 2, {shape})" if shape else str(number)
+    if type_.is_integer:
+        convert = "" if type_.dtype == "i64" else f".astype(np.{type_.numpy.name})"
+        return f"rng.integers(0, 2, {shape}){convert}" if shape else str(number)
     if not shape:
         return "float(rng.uniform(0.5, 1.5))" if type_.dtype == "f64" else "np.float32(rng.uniform(0.5, 1.5))"
     return f"rng.uniform(0.5, 1.5, {shape})" + ("" if type_.dtype == "f64" else ".astype(np.float32)")

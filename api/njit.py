@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 from numba import types
+from numba.np.numpy_support import from_dtype
 
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
-from .ir.types import Type
+from .ir.types import NUMPY_DTYPES, Type
 from .layout import Layout, Result, built, changed, hidden_values, layout, samples
 from .runtime import callable as native
 from .runtime.options import options
@@ -28,12 +29,8 @@ from .transform import Transform
 from .tree import Tree, flatten
 from .vector_jacobian import Seeded
 
-NUMBA = {"f64": types.float64, "f32": types.float32, "i64": types.int64, "bool": types.boolean}
-DTYPES = {
-    types.float64: "f64", types.float32: "f32", types.boolean: "bool", types.int64: "i64",
-    types.int32: "i64", types.int16: "i64", types.int8: "i64", types.uint32: "i64", types.uint16: "i64",
-    types.uint8: "i64",
-}  # fmt: skip
+NUMBA = {name: from_dtype(dtype) for name, dtype in NUMPY_DTYPES.items()}
+DTYPES = {kind: name for name, kind in NUMBA.items()}
 _types: weakref.WeakKeyDictionary[Transform, Any] = weakref.WeakKeyDictionary()
 _kept: list[Any] = []
 """What machine code knows the addresses of."""

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from .ir.errors import TypeMismatch
+from .ir.types import NUMPY_DTYPES
 from .tracer.paths import UNREADABLE, differs, named
 from .tracer.trace import Input, Traced
 
-DTYPES = {
-    "f64": np.dtype(np.float64),
-    "f32": np.dtype(np.float32),
-    "i64": np.dtype(np.int64),
-    "bool": np.dtype(np.bool_),
+DTYPES = NUMPY_DTYPES
+SCALARS = {name: dtype.type for name, dtype in DTYPES.items()}
+_BUILT = {dtype.char: dtype for dtype in DTYPES.values()} | {
+    c: np.dtype(np.dtype(c).name) for c in "lqLQ"
 }
-WEAK = {"f64": float, "i64": int}
-SCALARS = {"f64": np.float64, "f32": np.float32, "i64": np.int64, "bool": np.bool_}
+"""NumPy's own dtype objects by their letter: 64 bits have two."""
+_OWN = frozenset(map(id, DTYPES.values()))
 
 
 def matcher(traced: Traced) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]:
@@ -76,7 +76,7 @@ def guard_text(traced: Traced) -> str:
 
 def read_hidden(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
     """Lines that test what was looked at outside, and bind the hidden inputs."""
-    scope["ndarray"], scope["canonical"] = np.ndarray, canonical
+    scope["ndarray"], scope["canonical"], scope["own"] = np.ndarray, canonical, _OWN
     names = parameters(traced)
     count = len(traced.inputs) - len(traced.hidden)
     outside = [f"        if {guard.differs(scope, 's{}')}: return {miss}" for guard in traced.hidden_guards]
@@ -84,7 +84,7 @@ def read_hidden(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
         value = named(scope, found.value) if found.path is None else found.path.expression(scope, "s{}")
         outside.append(f"        {name} = {value}")
         if given.type.rank or isinstance(found.value, np.ndarray):
-            odd = f"not {name}.flags.carray or {name}.dtype.char not in '?dfl'"
+            odd = f"not {name}.flags.carray or id({name}.dtype) not in own"
             outside.append(f"        if type({name}) is ndarray and ({odd}): {name} = canonical({name})")
     return ["    try:", *outside, f"    except unreadable: return {miss}"] if outside else []
 
@@ -146,30 +146,25 @@ def _tests(name: str, k: int, given: Input, scope: dict[str, Any], miss: str) ->
 
 
 def canonical(leaf: Any) -> Any:
-    """A leaf as compiled code takes it: native, C-contiguous, aligned; small integers as int64.
+    """A leaf as compiled code takes it: native, C-contiguous, aligned.
 
     Strided and foreign arrays are copied; a read-only one is looked at through a writeable view, because
     generated code never writes to its parameters.
     """
     if not isinstance(leaf, np.ndarray):
-        if isinstance(leaf, np.integer):
-            return leaf if isinstance(leaf, np.int64) else np.int64(leaf) if leaf.dtype != np.uint64 else leaf
+        if isinstance(leaf, np.integer) and type(leaf) is not _BUILT[leaf.dtype.char].type:
+            return _BUILT[leaf.dtype.char].type(leaf)
         return leaf
     dtype = leaf.dtype
-    if dtype.kind in "iu" and dtype != np.uint64 and dtype != np.int64:
-        return leaf.astype(np.int64)
-    if dtype.kind in "fbi" and not dtype.isnative:
+    if dtype.kind in "fbiu" and not dtype.isnative:
         leaf = leaf.astype(dtype.newbyteorder("="))
     if type(leaf) is not np.ndarray:
         leaf = np.asarray(leaf)
-    if leaf.dtype.kind in "fbi" and leaf.dtype is not DTYPES.get(_NAMES.get(leaf.dtype.char, "")):
-        leaf = leaf.view(DTYPES.get(_NAMES.get(leaf.dtype.char, ""), leaf.dtype))
+    if leaf.dtype.kind in "fbiu" and id(leaf.dtype) not in _OWN:
+        leaf = leaf.view(_BUILT.get(leaf.dtype.char, leaf.dtype))
     if not leaf.flags.c_contiguous or not leaf.flags.aligned:
         return np.array(leaf, order="C")
     return leaf if leaf.flags.writeable else _writeable_view(leaf)
-
-
-_NAMES = {"d": "f64", "f": "f32", "l": "i64", "?": "bool", "q": "i64"}
 
 
 class _Memory:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..ir.affine import Affine
 from ..ir.build import dim_atom, literal
 from ..ir.ops import arith
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Exit, For, Lit, Phi, Var
-from ..ir.types import BOOL, I64, Type
+from ..ir.types import BOOL, I64, INTEGERS, Type
 from .access import Along, Counted, Fixed, Place, Read, Source, Taken
 from .fuse import Group, reads_where_written, row_axis
 from .items import Item, Op
@@ -31,8 +33,9 @@ def neutral(fold: str, dtype: str) -> Lit:
     low = fold in ("max", "argmax")
     if dtype == "bool":
         return Lit(str(not low), BOOL)
-    if dtype == "i64":
-        return Lit(str(-(2**63) if low else 2**63 - 1), I64)
+    if dtype in INTEGERS:
+        limits = np.iinfo(Type(dtype).numpy)
+        return Lit(str(limits.min if low else limits.max), Type(dtype))
     return Lit("-inf" if low else "inf", Type(dtype))
 
 

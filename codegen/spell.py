@@ -11,6 +11,7 @@ from functools import cache
 
 from ..ir.primitive import Primitive
 from ..ir.program import Lit
+from ..ir.types import NARROW, NUMPY_DTYPES
 
 ATOM, POWER, UNARY, PRODUCT, SUM, COMPARISON, TERNARY = 14, 13, 12, 11, 10, 5, 1
 PRECEDENCE = {
@@ -18,7 +19,7 @@ PRECEDENCE = {
     "<<": 9, ">>": 9, "&": 8, "^": 7, "|": 6,
     "<": COMPARISON, "<=": COMPARISON, ">": COMPARISON, ">=": COMPARISON, "==": COMPARISON, "!=": COMPARISON,
 }  # fmt: skip
-NUMPY = {"f64": "np.float64", "f32": "np.float32", "i64": "np.int64", "bool": "np.bool_"}
+NUMPY = {name: f"np.{'bool_' if name == 'bool' else dtype.name}" for name, dtype in NUMPY_DTYPES.items()}
 MOST_NEGATIVE = str(-(2**63))
 
 SPELLING: dict[str, str] = {}
@@ -48,6 +49,8 @@ def literal(lit: Lit) -> Text:
         if dtype == "f32":
             return Text(f"np.float32({plain})")
         return Text(plain, UNARY if plain.startswith("-") else ATOM)
+    if dtype in NARROW:
+        return Text(f"{NUMPY[dtype]}({text})")
     if text == MOST_NEGATIVE:
         return Text("(-9223372036854775807 - 1)")
     return Text(text, UNARY if text.startswith("-") else ATOM)
@@ -98,12 +101,22 @@ def call(template: str, *operands: Text) -> Text:
     return Text(form.template.format(*texts), form.precedence)
 
 
+WHOLE = {"where", "maximum", "minimum", "getitem"}
+"""Operations whose result is one of the operands."""
+
 LOGICAL = {"add": "{0} | {1}", "maximum": "{0} | {1}", "mul": "{0} & {1}", "minimum": "{0} & {1}"}
 """What NumPy's arithmetic of booleans is; compiled code would make integers of them."""
 
 
 def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
     """A scalar operation."""
+    if dtype in NARROW and op.name not in WHOLE and not op.name.startswith("to_"):
+        # Compiled code computes with 64 bits: cut off what NumPy cuts off.
+        return Text(f"{NUMPY[dtype]}({_operation(op, operands, dtype).text})")
+    return _operation(op, operands, dtype)
+
+
+def _operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
     if dtype == "bool" and op.name in LOGICAL:
         return call(LOGICAL[op.name], *operands)
     if op.name == "power" and operands[1].text == "2.0" and operands[0].text.isidentifier():

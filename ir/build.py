@@ -19,7 +19,7 @@ from .errors import IRError
 from .names import Names
 from .primitive import REGISTRY, Primitive, Ref
 from .program import Atom, Check, If, Index, Let, Lit, Node, Program, Slice, Span, Var, map_operand
-from .types import I64, Dim, Type
+from .types import I64, INTEGERS, Dim, Type
 
 
 def literal(value: Any, dtype: str) -> Lit:
@@ -30,10 +30,10 @@ def literal(value: Any, dtype: str) -> Lit:
     """
     if dtype == "bool":
         return Lit(str(bool(value)), Type("bool"))
-    if dtype == "i64":
+    if dtype in INTEGERS:
         if not isinstance(value, (bool, np.bool_)) and int(value) != value:
             raise IRError(f"{value} is not an integer")
-        return Lit(str(int(value)), I64)
+        return Lit(str(int(value)), Type(dtype))
     return Lit(_single(np.float32(value)) if dtype == "f32" else repr(float(value)), Type(dtype))
 
 
@@ -46,7 +46,7 @@ def _single(value: np.float32) -> str:
 def number(lit: Lit) -> Any:
     """The NumPy scalar that a literal stands for."""
     value = lit.text == "True" if lit.type.dtype == "bool" else float(lit.text)
-    return lit.type.numpy.type(int(lit.text) if lit.type.dtype == "i64" else value)
+    return lit.type.numpy.type(int(lit.text) if lit.type.is_integer else value)
 
 
 def dim_atom(dim: Dim) -> Atom:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -14,8 +15,20 @@ NUMPY_DTYPES = {
     "i64": np.dtype(np.int64),
     "f32": np.dtype(np.float32),
     "f64": np.dtype(np.float64),
+    "i8": np.dtype(np.int8),
+    "i16": np.dtype(np.int16),
+    "i32": np.dtype(np.int32),
+    "u8": np.dtype(np.uint8),
+    "u16": np.dtype(np.uint16),
+    "u32": np.dtype(np.uint32),
+    "u64": np.dtype(np.uint64),
 }
-_PROMOTION = ("bool", "i64", "f32", "f64")
+"""Every dtype there is, by the IR's name; what else is known of one (its kind, its size) NumPy's tells."""
+
+INTEGERS = frozenset(name for name, dtype in NUMPY_DTYPES.items() if dtype.kind in "iu")
+NARROW = INTEGERS - {"i64"}
+"""Integers that are data: sizes, indices and Python's numbers are i64."""
+_NAMES = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,10 @@ class Type:
         return self.dtype in ("f32", "f64")
 
     @property
+    def is_integer(self) -> bool:
+        return self.dtype in INTEGERS
+
+    @property
     def numpy(self) -> np.dtype:
         return NUMPY_DTYPES[self.dtype]
 
@@ -53,28 +70,20 @@ class Type:
         return Type(dtype, self.dims)
 
 
-BOOL, I64, F32, F64 = (Type(name) for name in NUMPY_DTYPES)
+BOOL, I64, F32, F64 = (Type(name) for name in ("bool", "i64", "f32", "f64"))
 
 
+@cache
 def promote(*dtypes: str) -> str:
     """The dtype NumPy gives an operation on arrays of these dtypes.
 
-    >>> promote("f32", "bool"), promote("i64", "f32")
-    ('f32', 'f64')
+    >>> promote("f32", "bool"), promote("i64", "f32"), promote("u8", "i8")
+    ('f32', 'f64', 'i16')
     """
-    if "i64" in dtypes and "f32" in dtypes:
-        return "f64"
-    return max(dtypes, key=_PROMOTION.index)
+    return _NAMES[np.result_type(*(NUMPY_DTYPES[name] for name in dtypes))]
 
 
 def dtype_name(dtype: object) -> str | None:
-    """The IR's name of a NumPy dtype, None if the IR has no such dtype (complex, object, ...).
-
-    Integers of every width are computed as i64.
-    """
+    """The IR's name of a NumPy dtype in any byte order, None if the IR has no such dtype (complex, object, ...)."""
     resolved = np.dtype(dtype)  # type: ignore[call-overload]
-    if resolved.kind == "b":
-        return "bool"
-    if resolved.kind in "iu" and resolved != np.dtype(np.uint64):
-        return "i64"
-    return {4: "f32", 8: "f64"}.get(resolved.itemsize) if resolved.kind == "f" else None
+    return _NAMES.get(resolved.newbyteorder("="))

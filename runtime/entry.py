@@ -19,6 +19,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core import callconv, compiler_lock, types
+from numba.np.numpy_support import from_dtype
 
 from . import abi
 from .entry_form import Form, Front, Kernel, Param
@@ -112,7 +113,7 @@ def _kernel(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Kernel
         return None
     described = compiled.fndesc
     result = described.restype
-    kinds = {types.float64: "f64", types.float32: "f32", types.int64: "i64", types.boolean: "bool"}
+    kinds = {from_dtype(dtype): name for name, dtype in abi.DTYPES.items()}
     given = [] if result is types.none else getattr(result, "types", None)  # of a tuple
     if given is None or any(kind not in kinds for kind in given):
         return None  # arrays that numba made, and owns

@@ -19,9 +19,9 @@ from .entry_form import Form, Kernel, Param
 from .entry_front import FrontWriter
 from .entry_words import Outside, object_at
 
-LLVM = {"f64": "double", "f32": "float", "i64": "i64", "bool": "i8"}
-ITEMSIZE = {"f64": 8, "f32": 4, "i64": 8, "bool": 1}
-SCALARS = {np.float64: "f64", np.float32: "f32", np.int64: "i64", np.bool_: "bool"}
+ITEMSIZE = {name: dtype.itemsize for name, dtype in abi.DTYPES.items()}
+LLVM = {name: {"f64": "double", "f32": "float"}.get(name, f"i{8 * size}") for name, size in ITEMSIZE.items()}
+SCALARS = {dtype.type: name for name, dtype in abi.DTYPES.items()}
 WEAK: dict[str, type] = {"f64": float, "i64": int, "bool": bool}
 BOXED = {
     "f64": "PyFloat_FromDouble", "f32": "PyFloat_FromDouble", "i64": "PyLong_FromLongLong", "bool": "PyBool_FromLong",

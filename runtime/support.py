@@ -109,6 +109,60 @@ def int_power(base, exponent):
 
 
 @jitable
+def factorial(n):
+    """n!, or -1 where it does not fit 64 bits."""
+    if n < 0 or n > 20:
+        return np.int64(-1)
+    result = np.int64(1)
+    for k in range(2, n + 1):
+        result = result * np.int64(k)
+    return result
+
+
+@jitable
+def binomial(n, k):
+    """The number of choices of k out of n, or -1 where it does not fit 64 bits."""
+    if n < 0 or k < 0:
+        return np.int64(-1)
+    if k > n:
+        return np.int64(0)
+    count = min(np.int64(k), np.int64(n - k))
+    result = np.int64(1)
+    for j in range(1, count + 1):
+        # result * (n - count + j) // j, whose factors are made smaller first.
+        factor, divisor = np.int64(n - count + j), np.int64(j)
+        common = gcd(result, divisor)
+        result, divisor = result // common, divisor // common
+        factor = factor // divisor
+        if float(result) * float(factor) > 9.2e18:
+            return np.int64(-1)
+        result = result * factor
+    return result
+
+
+@jitable
+def gcd(a, b):
+    """The greatest common divisor."""
+    a, b = np.int64(abs(a)), np.int64(abs(b))
+    while b:
+        a, b = b, a % b
+    return a
+
+
+@jitable
+def isqrt(n):
+    """The largest integer whose square is not above n, or -1."""
+    if n < 0:
+        return np.int64(-1)
+    root = np.int64(math.sqrt(float(n)))
+    while root * root > n or root > 3037000499:
+        root = root - 1
+    while root < 3037000499 and (root + 1) * (root + 1) <= n:
+        root = root + 1
+    return root
+
+
+@jitable
 def floor_divide(a, b):
     """np.floor_divide(a, b) of floats; numba's own has -inf for inf // -2 where NumPy has nan."""
     if b == 0.0:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..ir.build import dim_atom, literal, number
 from ..ir.errors import TypeMismatch
 from ..ir.ops.arith import CONVERT
 from ..ir.ops.array import full_slice
 from ..ir.program import Atom, Index, Lit, Var
-from ..ir.types import Dim, Type, promote
+from ..ir.types import I64, NARROW, NUMPY_DTYPES, Dim, Type, promote
 from .session import Session
 from .symbol import as_value
 
-_ORDER = {"bool": 0, "i64": 1, "f32": 2, "f64": 2}
+_FLOAT_OF = {"bool": None, "i8": None, "u8": None, "i16": "f32", "u16": "f32"}
+"""What NumPy's float functions make of integers: float64, of short ones less; None is float16."""
 
 
 def result_dtype(values: list[tuple[Atom, bool]]) -> tuple[str, bool]:
@@ -24,8 +27,10 @@ def result_dtype(values: list[tuple[Atom, bool]]) -> tuple[str, bool]:
         return promote(*weak), True
     dtype = promote(*strong)
     for other in weak:
-        if _ORDER[other] > _ORDER[dtype]:
-            dtype = "f64" if other in ("f32", "f64") else "i64"
+        if Type(other).is_float and not Type(dtype).is_float:
+            dtype = "f64"
+        elif other == "i64" and dtype == "bool":
+            dtype = "i64"
     return dtype, False
 
 
@@ -34,32 +39,85 @@ def cast(session: Session, atom: Atom, dtype: str) -> Atom:
     if atom.type.dtype == dtype:
         return atom
     if isinstance(atom, Lit):
-        return literal(number(atom), dtype)
+        with np.errstate(all="ignore"):
+            return literal(number(atom).astype(NUMPY_DTYPES[dtype]), dtype)
     return session.builder.emit(CONVERT[dtype], atom)
 
 
-def cast_value(session: Session, atom: Atom, dtype: str, what: str) -> Atom:
-    """The value with the dtype of the array it is stored in, by NumPy's rule for assignments."""
-    if _ORDER[atom.type.dtype] > _ORDER[dtype] and dtype != "bool":
+def adapted(session: Session, atom: Atom, weak: bool, dtype: str, what: str) -> Atom:
+    """The operand in the dtype of the operation. A number of Python's must fit it, as in NumPy."""
+    if weak and dtype in NARROW and atom.type == I64:
+        limits = np.iinfo(NUMPY_DTYPES[dtype])
+        outside = f"out of bounds for {NUMPY_DTYPES[dtype]}"
+        if isinstance(atom, Lit):
+            if not limits.min <= int(atom.text) <= limits.max:
+                raise session.error(
+                    TypeMismatch,
+                    f"{what}: the Python integer {atom.text} is {outside}. Write x.astype(np.int64) for the array",
+                )
+        else:
+            for op, limit in (("ge", int(limits.min)), ("le", min(int(limits.max), 2**63 - 1))):
+                form = session.builder.affine(atom) - limit
+                if not session.builder.facts.proves(form if op == "ge" else form.scaled(-1)):
+                    fits = session.builder.emit(op, atom, limit)
+                    session.check(fits, f"OverflowError: {what}: a Python integer is {outside}")
+    return cast(session, atom, dtype)
+
+
+def cast_value(
+    session: Session, atom: Atom, dtype: str, what: str, weak: bool = False, inplace: bool = False
+) -> Atom:
+    """The value with the dtype of the array it is stored in, by NumPy's rule for assignments.
+
+    Updates in place take less than assignments: never an unsigned array a signed value, say.
+    """
+    given = atom.type
+    if given.is_float and not Type(dtype).is_float and (dtype != "bool" or inplace):
         raise session.error(
             TypeMismatch,
-            f"{what} of integers would cut off a float ({atom.type} into {dtype}). NumPy truncates here; write "
+            f"{what} of integers would cut off a float ({given} into {dtype}). NumPy truncates here; write "
             "np.trunc(v).astype(int) if that is meant, or make the array one of floats",
         )
-    return cast(session, atom, dtype)
+    if inplace and not np.can_cast(given.numpy, NUMPY_DTYPES[dtype], "same_kind"):
+        raise session.error(
+            TypeMismatch,
+            f"{what}: NumPy does not put {given.numpy} into an array of {NUMPY_DTYPES[dtype]}. "
+            f"Convert one of them: v.astype(np.{NUMPY_DTYPES[dtype].name})",
+        )
+    return adapted(session, atom, weak, dtype, what)
+
+
+def float_of(session: Session, dtype: str, what: str) -> str:
+    """The dtype in which a float function of NumPy computes operands of this one."""
+    if Type(dtype).is_float:
+        return dtype
+    found = _FLOAT_OF.get(dtype, "f64")
+    if found is None:
+        raise session.error(
+            TypeMismatch,
+            f"{what} of {NUMPY_DTYPES[dtype]} is computed in float16 by NumPy, which cannot be traced. "
+            "Convert first: x.astype(np.float64)",
+        )
+    return found
 
 
 def common(
     session: Session, values: list[Any], what: str, *, at_least: str | None = None
 ) -> tuple[list[Atom], bool]:
-    """Operands in their common dtype (a float one if at_least is "float") and whether the result is weak."""
+    """Operands in their common dtype, and whether the result is weak.
+
+    `at_least` is "i64" where booleans are numbers, "float" where NumPy computes in floats (of their own for short
+    integers), "f64" where it computes in float64 but for floats.
+    """
     atoms = [as_value(session, v, what) for v in values]
     dtype, weak = result_dtype(atoms)
-    if at_least == "float" and dtype in ("bool", "i64"):
-        dtype = "f64"
     if at_least == "i64" and dtype == "bool":
-        dtype = "i64"
-    return [cast(session, atom, dtype) for atom, _ in atoms], weak
+        dtype = "i64" if weak else "i8"
+    if at_least == "float" and not Type(dtype).is_float:
+        dtype = "f64" if weak else float_of(session, dtype, what)
+    if at_least == "f64" and not Type(dtype).is_float:
+        dtype = "f64"
+    return [adapted(session, atom, is_weak, dtype, what) for atom, is_weak in atoms], weak
 
 
 def agree(session: Session, atoms: list[Atom], what: str) -> list[Atom]:

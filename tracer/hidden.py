@@ -26,7 +26,7 @@ from .paths import Guard, Path, items_of
 from .session import Session
 from .staged_list import StagedList
 from .state import LIBRARIES, attributes, is_record, replace_attributes
-from .symbol import Array, Symbol, as_value, dtype_of
+from .symbol import Array, Symbol, as_value, dtype_name
 
 SMALL_CONSTANT = 16
 
@@ -347,7 +347,7 @@ def _has_symbol(value: Any) -> bool:
 
 
 def dtype_of_or_none(value: np.ndarray) -> str | None:
-    return dtype_of(value.dtype)
+    return dtype_name(value.dtype)
 
 
 def _plain_array(session: Session, value: Any, what: str) -> np.ndarray:
@@ -363,7 +363,7 @@ def _assembled(session: Session, value: Any, what: str) -> Atom:
         return value.array().read()
     from_array = isinstance(value, np.ndarray)
     if from_array and value.ndim == 0:
-        return literal(value[()], dtype_of(value.dtype) or "f64")
+        return literal(value[()], dtype_name(value.dtype) or "f64")
     items = [value[k] for k in range(len(value))]
     atoms = []
     for item in items:
@@ -371,4 +371,4 @@ def _assembled(session: Session, value: Any, what: str) -> Atom:
             atoms.append((_assembled(session, item, what), not from_array))
         else:
             atoms.append(as_value(session, item, what))
-    return stack_values(session, atoms, dtype_of(value.dtype) if from_array else None, what)
+    return stack_values(session, atoms, dtype_name(value.dtype) if from_array else None, what)

@@ -16,8 +16,8 @@ from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import BoundsError, TypeMismatch, UnsupportedFunction
 from ..ir.ops.index import index_dims
 from ..ir.program import Atom, Index, Lit, Slice, Var
-from ..ir.types import I64, Dim
-from .convert import broadcast_value, cast_value
+from ..ir.types import I64, NARROW, Dim
+from .convert import broadcast_value, cast, cast_value
 from .session import Session
 from .symbol import Array, Scalar, Symbol, as_value, has_symbol, implements, wrap
 from .view import with_stops
@@ -30,6 +30,7 @@ def _integer_atom(session: Session, value: Any) -> Atom | None:
     if isinstance(value, (bool, np.bool_)):
         return None
     if isinstance(value, Symbol):
+        value = whole(session, value)
         return value.read() if value.type == I64 else None
     if isinstance(value, (np.ndarray, float, np.floating, list, tuple, slice)):
         return None
@@ -37,6 +38,13 @@ def _integer_atom(session: Session, value: Any) -> Atom | None:
         return literal(operator.index(value), "i64")
     except TypeError:
         return None
+
+
+def whole(session: Session, value: Any) -> Any:
+    """Integers of any width as i64, which sizes and places are."""
+    if isinstance(value, Symbol) and value.type.dtype in NARROW:
+        return wrap(session, cast(session, value.read(), "i64"))
+    return value
 
 
 def expand_key(session: Session, x: Symbol, key: Any) -> list[Item]:
@@ -67,8 +75,8 @@ def _as_array(session: Session, entry: Any) -> Any:
             array = array.astype(np.int64)
         if array.ndim == 0 and array.dtype.kind in "iu":
             return int(array)
-        return wrap(session, session.hidden.constant(session, array, "an index array"))
-    return entry
+        return whole(session, wrap(session, session.hidden.constant(session, array, "an index array")))
+    return whole(session, entry)
 
 
 def _consumes(entry: Any) -> int:
@@ -210,7 +218,7 @@ def _bound(builder: Any, form: Affine, lower: Affine | None = None, upper: Affin
 def session_int(session: Session, value: Any, what: str) -> int:
     """A number that has to be concrete; a traced one makes its inputs static."""
     if isinstance(value, Symbol):
-        return operator.index(value)
+        return operator.index(whole(session, value))
     try:
         return operator.index(value)
     except TypeError:
@@ -357,8 +365,8 @@ def setitem(x: Array, key: Any, value: Any) -> None:
     session = x.session
     builder = session.builder
     entries = expand_key(session, x, key)
-    atom, _ = as_value(session, value, "storing into an array")
-    atom = cast_value(session, atom, x.type.dtype, "storing into an array")
+    atom, weak = as_value(session, value, "storing into an array")
+    atom = cast_value(session, atom, x.type.dtype, "storing into an array", weak)
     index = basic_index(session, x.dims, entries)
     if index is not None:
         basic = index
@@ -395,8 +403,8 @@ def scatter_add(x: Array, key: Any, value: Any) -> None:
     """`np.add.at(x, key, value)`: repeated places accumulate."""
     session = x.session
     entries = expand_key(session, x, key)
-    atom, _ = as_value(session, value, "np.add.at")
-    atom = cast_value(session, atom, x.type.dtype, "np.add.at")
+    atom, weak = as_value(session, value, "np.add.at")
+    atom = cast_value(session, atom, x.type.dtype, "np.add.at", weak, inplace=True)
     base, index = advanced_index(session, x, entries)
     atom = broadcast_value(session, atom, index_dims(base.dims, index))
     base.write(session.builder.emit("at_add", base.read(), index, atom, hint=x.cell.name))

@@ -11,7 +11,7 @@ from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64
 from .elements import Unlike
-from .index import session_int
+from .index import session_int, whole
 from .lists import is_stacked, stacked_copy
 from .session import Session
 from .state import Frame
@@ -177,6 +177,7 @@ def symbol_of(session: Session, k: Atom) -> Any:
 
 def _integer(session: Session, value: Any) -> Atom:
     if isinstance(value, Symbol):
+        value = whole(session, value)
         if value.type != I64:
             raise TypeError(f"a traced {value.type} cannot be interpreted as an integer")
         return value.read()

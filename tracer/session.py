@@ -71,6 +71,8 @@ class Session:
     parameters, loop_variables   names in scope that no node of an open region binds
     examples  names in `present` whose value is an example, because only the input's type is given
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
+    exact     names of Python's integers, which must not wrap; `limits`: between what some integers surely lie
+    numbers   names in `present` of integers that are no sizes; `weak`: those of them that are Python's
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
     reports   how many calls that only show their arguments (print, an error's message) are open
     binding   the loops that are traced: whose variables, and which of them the loop binds
@@ -104,6 +106,10 @@ class Session:
     examples: set[str] = field(default_factory=set)
     derived: dict[str, str] = field(default_factory=dict)
     roots: dict[str, frozenset[str]] = field(default_factory=dict)
+    exact: set[str] = field(default_factory=set)
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    numbers: set[str] = field(default_factory=set)
+    weak: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.builder = Builder(self._decide)

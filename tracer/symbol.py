@@ -18,7 +18,7 @@ import numpy as np
 from ..ir.build import dim_atom, literal, number
 from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedFunction
 from ..ir.program import Atom, Lit, Var
-from ..ir.types import I64, Dim, Type
+from ..ir.types import I64, Dim, Type, dtype_name
 from .report import may_show
 from .session import NeedStatic, Session, current
 from .staged_list import StagedList
@@ -26,6 +26,8 @@ from .view import Strided, with_stops
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """What a NumPy, SciPy, math or built-in function means on symbols; `implements` fills it."""
+PYTHON: dict[str, Callable[..., Any]] = {}
+"""What Python's operators mean on Python's own numbers; `tracer.numpy.pynumbers` fills it."""
 METHODS: dict[str, Any] = {}
 """What an array's methods and attributes (`sum`, `T`) mean on symbols."""
 
@@ -418,17 +420,10 @@ def as_value(session: Session, value: Any, what: str = "this operation") -> tupl
 
 
 def _dtype(session: Session, dtype: Any, what: str) -> str:
-    from_numpy = dtype_of(dtype)
+    from_numpy = dtype_name(dtype)
     if from_numpy is None:
         raise session.dtype_error(what, np.dtype(dtype))
     return from_numpy
-
-
-def dtype_of(dtype: Any) -> str | None:
-    resolved = np.dtype(dtype)
-    if resolved.kind in "iu" and resolved != np.dtype(np.uint64):
-        return "i64"
-    return {"bool": "bool", "float32": "f32", "float64": "f64"}.get(resolved.newbyteorder("=").name)
 
 
 def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -440,18 +435,39 @@ def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, 
     return implementation(*args, **kwargs)
 
 
-def _binary(function: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def is_python(value: Any) -> bool:
+    """Is it a number of Python's own, traced or not?"""
+    if isinstance(value, Scalar):
+        return value.weak
+    return isinstance(value, PythonNumber) and not isinstance(value, np.generic)
+
+
+def _as_float(value: Any, other: Any) -> Any:
+    """An integer of Python's that no 64 bits hold, beside a float: it becomes one."""
+    if type(value) is int and not -(2**63) <= value < 2**63 and isinstance(other, Symbol) and other.type.is_float:
+        return float(value)
+    return value
+
+
+def _binary(name: str, function: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def apply(a: Any, b: Any) -> Any:
+        if name not in COMPARISONS:
+            a, b = _as_float(a, b), _as_float(b, a)
+        if name in PYTHON and is_python(a) and is_python(b):
+            return PYTHON[name](a, b)
+        return call_function(function, f"np.{function.__name__}", (a, b), {})
+
     def forward(self: Symbol, other: Any) -> Any:
-        if not _operand(self, other):
-            return NotImplemented
-        return call_function(function, f"np.{function.__name__}", (self, other), {})
+        return apply(self, other) if _operand(self, other) else NotImplemented
 
     def backward(self: Symbol, other: Any) -> Any:
-        if not _operand(self, other):
-            return NotImplemented
-        return call_function(function, f"np.{function.__name__}", (other, self), {})
+        return apply(other, self) if _operand(self, other) else NotImplemented
 
     return forward, backward
+
+
+def _unary(name: str, function: Any) -> Callable[[Symbol], Any]:
+    return lambda self: (PYTHON[name] if is_python(self) else FUNCTIONS[function])(self)
 
 
 def _operand(symbol: Symbol, value: Any) -> bool:
@@ -481,19 +497,19 @@ def _inplace(function: Any) -> Callable[..., Any]:
 
 
 for _name, _function in OPERATORS.items():
-    _forward, _backward = _binary(_function)
+    _forward, _backward = _binary(_name, _function)
     setattr(Symbol, f"__{_name}__", _forward)
     setattr(Symbol, f"__r{_name}__", _backward)
     if _name != "divmod":
         setattr(Array, f"__i{_name}__", _inplace(_function))
 for _name, _function in COMPARISONS.items():
-    setattr(Symbol, f"__{_name}__", _binary(_function)[0])
+    setattr(Symbol, f"__{_name}__", _binary(_name, _function)[0])
 for _name, _function in {
     "neg": np.negative,
     "abs": np.absolute,
     "invert": np.invert,
     "pos": np.positive,
 }.items():
-    setattr(Symbol, f"__{_name}__", lambda self, _function=_function: FUNCTIONS[_function](self))
+    setattr(Symbol, f"__{_name}__", _unary(_name, _function))
 for _name in ("round", "floor", "ceil", "trunc"):
     setattr(Symbol, f"__{_name}__", lambda self, *a, _name=_name: FUNCTIONS["__" + _name](self, *a))

@@ -27,6 +27,7 @@ from . import iterators as _iterators  # noqa: F401  (fills the tables of functi
 from . import numpy as _numpy  # noqa: F401
 from .calls import call
 from .control import Control
+from .exact import with_checks
 from .examples import INTEGER, Examples
 from .hidden import Found, Hidden
 from .paths import Guard, Path
@@ -34,7 +35,7 @@ from .raising import PathEnds
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
 from .small import small_sizes
 from .source import span_of
-from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_of, wrap
+from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
 MAX_RESTARTS = 64
@@ -261,6 +262,9 @@ class _Run:
             self.slots[var_name] = (*key, -1)
             self._set_present(var_name, None if isinstance(value, Abstract) else int(value), INTEGER)
             builder.inputs.add(var_name)
+            self.session.numbers.add(var_name)
+            if weak:
+                self.session.weak.add(var_name)
         symbol = self._symbol(value, var, var_name, weak)
         if isinstance(symbol, Array) and key[0] == "leaf":
             self.argument_cells[len(self.params) - 1] = symbol.cell
@@ -289,7 +293,7 @@ class _Run:
                 raise TypeMismatch(f"{name}: the integer {value} does not fit 64 bits")
             return ("i64" if isinstance(value, int) else "f64"), (), True, ()
         if isinstance(value, (np.ndarray, np.generic)):
-            dtype = dtype_of(value.dtype)
+            dtype = dtype_name(value.dtype)
             if dtype is None:
                 raise TypeMismatch(_refused_dtype(name, value.dtype))
             return dtype, tuple(value.shape), False, ()
@@ -328,6 +332,7 @@ class _Run:
             else:
                 placed.append(value)
         head = self._head()
+        session.builder.region[:] = with_checks(session, session.builder.region)
         name = getattr(self.function, "__name__", "f")
         equal = self._equal_names(session.builder.region)
         params = tuple(Var(v.name, map_type(v.type, lambda d: equal_dim(equal, d))) for v in self.params)

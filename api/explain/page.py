@@ -18,6 +18,7 @@ import numpy as np
 from ..ir.errors import PullbackError
 from ..ir.graph import primal_of
 from ..ir.program import Let
+from ..ir.types import dtype_name
 from ..ir.walk import bound, walk
 from ..report import size
 from .columns import Columns, Row, columns, stem
@@ -143,9 +144,8 @@ def _about(stages: Stages) -> str:
 
 def _type(value: Any) -> str:
     array = np.asarray(value)
-    names = {"f": f"f{8 * array.itemsize}", "i": "i64", "b": "bool"}
     shape = f"[{', '.join(map(str, array.shape))}]" if array.ndim else ""
-    return names.get(array.dtype.kind, str(array.dtype)) + shape
+    return (dtype_name(array.dtype) or str(array.dtype)) + shape
 
 
 # -- columns -----------------------------------------------------------------------------------------------

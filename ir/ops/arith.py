@@ -9,7 +9,7 @@ import numpy as np
 
 from ..primitive import Primitive
 from ..program import Lit
-from ..types import Type
+from ..types import NARROW, Type
 from .declare import constant, elementwise, same_dtype, to_bool
 
 INTS = ("i64, i64", "i64[4, 3], i64[3]")
@@ -164,13 +164,15 @@ where = Primitive(
 
 def _convert(name: str, dtype: str):
     numpy_dtype = Type(dtype).numpy.type
+    wide = "np.int64({0})" if dtype in NARROW - {"u64"} else "{0}"
     return elementwise(
         name, f"{dtype}({{0}})", lambda x: np.asarray(x).astype(numpy_dtype)[()],
         ((lambda x, y: 1.0) if dtype in ("f32", "f64") else None,),
-        source={"bool": "({0} != 0)"}.get(dtype, f"np.{numpy_dtype.__name__}({{0}})"),
+        # Python raises where a number of its own does not fit few bits; compiled code cuts it off.
+        source="({0} != 0)" if dtype == "bool" else f"np.{numpy_dtype.__name__}({wide})",
         result=lambda x: x.with_dtype(dtype),
         linear=(0,) if dtype in ("f32", "f64") else (), sympy="{0}" if dtype == "f64" else None,
-        samples=("f64", "f32[3]", "i64[2, 2]"),
+        samples=("f64", "f32[3]", "i64[2, 2]") if dtype not in NARROW else ("i64[0:4]", "bool[3]"),
     )  # fmt: skip
 
 
@@ -178,4 +180,9 @@ to_f64 = _convert("to_f64", "f64")
 to_f32 = _convert("to_f32", "f32")
 to_i64 = _convert("to_i64", "i64")
 to_bool_ = _convert("to_bool", "bool")
-CONVERT = {"f64": to_f64, "f32": to_f32, "i64": to_i64, "bool": to_bool_}
+CONVERT = {
+    "f64": to_f64, "f32": to_f32, "i64": to_i64, "bool": to_bool_,
+    "i8": _convert("to_i8", "i8"), "i16": _convert("to_i16", "i16"), "i32": _convert("to_i32", "i32"),
+    "u8": _convert("to_u8", "u8"), "u16": _convert("to_u16", "u16"), "u32": _convert("to_u32", "u32"),
+    "u64": _convert("to_u64", "u64"),
+}  # fmt: skip

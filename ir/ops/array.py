@@ -23,11 +23,19 @@ zeros = Primitive(
     "zeros", "zeros({0}, {1})", _created, lambda s, d: np.zeros(s, Type(d).numpy),
     vjp=nondifferentiable, sizes=(0,), static=(1,), cost=0, samples=("(3, 2), f64", "(4,), i64"),
 )  # fmt: skip
+
+
+def _unwritten(type: Type) -> float:
+    if type.is_integer:
+        return -(2**40) if type.dtype == "i64" else np.iinfo(type.numpy).max // 3
+    return np.nan if type.is_float else True
+
+
 # The content is unspecified: every element must be written before it is read. Evaluates to nan so that
 # a program that breaks this is found.
 empty = Primitive(
     "empty", "empty({0}, {1})", _created,
-    lambda s, d: np.full(s, np.nan if Type(d).is_float else -(2**40) if d == "i64" else True, Type(d).numpy),
+    lambda s, d: np.full(s, _unwritten(Type(d)), Type(d).numpy),
     vjp=nondifferentiable, sizes=(0,), static=(1,), cost=0,
 )  # fmt: skip
 iota = Primitive(

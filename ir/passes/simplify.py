@@ -210,7 +210,7 @@ def fold(op: Primitive, args: tuple[Any, ...], dtype: str) -> Lit | None:
     if dtype == "i64":
         # What NumPy only warns of has no number here: the program keeps the operation and its checks.
         divides = op in (arith.floordiv, arith.mod) and not values[1]
-        if divides or op is arith.int_power or not all(abs(v) < 2**62 for v in values):
+        if divides or op is arith.int_power or not all(abs(int(v)) < 2**62 for v in values):
             return None
     with np.errstate(all="ignore"):
         return literal(op.numpy(*values), dtype)

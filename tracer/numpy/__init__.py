@@ -11,6 +11,8 @@ from . import (
     iteration,
     join,
     linalg,
+    logic,
+    pynumbers,
     ranges,
     reduce,
     repeat,
@@ -24,7 +26,7 @@ from . import (
 
 __all__ = [
     "builtins", "calculus", "conditions", "create", "einsum", "elementwise", "grids", "iteration", "join", "linalg",
-    "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options", "values",
+    "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options", "values",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

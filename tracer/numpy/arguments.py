@@ -17,7 +17,7 @@ from ...ir.build import atom_dim, dim_atom, literal
 from ...ir.errors import BoundsError, ShapeMismatch, TypeMismatch, UnsupportedFunction
 from ...ir.ops.array import full_slice
 from ...ir.program import Atom, Index, Lit, Var
-from ...ir.types import Dim
+from ...ir.types import Dim, Type
 from ..convert import cast, renamed
 from ..session import Session
 from ..symbol import Array, Scalar, Symbol, as_value, implements, require_session, wrap
@@ -74,11 +74,20 @@ def operand(value: Any, what: str, dtype: Any = None, *, at_least: str = "bool")
     session = require_session()
     atom, _ = as_value(session, value, what)
     name = atom.type.dtype if dtype is None else dtype_argument(session, dtype)
-    if at_least == "float" and name in ("bool", "i64"):
+    if at_least == "float" and not Type(name).is_float:
         name = "f64"
-    elif at_least == "i64" and name == "bool":
-        name = "i64"
+    elif at_least == "i64" and dtype is None:
+        name = summed(name)
     return wrap(session, cast(session, atom, name))
+
+
+def summed(dtype: str) -> str:
+    """The dtype in which NumPy sums: short integers and booleans are counted in 64 bits.
+
+    >>> summed("bool"), summed("u8"), summed("f32")
+    ('i64', 'u64', 'f32')
+    """
+    return {"b": "i64", "i": "i64", "u": "u64"}.get(Type(dtype).numpy.kind, dtype)
 
 
 def array_operand(value: Any, what: str) -> Any:

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...ir.affine import Affine
 from ...ir.build import literal
-from ...ir.errors import UnsupportedFunction
-from ...ir.program import Var
-from ...ir.types import I64
+from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.program import Atom, Lit, Var
+from ...ir.types import I64, NARROW
 from ..calls import ALWAYS, call, has_symbol
 from ..convert import common
 from ..elements import Leaf
@@ -21,8 +21,7 @@ from ..lists import List, element, is_stacked
 from ..operators import binary, iterated
 from ..session import Session
 from ..streams import caller
-from ..symbol import FUNCTIONS, Array, Scalar, Symbol, implements, require_session
-from .elementwise import apply
+from ..symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session
 
 add = functools.partial(binary, "Add")
 ALWAYS.update((builtins.sum, builtins.max, builtins.min, builtins.any, builtins.all))
@@ -36,7 +35,9 @@ def sum_(iterable: Any, /, start: Any = 0) -> Any:
     if is_stacked(iterable):
         iterable = iterable.array()
     if isinstance(iterable, Array) and iterable.type.rank:
-        total = FUNCTIONS[np.sum](iterable, axis=0)
+        # Python adds element by element: short integers stay short.
+        short = iterable.type.dtype in NARROW
+        total = FUNCTIONS[np.sum](iterable, axis=0, dtype=iterable.type.numpy if short else None)
         total = Scalar(total.session, total.read(), weak) if isinstance(total, Scalar) else total
         return total if isinstance(start, int) and start == 0 else start + total
     if isinstance(iterable, (Sequence, Stream)):
@@ -68,6 +69,9 @@ def _extreme(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> 
         if isinstance(values, Array):
             if values.type.rank != 1:
                 raise ValueError("The truth value of an array with more than one element is ambiguous.")
+            if values.type.is_float:
+                missing, first = np.isnan(values), values[0]
+                values = FUNCTIONS[np.where](missing, first, values)
             return FUNCTIONS[getattr(np, name)](values)
         arguments = tuple(iterated(values))
         if not arguments:
@@ -105,7 +109,12 @@ def larger_or_smaller(session: Session, name: str, a: Any, b: Any) -> Any:
     op = f"{name}imum"
     atoms, weak = common(session, [a, b], f"{name}()")
     if atoms[0].type != I64 or atoms[1].type != I64:
-        return apply(op, [a, b], f"{name}()")
+        given = [as_value(session, v)[0].type for v in (a, b)]
+        if any(t.dtype in NARROW for t in given) and atoms[0].type.is_float:
+            raise session.error(
+                TypeMismatch, f"{name}() of {given[0]} and {given[1]} is one or the other of them. Convert one"
+            )
+        return Scalar(session, _python_choice(session, op, *atoms), weak)
     builder = session.builder
     one, two = (builder.affine(v) for v in atoms)
     larger = one - two if name == "max" else two - one
@@ -123,6 +132,15 @@ def larger_or_smaller(session: Session, name: str, a: Any, b: Any) -> Any:
             if name == "min" and builder.facts.proves(one - least) and builder.facts.proves(two - least):
                 builder.facts.bound(result.name, lower=least)
     return Scalar(session, result, weak)
+
+
+def _python_choice(session: Session, op: str, a: Atom, b: Atom) -> Atom:
+    """max or min as Python has it: a nan is neither larger nor smaller, so it is taken only if it comes first."""
+    builder = session.builder
+    result = builder.emit(op, a, b)
+    if not b.type.is_float or isinstance(b, Lit):
+        return result
+    return builder.emit("where", builder.emit("isnan", b), a, result)
 
 
 @implements(builtins.max)

@@ -17,8 +17,9 @@ from ..session import Session
 from ..symbol import FUNCTIONS, Array, implements, require_session, wrap
 from .arguments import axis_argument, dims_of, operand
 from .bounds import note
-from .elementwise import store_out, truth_of
+from .elementwise import store_out
 from .join import along
+from .logic import truth_of
 from .reduce import flat
 from .shape import common_shape
 

@@ -10,9 +10,9 @@ from ...ir.build import dim_atom
 from ...ir.program import Atom
 from ..calls import ALWAYS
 from ..convert import broadcast_value, cast
-from ..index import session_int
+from ..index import session_int, whole
 from ..session import Session
-from ..symbol import METHODS, Array, Symbol, as_value, dtype_of, implements, require_session, size, wrap
+from ..symbol import METHODS, Array, Symbol, as_value, dtype_name, implements, require_session, size, wrap
 from .elementwise import dtype_argument
 from .layout import keeps_order
 
@@ -30,7 +30,7 @@ def shape_argument(session: Session, shape: Any) -> tuple[Atom, ...]:
     sizes: list[Atom] = []
     for entry in shape:
         if isinstance(entry, Symbol):
-            atom = entry.read()
+            atom = whole(session, entry).read()
             if atom.type.dtype != "i64" or atom.type.rank:
                 raise TypeError("sizes must be integers")
             if not session.ensure(session.builder.affine(atom)):
@@ -87,7 +87,7 @@ def _dtype_like(x: Any, dtype: Any) -> Any:
         return dtype
     if isinstance(x, Symbol):
         return x.type.numpy
-    return np.asarray(x).dtype if dtype_of(np.asarray(x).dtype) else None
+    return np.asarray(x).dtype if dtype_name(np.asarray(x).dtype) else None
 
 
 def _shape_like(x: Any, shape: Any) -> Any:

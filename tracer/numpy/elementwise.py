@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,26 +9,22 @@ from typing import Any
 import numpy as np
 
 from ...ir.affine import Affine
-from ...ir.build import literal
+from ...ir.build import number
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import I64
-from ..convert import agree, cast, cast_value, common
+from ...ir.types import I64, NUMPY_DTYPES, dtype_name
+from ..convert import adapted, agree, cast, cast_value, common, float_of
 from ..session import Session
 from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
 from .bounds import note_result
 
 
 def apply(
-    op: str, values: list[Any], what: str, *, at_least: str | None = None, result: str | None = None
+    op: str, values: list[Any], what: str, *, at_least: str | None = None
 ) -> Any:
-    """One primitive on operands brought to a common dtype and shape; the result as a symbol."""
+    """One primitive on operands brought to a common dtype and shape; the result as a symbol, a number of NumPy's."""
     session = require_session()
-    atoms, weak = common(session, values, what, at_least=at_least)
-    atoms = agree(session, atoms, what)
-    atom = session.builder.emit(op, *atoms)
-    note_result(session, op, atoms, atom)
-    return wrap(session, atom, weak=weak and atom.type.rank == 0 and result is None)
+    return both(session, op, common(session, values, what, at_least=at_least)[0], what)
 
 
 def store_out(value: Any, out: Any) -> Any:
@@ -61,20 +56,18 @@ def select(where: Any, value: Any, out: Any, name: str) -> Any:
     return store_out(FUNCTIONS[np.where](where, value, target), out)
 
 
-def _check_options(name: str, options: dict[str, Any]) -> None:
+def check_options(name: str, options: dict[str, Any]) -> None:
     for option, value in options.items():
         if option in ("casting", "order", "subok", "dtype") and value in (None, "same_kind", "K", True):
             continue
         raise require_session().error(UnsupportedFunction, f"np.{name}({option}=...) cannot be traced")
 
 
-def _define(
-    op: str, arity: int, functions: tuple[Any, ...], at_least: str | None = None, method: str | None = None
-) -> None:
-    name = getattr(functions[0], "__name__", str(functions[0]))
+def _define(op: str, arity: int, function: Any, at_least: str | None = None) -> None:
+    name = function.__name__
 
     def implementation(*args: Any, out: Any = None, where: Any = True, **options: Any) -> Any:
-        _check_options(name, options)
+        check_options(name, options)
         if len(args) == arity + 1 and out is None:
             *args, out = args  # type: ignore[assignment]
         if len(args) != arity:
@@ -82,60 +75,89 @@ def _define(
         return select(where, apply(op, list(args), f"np.{name}", at_least=at_least), out, name)
 
     implementation.__name__ = name
-    implements(*functions, method=method)(implementation)
+    implements(function)(implementation)
 
 
-_FLOAT_UNARY: dict[str, tuple[Any, ...]] = {
-    "exp": (np.exp, math.exp), "exp2": (np.exp2, math.exp2), "expm1": (np.expm1, math.expm1),
-    "log": (np.log,), "log2": (np.log2, math.log2), "log10": (np.log10, math.log10), "log1p": (np.log1p, math.log1p),
-    "sqrt": (np.sqrt, math.sqrt), "cbrt": (np.cbrt, math.cbrt), "sin": (np.sin, math.sin), "cos": (np.cos, math.cos),
-    "tan": (np.tan, math.tan), "arcsin": (np.arcsin, math.asin), "arccos": (np.arccos, math.acos),
-    "arctan": (np.arctan, math.atan), "sinh": (np.sinh, math.sinh), "cosh": (np.cosh, math.cosh),
-    "tanh": (np.tanh, math.tanh), "arcsinh": (np.arcsinh, math.asinh), "arccosh": (np.arccosh, math.acosh),
-    "arctanh": (np.arctanh, math.atanh), "erf": (math.erf,), "erfc": (math.erfc,), "gammaln": (math.lgamma,),
+_FLOAT_UNARY: dict[str, Any] = {
+    "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2, "log10": np.log10,
+    "log1p": np.log1p, "sqrt": np.sqrt, "cbrt": np.cbrt, "sin": np.sin, "cos": np.cos, "tan": np.tan,
+    "arcsin": np.arcsin, "arccos": np.arccos, "arctan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "arcsinh": np.arcsinh, "arccosh": np.arccosh, "arctanh": np.arctanh,
 }  # fmt: skip
-for _op, _functions in _FLOAT_UNARY.items():
-    _define(_op, 1, _functions, "float")
-for _op, _functions in {"arctan2": (np.arctan2, math.atan2), "hypot": (np.hypot,), "logaddexp": (np.logaddexp,),
-                        "copysign": (np.copysign, math.copysign), "fmod": (math.fmod,)}.items():  # fmt: skip
-    _define(_op, 2, _functions, "float")
-_define("div", 2, (np.true_divide,), "float")
-for _op, _functions in {"sub": (np.subtract,), "maximum": (np.maximum,), "minimum": (np.minimum,)}.items():
-    _define(_op, 2, _functions)
-_define("abs", 1, (np.absolute, builtins.abs))
-_define("sign", 1, (np.sign,))
-_define("neg", 1, (np.negative,))
-_define("abs", 1, (np.fabs, math.fabs), "float")
+for _op, _function in _FLOAT_UNARY.items():
+    _define(_op, 1, _function, "float")
+for _op, _function in {"arctan2": np.arctan2, "hypot": np.hypot, "logaddexp": np.logaddexp,
+                       "copysign": np.copysign}.items():  # fmt: skip
+    _define(_op, 2, _function, "float")
+_define("div", 2, np.true_divide, "f64")
+for _op, _function in {"maximum": np.maximum, "minimum": np.minimum}.items():
+    _define(_op, 2, _function)
+_define("abs", 1, np.fabs, "float")
+
+
+def _numbers_only(op: str, arity: int, function: Any, advice: str) -> None:
+    """A function that NumPy refuses to apply to booleans."""
+
+    def implementation(*args: Any, out: Any = None, where: Any = True, **options: Any) -> Any:
+        check_options(function.__name__, options)
+        if len(args) == arity + 1 and out is None:
+            *args, out = args  # type: ignore[assignment]
+        if len(args) != arity:
+            raise TypeError(f"{function.__name__}() takes {arity} arguments, not {len(args)}")
+        session = require_session()
+        atoms, _ = common(session, list(args), f"np.{function.__name__}")
+        if atoms[0].type.dtype == "bool":
+            raise session.error(
+                TypeMismatch, f"NumPy has no np.{function.__name__} of booleans. Write {advice}"
+            )
+        return select(where, both(session, op, atoms, f"np.{function.__name__}"), out, function.__name__)
+
+    implements(function)(implementation)
+
+
+_numbers_only("sub", 2, np.subtract, "a ^ b, or convert them: a.astype(float)")
+_numbers_only("sign", 1, np.sign, "x.astype(float)")
+_numbers_only("neg", 1, np.negative, "~x, or convert it: -x.astype(float)")
+
+
+@implements(np.absolute)
+def absolute(x: Any, out: Any = None, **options: Any) -> Any:
+    check_options("absolute", options)
+    session = require_session()
+    atom, _ = as_value(session, x, "np.absolute")
+    if atom.type.dtype != "bool" and atom.type.numpy.kind != "u":
+        atom = session.builder.emit("abs", atom)
+    return store_out(wrap(session, atom), out)
 
 
 @implements(np.add)
 def add(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
-    _check_options("add", options)
+    check_options("add", options)
     session = require_session()
-    values, weak = common(session, [a, b], "np.add")
+    values, _ = common(session, [a, b], "np.add")
     op = "or" if values[0].type.dtype == "bool" else "add"
-    return store_out(_both(session, op, values, weak, "np.add"), out)
+    return store_out(both(session, op, values, "np.add"), out)
 
 
 @implements(np.multiply)
 def multiply(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
-    _check_options("multiply", options)
+    check_options("multiply", options)
     session = require_session()
-    values, weak = common(session, [a, b], "np.multiply")
+    values, _ = common(session, [a, b], "np.multiply")
     op = "and" if values[0].type.dtype == "bool" else "mul"
     if op == "mul" and values[0].type == I64 and values[1].type == I64:
-        return store_out(Scalar(session, session.integer("mul", values[0], values[1]), weak), out)
-    return store_out(_both(session, op, values, weak, "np.multiply"), out)
+        return store_out(Scalar(session, session.integer("mul", values[0], values[1])), out)
+    return store_out(both(session, op, values, "np.multiply"), out)
 
 
-def _both(session: Session, op: str, values: list[Atom], weak: bool, what: str) -> Any:
+def both(session: Session, op: str, values: list[Atom], what: str) -> Any:
     atoms = agree(session, values, what)
     atom = session.builder.emit(op, *atoms)
     note_result(session, op, atoms, atom)
-    return wrap(session, atom, weak=weak and atom.type.rank == 0)
+    return wrap(session, atom)
 
 
-def _nonzero_divisor(session: Session, divisor: Atom, what: str) -> None:
+def nonzero_divisor(session: Session, divisor: Atom) -> None:
     """An integer divided by zero raises, as the number would in Python."""
     builder = session.builder
     if isinstance(divisor, Lit):
@@ -155,271 +177,110 @@ def _nonzero_divisor(session: Session, divisor: Atom, what: str) -> None:
 def _integer_division(op: str, function: Any) -> Callable[..., Any]:
     @implements(function)
     def divide(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
-        _check_options(op, options)
+        check_options(op, options)
         session = require_session()
-        values, weak = common(session, [a, b], f"np.{op}", at_least="i64")
-        if values[0].type.dtype == "i64":
-            _nonzero_divisor(session, values[1], op)
+        values, _ = common(session, [a, b], f"np.{op}", at_least="i64")
+        if values[0].type.is_integer:
             if values[0].type == I64 and values[1].type == I64:
-                return store_out(_positive(session, op, values, weak), out)
-        return store_out(_both(session, op, values, weak, f"np.{op}"), out)
+                return store_out(Scalar(session, integer_quotient(session, op, *values)), out)
+            nonzero_divisor(session, values[1])
+        return store_out(both(session, op, values, f"np.{op}"), out)
 
     return divide
 
 
-def _positive(session: Session, op: str, values: list[Atom], weak: bool) -> Scalar:
+def integer_quotient(session: Session, op: str, a: Atom, b: Atom) -> Atom:
     """Integer // and %, with what is known of their range."""
+    nonzero_divisor(session, b)
     builder = session.builder
-    result = session.integer(op, values[0], values[1])
-    if isinstance(result, Var) and session.builder.holds(builder.affine(values[1]) - 1):
+    result = session.integer(op, a, b)
+    if isinstance(result, Var) and session.builder.holds(builder.affine(b) - 1):
         if op == "mod":
-            builder.facts.bound(result.name, lower=Affine(0), upper=builder.affine(values[1]) - 1)
-        elif builder.facts.proves(builder.affine(values[0])):
-            builder.facts.bound(result.name, lower=Affine(0), upper=builder.affine(values[0]))
-    return Scalar(session, result, weak)
+            builder.facts.bound(result.name, lower=Affine(0), upper=builder.affine(b) - 1)
+        elif builder.facts.proves(builder.affine(a)):
+            builder.facts.bound(result.name, lower=Affine(0), upper=builder.affine(a))
+    return result
 
 
 floor_divide = _integer_division("floordiv", np.floor_divide)
 remainder = _integer_division("mod", np.remainder)
 
 
-@implements(np.divmod, builtins.divmod)
+@implements(np.divmod)
 def divmod_(a: Any, b: Any) -> Any:
     return floor_divide(a, b), remainder(a, b)
 
 
 @implements(np.fmod)
 def fmod(a: Any, b: Any, **options: Any) -> Any:
-    _check_options("fmod", options)
+    check_options("fmod", options)
     session = require_session()
     values, _ = common(session, [a, b], "np.fmod", at_least="i64")
-    if values[0].type.dtype == "i64":
+    if values[0].type.is_integer:
         raise session.error(UnsupportedFunction, "np.fmod of integers cannot be traced. Use %")
-    return _both(session, "fmod", values, False, "np.fmod")
+    return both(session, "fmod", values, "np.fmod")
 
 
-@implements(np.power, np.float_power, math.pow, builtins.pow)
+@implements(np.power)
 def power(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
-    _check_options("power", options)
+    check_options("power", options)
     session = require_session()
     exponent = as_value(session, b, "np.power")[0]
-    values, weak = common(session, [a, b], "np.power", at_least="i64")
-    if values[0].type.dtype == "i64":
-        if isinstance(exponent, Lit) and int(exponent.text) < 0:
-            if weak:
-                return power(FUNCTIONS[float](a), b)
-            raise ValueError("Integers to negative integer powers are not allowed.")
-        if not isinstance(exponent, Lit):
-            good = session.builder.emit("ge", exponent, 0)
-            if good.type.rank:
-                good = session.builder.emit("all", good, tuple(range(good.type.rank)))
-            session.check(good, "ValueError: Integers to negative integer powers are not allowed.")
-        return store_out(_both(session, "int_power", values, weak, "np.power"), out)
-    return store_out(_both(session, "power", values, weak, "np.power"), out)
-
-
-@implements(math.log)
-def math_log(x: Any, base: Any = None) -> Any:
-    natural = FUNCTIONS[np.log]
-    return natural(x) if base is None else natural(x) / natural(base)
-
-
-@implements(math.hypot)
-def math_hypot(*coordinates: Any) -> Any:
-    result = FUNCTIONS[builtins.abs](coordinates[0])
-    for c in coordinates[1:]:
-        result = FUNCTIONS[np.hypot](result, c)
-    return result
-
-
-# -- comparison and logic ------------------------------------------------------------------------------
-
-
-def _comparison(op: str, function: Any) -> None:
-    forms = {
-        "lt": lambda a, b: ([b - a - 1], [a - b]), "le": lambda a, b: ([b - a], [a - b - 1]),
-        "gt": lambda a, b: ([a - b - 1], [b - a]), "ge": lambda a, b: ([a - b], [b - a - 1]),
-        "eq": lambda a, b: ([a - b, b - a], []), "ne": lambda a, b: ([], [a - b, b - a]),
-    }  # fmt: skip
-
-    @implements(function)
-    def compare(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
-        _check_options(op, options)
-        session = require_session()
-        if isinstance(b, (str, type(None))) or isinstance(a, (str, type(None))):
-            return op == "ne"
-        values, _ = common(session, [a, b], f"np.{function.__name__}")
-        result = session.builder.emit(op, *agree(session, values, "a comparison"))
-        if isinstance(result, Var) and values[0].type == I64 and values[1].type == I64:
-            one, two = (session.builder.affine(v) for v in values)
-            yes, no = forms[op](one, two)
-            difference = one - two
-            if not difference.terms:
-                answer = {"lt": int.__lt__, "le": int.__le__, "gt": int.__gt__, "ge": int.__ge__,
-                          "eq": int.__eq__, "ne": int.__ne__}[op](difference.constant, 0)  # fmt: skip
-                return Scalar(session, literal(answer, "bool"))
-            sources = session.root_names(difference) if session.from_inputs(difference) else None
-            session.conditions[result.name] = (yes, no, sources)
-        return store_out(wrap(session, result), out)
-
-
-for _op, _function in {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-                       "eq": np.equal, "ne": np.not_equal}.items():  # fmt: skip
-    _comparison(_op, _function)
-
-
-def _logic(op: str, functions: tuple[Any, ...], truth: bool) -> None:
-    @implements(*functions)
-    def combine(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
-        _check_options(op, options)
-        session = require_session()
-        if truth:
-            a, b = truth_of(a), truth_of(b)
-        values, weak = common(session, [a, b], functions[0].__name__)
-        if values[0].type.is_float:
-            raise session.error(TypeMismatch, f"np.{functions[0].__name__} of floats is not defined")
-        return store_out(
-            _both(session, op, values, weak and values[0].type.dtype != "bool", functions[0].__name__), out
-        )
-
-
-_logic("and", (np.bitwise_and,), False)
-_logic("or", (np.bitwise_or,), False)
-_logic("xor", (np.bitwise_xor,), False)
-_logic("and", (np.logical_and,), True)
-_logic("or", (np.logical_or,), True)
-_logic("xor", (np.logical_xor,), True)
-_define("shift_left", 2, (np.left_shift,), "i64")
-_define("shift_right", 2, (np.right_shift,), "i64")
-
-
-@implements("truth")
-def truth_of(x: Any) -> Any:
-    """x != 0, as a bool."""
-    session = require_session()
-    atom, _ = as_value(session, x)
-    return wrap(session, cast(session, atom, "bool"))
-
-
-@implements("not", np.logical_not)
-def logical_not(x: Any, out: Any = None, **options: Any) -> Any:
-    _check_options("logical_not", options)
-    session = require_session()
-    atom = truth_of(x).read()
-    result = wrap(session, session.builder.emit("invert", atom))
-    known = session.conditions.get(atom.name) if isinstance(atom, Var) else None
-    new = result.read()
-    if known is not None and isinstance(new, Var):
-        session.conditions[new.name] = (known[1], known[0], known[2])
-    return store_out(result, out)
-
-
-@implements(np.invert)
-def invert(x: Any, out: Any = None, **options: Any) -> Any:
-    _check_options("invert", options)
-    session = require_session()
-    atom, weak = as_value(session, x)
-    if atom.type.is_float:
-        raise session.error(TypeMismatch, "~ of floats is not defined")
-    return store_out(wrap(session, session.builder.emit("invert", atom), weak=weak), out)
-
-
-def _predicate(op: str, functions: tuple[Any, ...], of_int: bool) -> None:
-    @implements(*functions)
-    def test(x: Any, out: Any = None, **options: Any) -> Any:
-        session = require_session()
-        atom, _ = as_value(session, x)
-        if not atom.type.is_float:
-            atom = cast(session, atom, "f64")
-        return store_out(wrap(session, session.builder.emit(op, atom)), out)
-
-
-_predicate("isnan", (np.isnan, math.isnan), False)
-_predicate("isinf", (np.isinf, math.isinf), False)
-_predicate("isfinite", (np.isfinite, math.isfinite), True)
+    values, _ = common(session, [a, b], "np.power", at_least="i64")
+    if not values[0].type.is_integer:
+        return store_out(both(session, "power", values, "np.power"), out)
+    if isinstance(exponent, Lit) and int(number(exponent)) < 0:
+        raise ValueError("Integers to negative integer powers are not allowed.")
+    if not isinstance(exponent, Lit) and exponent.type.numpy.kind == "i":
+        good = session.builder.emit("ge", exponent, 0)
+        if good.type.rank:
+            good = session.builder.emit("all", good, tuple(range(good.type.rank)))
+        session.check(good, "ValueError: Integers to negative integer powers are not allowed.")
+    return store_out(both(session, "int_power", values, "np.power"), out)
 
 
 # -- rounding and conversion ---------------------------------------------------------------------------
 
 
-def _rounding(op: str, functions: tuple[Any, ...], to_int: bool) -> None:
+def _rounding(op: str, *functions: Any) -> None:
     @implements(*functions)
     def rounded(x: Any, out: Any = None, **options: Any) -> Any:
+        check_options(op, options)
         session = require_session()
-        atom, weak = as_value(session, x)
+        atom, _ = as_value(session, x)
         if not atom.type.is_float:
-            return store_out(wrap(session, cast(session, atom, "i64"), weak=weak), out)
-        result = session.builder.emit(op, atom)
-        if to_int:
-            return Scalar(session, session.builder.emit("to_i64", result), weak=True)
-        return store_out(wrap(session, result, weak=weak and result.type.rank == 0), out)
+            if op == "rint":
+                atom = cast(session, atom, float_of(session, atom.type.dtype, "np.rint"))
+            return store_out(wrap(session, atom), out)
+        return store_out(wrap(session, session.builder.emit(op, atom)), out)
 
 
-_rounding("floor", (np.floor,), False)
-_rounding("ceil", (np.ceil,), False)
-_rounding("trunc", (np.trunc, np.fix), False)
-_rounding("rint", (np.rint,), False)
-_rounding("floor", (math.floor, "__floor"), True)
-_rounding("ceil", (math.ceil, "__ceil"), True)
-_rounding("trunc", (math.trunc, "__trunc", int), True)
+_rounding("floor", np.floor)
+_rounding("ceil", np.ceil)
+_rounding("trunc", np.trunc, np.fix)
+_rounding("rint", np.rint)
 
 
-@implements(np.round, method="round")
+@implements(np.round, np.around, method="round")
 def round_(x: Any, decimals: int = 0, out: Any = None) -> Any:
     session = require_session()
-    atom, weak = as_value(session, x)
+    atom, _ = as_value(session, x)
     if not atom.type.is_float:
         if decimals < 0:
             raise session.error(
                 UnsupportedFunction, "np.round of integers to negative decimals cannot be traced"
             )
-        return x
+        if atom.type.dtype == "bool":
+            raise session.error(
+                TypeMismatch, "np.round of booleans is float16 in NumPy, which cannot be traced. Leave it out"
+            )
+        return store_out(wrap(session, atom), out)
     if decimals == 0:
-        return store_out(
-            wrap(session, session.builder.emit("rint", atom), weak=weak and not atom.type.rank), out
-        )
+        return store_out(wrap(session, session.builder.emit("rint", atom)), out)
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
         return store_out(FUNCTIONS[np.rint](x * scale) / scale, out)
     return store_out(FUNCTIONS[np.rint](x / scale) * scale, out)
-
-
-FUNCTIONS[np.around] = round_
-
-
-@implements(builtins.round, "__round")
-def python_round(x: Any, digits: int | None = None) -> Any:
-    if digits is not None:
-        return round_(x, digits)
-    session = require_session()
-    atom, _ = as_value(session, x)
-    if not atom.type.is_float:
-        return x
-    return Scalar(session, session.builder.emit("to_i64", session.builder.emit("rint", atom)), weak=True)
-
-
-@implements(float)
-def float_(x: Any) -> Any:
-    session = require_session()
-    atom, _ = as_value(session, x)
-    if atom.type.rank:
-        raise session.error(
-            TypeMismatch,
-            f"float() of an array of shape {session.shown(atom.type.dims)}: only a number can be converted",
-        )
-    return Scalar(session, cast(session, atom, "f64"), weak=True)
-
-
-@implements(bool)
-def bool_(x: Any) -> Any:
-    session = require_session()
-    atom = truth_of(x).read()
-    if atom.type.rank:
-        raise session.error(
-            TypeMismatch,
-            "the truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
-        )
-    return Scalar(session, atom)
 
 
 def astype(x: Any, dtype: Any, copy: bool = True, **_: Any) -> Any:
@@ -431,6 +292,14 @@ def astype(x: Any, dtype: Any, copy: bool = True, **_: Any) -> Any:
     return wrap(session, result)
 
 
+def _scalar_type(x: Any, kind: Any) -> Any:
+    """np.uint8(x) and its like: a number of Python's must fit."""
+    session = require_session()
+    atom, weak = as_value(session, x)
+    name = dtype_argument(session, kind)
+    return wrap(session, adapted(session, atom, weak, name, f"np.{np.dtype(kind).name}()"))
+
+
 def dtype_argument(session: Session, dtype: Any) -> str:
     """The IR's name of a dtype that the user wrote."""
     if dtype is None or dtype is float:
@@ -440,21 +309,21 @@ def dtype_argument(session: Session, dtype: Any) -> str:
     if dtype is bool:
         return "bool"
     resolved = np.dtype(dtype)
-    names = {"float64": "f64", "float32": "f32", "int64": "i64", "bool": "bool"}
     if resolved.kind == "c":
         raise session.dtype_error(f"dtype {resolved}", resolved)
-    if resolved.name not in names:
+    name = dtype_name(resolved)
+    if name is None:
         raise session.error(
-            UnsupportedFunction, f"dtype {resolved} cannot be traced: float64, float32, int64 and bool can be"
+            UnsupportedFunction, f"dtype {resolved} cannot be traced: float64, float32, integers and bool can be"
         )
-    return names[resolved.name]
+    return name
 
 
 METHODS["astype"] = astype
 if hasattr(np, "astype"):
     FUNCTIONS[np.astype] = astype
-for _type, _name in ((np.float64, "f64"), (np.float32, "f32"), (np.int64, "i64"), (np.bool_, "bool")):
-    FUNCTIONS[_type] = lambda x=0, _type=_type: astype(x, _type)
+for _dtype in NUMPY_DTYPES.values():
+    FUNCTIONS[_dtype.type] = lambda x=0, _type=_dtype.type: _scalar_type(x, _type)
 
 
 # -- in place and other names ---------------------------------------------------------------------------
@@ -464,33 +333,43 @@ for _type, _name in ((np.float64, "f64"), (np.float32, "f32"), (np.int64, "i64")
 def inplace(x: Array, value: Any) -> None:
     """`x += v` and its like: the array keeps its dtype and shape."""
     session = x.session
-    atom, _ = as_value(session, value, "an in-place operation")
+    atom, weak = as_value(session, value, "an in-place operation")
     if atom.type.rank > x.type.rank:
         raise session.mismatch((x.dims, atom.type.dims), "an in-place operation")
-    atom = cast_value(session, atom, x.type.dtype, "an in-place operation")
+    atom = cast_value(session, atom, x.type.dtype, "an in-place operation", weak, inplace=True)
     from_shape = FUNCTIONS["setitem"]
     from_shape(x, Ellipsis if x.type.rank else (), wrap(session, atom))
 
 
 @implements(np.square)
 def square(x: Any, **options: Any) -> Any:
-    _check_options("square", options)
+    check_options("square", options)
     return FUNCTIONS[np.multiply](x, x)
 
 
 @implements(np.reciprocal)
 def reciprocal(x: Any, **options: Any) -> Any:
-    _check_options("reciprocal", options)
+    check_options("reciprocal", options)
     return FUNCTIONS[np.true_divide](1.0, x)
 
 
 @implements(np.positive)
 def positive(x: Any, **_: Any) -> Any:
-    return FUNCTIONS[np.add](x, 0) if not isinstance(x, Array) else wrap(x.session, x.read())
+    session = require_session()
+    return wrap(session, as_value(session, x)[0])
 
 
-FUNCTIONS[np.deg2rad] = FUNCTIONS[np.radians] = FUNCTIONS[math.radians] = lambda x, **_: x * (math.pi / 180.0)
-FUNCTIONS[np.rad2deg] = FUNCTIONS[np.degrees] = FUNCTIONS[math.degrees] = lambda x, **_: x * (180.0 / math.pi)
+def _scaled(factor: float, *functions: Any) -> None:
+    name = f"np.{functions[0].__name__}"
+
+    @implements(*functions)
+    def scaled(x: Any, **_: Any) -> Any:
+        session = require_session()
+        return apply("mul", [wrap(session, common(session, [x], name, at_least="float")[0][0]), factor], name)
+
+
+_scaled(math.pi / 180.0, np.deg2rad, np.radians)
+_scaled(180.0 / math.pi, np.rad2deg, np.degrees)
 
 
 @implements(np.logaddexp2)

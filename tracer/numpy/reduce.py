@@ -25,7 +25,8 @@ from .arguments import (
     with_axes,
 )
 from .bounds import note
-from .elementwise import store_out, truth_of
+from .elementwise import store_out
+from .logic import truth_of
 
 
 def reduced(op: str, x: Scalar | Array, axes: tuple[int, ...], keepdims: Any) -> Any:

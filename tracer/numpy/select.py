@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ...ir.affine import Affine
-from ...ir.build import dim_atom
+from ...ir.build import dim_atom, literal
 from ...ir.errors import ShapeMismatch, TypeMismatch, UnsupportedFunction
 from ...ir.ops.array import full_slice
 from ...ir.program import Atom, Index, Var
 from ...ir.types import Dim
-from ..index import clamp, scatter_add
+from ..index import clamp, scatter_add, whole
 from ..session import Session
 from ..symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
 from .arguments import (
@@ -44,7 +44,7 @@ def _indices(value: Any, what: str) -> Any:
     """Places as an integer or an array of integers."""
     if isinstance(value, (int, np.integer)) or (isinstance(value, Scalar) and value.type.dtype == "i64"):
         return value
-    x = operand(value, what)
+    x = whole(require_session(), operand(value, what))
     if x.type.dtype != "i64":
         raise x.session.error(TypeMismatch, f"{what}: the indices must be integers, not {x.type}")
     return x
@@ -298,7 +298,7 @@ def tril(m: Any, k: Any = 0) -> Any:
     x = operand(m, "np.tril")
     if x.type.rank == 1:
         x = emit_broadcast(x, (dims_of(x)[0], dims_of(x)[0]))
-    return np.where(_below(x, k), x, 0)
+    return np.where(_below(x, k), x, _zero(x))
 
 
 @implements(np.triu)
@@ -306,7 +306,12 @@ def triu(m: Any, k: Any = 0) -> Any:
     x = operand(m, "np.triu")
     if x.type.rank == 1:
         x = emit_broadcast(x, (dims_of(x)[0], dims_of(x)[0]))
-    return np.where(_below(x, k - 1), 0, x)
+    return np.where(_below(x, k - 1), _zero(x), x)
+
+
+def _zero(x: Any) -> Scalar:
+    """0 of the operand's dtype: a Python 0 would make integers of booleans."""
+    return Scalar(x.session, literal(0, x.type.dtype))
 
 
 # -- sorted arrays -------------------------------------------------------------------------------------

@@ -1,0 +1,438 @@
+"""Python's own arithmetic of traced numbers: integers are exact, truth values count, results are Python's.
+
+Operators come here if both operands are Python's numbers; `math` and the built-ins come here, too. Integers are i64:
+where one might not fit, the finished program gets a check (`tracer/exact.py`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...ir.build import literal, number
+from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.program import Atom, Lit, Var
+from ..convert import cast
+from ..session import NeedStatic, Session
+from ..symbol import FUNCTIONS, PYTHON, Scalar, Symbol, as_value, implements, require_session
+from .elementwise import apply, integer_quotient
+
+LARGEST = 2**63 - 1
+
+
+def python(session: Session, atom: Atom) -> Any:
+    """The value as a number of Python's: one that is known is Python's own."""
+    if isinstance(atom, Lit) and not atom.type.is_float:
+        return number(atom).item()
+    return Scalar(session, atom, weak=True)
+
+
+def exact(session: Session, op: str, *operands: Atom) -> Any:
+    """An operation on Python's integers, which must fit 64 bits when the program runs."""
+    result = session.integer(op, *operands) if len(operands) == 2 else session.builder.emit(op, *operands)
+    if isinstance(result, Var):
+        session.exact.add(result.name)
+        must_fit(session, result, LARGEST)
+    return python(session, result)
+
+
+def must_fit(session: Session, value: Atom, most: int) -> None:
+    """What the inputs alone make too large in this call is computed by Python, with those inputs static."""
+    form = session.builder.affine(value)
+    if session.from_inputs(form) and not session.from_example(form) and abs(form.value(session.present)) > most:
+        raise NeedStatic(session.root_names(form))
+
+
+def integers(a: Any, b: Any) -> tuple[Session, tuple[Atom, Atom]] | None:
+    """Both operands as i64, None if one is a float."""
+    session = require_session()
+    atoms = [as_value(session, v)[0] for v in (a, b)]
+    if any(atom.type.is_float for atom in atoms):
+        return None
+    one, two = (cast(session, atom, "i64") for atom in atoms)
+    return session, (one, two)
+
+
+def weakened(value: Any) -> Any:
+    """A number of NumPy's as the number of Python's that an operation gives."""
+    return Scalar(value.session, value.atom, weak=True) if isinstance(value, Scalar) else value
+
+
+def known(values: tuple[Atom, ...]) -> list[int] | None:
+    """The numbers, if all are known."""
+    return [int(v.text) for v in values if isinstance(v, Lit)] if all(isinstance(v, Lit) for v in values) else None
+
+
+def _binary(name: str, function: Any, own: Callable[[Any, Any], Any], op: str) -> None:
+    """One operator: on floats NumPy's function of it, on integers Python's."""
+
+    def compute(a: Any, b: Any) -> Any:
+        found = integers(a, b)
+        if found is None:
+            return weakened(FUNCTIONS[function](a, b))
+        session, atoms = found
+        numbers = known(atoms)
+        if numbers is not None:
+            return own(*numbers)
+        return INTEGER.get(op, exact)(session, op, *atoms)
+
+    PYTHON[name] = compute
+
+
+def _quotient(session: Session, op: str, a: Atom, b: Atom) -> Any:
+    result = integer_quotient(session, op, a, b)
+    if isinstance(result, Var):
+        session.exact.add(result.name)
+    return python(session, result)
+
+
+def _true_quotient(session: Session, op: str, a: Atom, b: Atom) -> Any:
+    """Integers beyond 2**53 would be rounded twice."""
+    return Scalar(session, session.builder.emit("div", as_float(session, a), as_float(session, b)), weak=True)
+
+
+def as_float(session: Session, atom: Atom) -> Atom:
+    """An integer as a float, which must not round it."""
+    if isinstance(atom, Lit):
+        value = int(atom.text)
+        if int(float(value)) != value:
+            raise session.error(
+                TypeMismatch, f"the integer {value} is not exact as a float: write float({value}) if that is meant"
+            )
+        return literal(float(value), "f64")
+    result = session.builder.emit("to_f64", atom)
+    assert isinstance(result, Var)
+    session.exact.add(result.name)
+    must_fit(session, atom, 2**53 - 1)
+    return result
+
+
+def _power(session: Session, op: str, a: Atom, b: Atom) -> Any:
+    facts, form = session.builder.facts, session.builder.affine(b)
+    if facts.proves(form.scaled(-1)) and not facts.proves(form):
+        # Never above 0: a float, or 1.
+        return weakened(FUNCTIONS[np.power](FUNCTIONS[float](Scalar(session, a)), Scalar(session, b)))
+    if not facts.proves(form):
+        good = session.builder.emit("ge", b, 0)
+        base = a.text if isinstance(a, Lit) else "float(n)"
+        write = f"{base}.0" if isinstance(a, Lit) else base
+        session.check(good, f"ValueError: an integer to a negative power is a float: write {write} ** k")
+    return exact(session, "int_power", a, b)
+
+
+def _shift(session: Session, op: str, a: Atom, b: Atom) -> Any:
+    builder = session.builder
+    if not builder.facts.proves(builder.affine(b)):
+        session.check(builder.emit("ge", b, 0), "ValueError: negative shift count")
+    if op == "shift_left":
+        # Of 0 nothing is shifted out, whatever the count.
+        factor = 2 ** int(b.text) if isinstance(b, Lit) else exact(session, "int_power", literal(2, "i64"), b)
+        return exact(session, "mul", a, as_value(session, factor, "a shift")[0])
+    return exact(session, op, a, builder.emit("minimum", b, 63))
+
+
+INTEGER: dict[str, Callable[..., Any]] = {
+    "floordiv": _quotient, "mod": _quotient, "div": _true_quotient, "int_power": _power,
+    "shift_left": _shift, "shift_right": _shift,
+}  # fmt: skip
+
+for _name, _function, _own, _op in (
+    ("add", np.add, operator.add, "add"), ("sub", np.subtract, operator.sub, "sub"),
+    ("mul", np.multiply, operator.mul, "mul"), ("truediv", np.true_divide, operator.truediv, "div"),
+    ("floordiv", np.floor_divide, operator.floordiv, "floordiv"), ("mod", np.remainder, operator.mod, "mod"),
+    ("pow", np.power, operator.pow, "int_power"), ("lshift", np.left_shift, operator.lshift, "shift_left"),
+    ("rshift", np.right_shift, operator.rshift, "shift_right"),
+):  # fmt: skip
+    _binary(_name, _function, _own, _op)
+
+
+def _logic(name: str, function: Any, own: Callable[[Any, Any], Any], op: str) -> None:
+    def combine(a: Any, b: Any) -> Any:
+        session = require_session()
+        atoms = [as_value(session, v)[0] for v in (a, b)]
+        if all(atom.type.dtype == "bool" for atom in atoms):
+            return weakened(FUNCTIONS[function](a, b))
+        if any(atom.type.is_float for atom in atoms):
+            raise TypeError(f"unsupported operand types for {name}: a float is among them")
+        one, two = (cast(session, atom, "i64") for atom in atoms)
+        numbers = known((one, two))
+        return own(*numbers) if numbers is not None else python(session, session.builder.emit(op, one, two))
+
+    PYTHON[name] = combine
+
+
+_logic("and", np.bitwise_and, operator.and_, "and")
+_logic("or", np.bitwise_or, operator.or_, "or")
+_logic("xor", np.bitwise_xor, operator.xor, "xor")
+
+
+def _comparison(name: str, function: Any, own: Callable[[Any, Any], bool]) -> None:
+    def compare(a: Any, b: Any) -> Any:
+        session = require_session()
+        atoms = [as_value(session, v)[0] for v in (a, b)]
+        if len({atom.type.is_float for atom in atoms}) == 2:
+            # Python compares an integer and a float exactly.
+            floats = [v if v.type.is_float else as_float(session, cast(session, v, "i64")) for v in atoms]
+            a, b = (Scalar(session, v, weak=True) for v in floats)
+        elif all(isinstance(atom, Lit) and not atom.type.is_float for atom in atoms):
+            return own(*(number(atom).item() for atom in atoms))  # type: ignore[arg-type]
+        return weakened(FUNCTIONS[function](a, b))
+
+    PYTHON[name] = compare
+
+
+for _name, _function, _compare in (
+    ("lt", np.less, operator.lt), ("le", np.less_equal, operator.le), ("gt", np.greater, operator.gt),
+    ("ge", np.greater_equal, operator.ge), ("eq", np.equal, operator.eq), ("ne", np.not_equal, operator.ne),
+):  # fmt: skip
+    _comparison(_name, _function, _compare)
+
+
+PYTHON["divmod"] = lambda a, b: (PYTHON["floordiv"](a, b), PYTHON["mod"](a, b))
+
+
+def _unary(name: str, function: Any, own: Callable[[int], int], compute: Callable[[Session, Atom], Any]) -> None:
+    def apply(a: Any) -> Any:
+        session = require_session()
+        atom, _ = as_value(session, a)
+        if atom.type.is_float:
+            return weakened(FUNCTIONS[function](a))
+        atom = cast(session, atom, "i64")
+        return own(int(atom.text)) if isinstance(atom, Lit) else compute(session, atom)
+
+    PYTHON[name] = apply
+
+
+def _size(session: Session, atom: Atom) -> Any:
+    builder = session.builder
+    form = builder.affine(atom)
+    if builder.facts.proves(form):
+        return python(session, atom)
+    return exact(session, "neg", atom) if builder.facts.proves(form.scaled(-1)) else exact(session, "abs", atom)
+
+
+_unary("neg", np.negative, operator.neg, lambda session, atom: exact(session, "neg", atom))
+_unary("abs", np.absolute, operator.abs, _size)
+_unary("pos", np.positive, operator.pos, python)
+_unary("invert", np.invert, operator.invert, lambda s, atom: python(s, s.builder.emit("invert", atom)))
+
+
+@implements(builtins.abs)
+def abs_(x: Any) -> Any:
+    return abs(x)
+
+
+@implements(builtins.pow)
+def pow_(base: Any, exp: Any, mod: Any = None) -> Any:
+    if mod is not None:
+        raise require_session().error(
+            UnsupportedFunction, "pow() with three arguments of traced numbers cannot be traced. Write b ** e % m"
+        )
+    return base**exp
+
+
+@implements(builtins.divmod)
+def divmod_(a: Any, b: Any) -> Any:
+    return divmod(a, b)
+
+
+# -- conversions ---------------------------------------------------------------------------------------------
+
+
+def single(x: Any, what: str) -> tuple[Session, Atom]:
+    """The operand of a function of Python numbers: arrays of one number are converted, others are not."""
+    session = require_session()
+    atom, _ = as_value(session, x, what)
+    if atom.type.rank:
+        raise session.error(
+            TypeMismatch,
+            f"{what} of an array of shape {session.shown(atom.type.dims)}: only a number can be converted",
+        )
+    return session, atom
+
+
+@implements(float)
+def float_(x: Any = 0.0) -> Any:
+    session, atom = single(x, "float()")
+    return Scalar(session, cast(session, atom, "f64"), weak=True)
+
+
+@implements(bool)
+def bool_(x: Any = False) -> Any:
+    session, atom = single(x, "bool()")
+    return python(session, FUNCTIONS["truth"](Scalar(session, atom)).read())
+
+
+def whole_number(session: Session, atom: Atom, what: str) -> Any:
+    """A float without a fraction, or an integer of NumPy's, as Python's integer."""
+    builder = session.builder
+    if atom.type.is_float:
+        # 2**53, so that arithmetic on what comes out needs no checks.
+        wide = cast(session, atom, "f64")
+        fits = builder.emit("le", builder.emit("abs", wide), 2.0**53)
+        if isinstance(wide, Lit):
+            value = float(wide.text)
+            return int(value)
+        session.check(builder.emit("eq", wide, wide), f"ValueError: {what}: cannot convert float NaN to integer")
+        session.check(fits, f"OverflowError: {what} of a number beyond 2**53")
+        result = builder.emit("to_i64", wide)
+        assert isinstance(result, Var)
+        session.limits[result.name] = (-(2**53), 2**53)
+        return python(session, result)
+    if atom.type.dtype == "u64":
+        session.check(builder.emit("le", atom, LARGEST), f"OverflowError: {what} of a number beyond 2**63")
+    result = cast(session, atom, "i64")
+    if isinstance(result, Var) and atom.type.dtype not in ("i64", "u64"):
+        limits = np.iinfo(atom.type.numpy) if atom.type.is_integer else None
+        session.limits[result.name] = (int(limits.min), int(limits.max)) if limits else (0, 1)
+    return python(session, result)
+
+
+def _whole(op: str, functions: tuple[Any, ...]) -> None:
+    @implements(*functions)
+    def convert(x: Any = 0) -> Any:
+        what = f"{getattr(functions[0], '__name__', op)}()"
+        session, atom = single(x, what)
+        if atom.type.is_float:
+            atom = session.builder.emit(op, atom)
+        return whole_number(session, atom, what)
+
+
+_whole("floor", (math.floor, "__floor"))
+_whole("ceil", (math.ceil, "__ceil"))
+_whole("trunc", (int, math.trunc, "__trunc"))
+
+
+@implements(builtins.round, "__round")
+def round_(x: Any, ndigits: Any = None) -> Any:
+    session = require_session()
+    atom, weak = as_value(session, x)
+    if atom.type.rank:
+        raise TypeError("type numpy.ndarray doesn't define __round__ method")
+    if ndigits is None:
+        if atom.type.is_float:
+            atom = session.builder.emit("rint", atom)
+        return whole_number(session, atom, "round()")
+    if not weak:
+        return FUNCTIONS[np.round](x, ndigits)
+    if not atom.type.is_float:
+        raise session.error(UnsupportedFunction, "round(n, digits) of a traced integer cannot be traced. Leave it out")
+    raise session.error(
+        UnsupportedFunction,
+        "round(x, digits) of a traced number rounds its decimal digits, which cannot be traced. "
+        "np.round(x, digits) can be: it multiplies, rounds and divides",
+    )
+
+
+# -- the math module on floats -------------------------------------------------------------------------------
+
+
+def math_function(function: Any, compute: Callable[..., Any]) -> None:
+    """Register a function of `math`: operands become Python's floats, the result is one or a bool."""
+
+    def of_floats(*args: Any) -> Any:
+        session = require_session()
+        operands = [Scalar(session, float_(a).read()) for a in args]
+        return weakened(compute(*operands))
+
+    of_floats.__name__ = function.__name__
+    implements(function)(of_floats)
+
+
+for _op, _function in {
+    "exp": math.exp, "exp2": math.exp2, "expm1": math.expm1, "log2": math.log2, "log10": math.log10,
+    "log1p": math.log1p, "sqrt": math.sqrt, "cbrt": math.cbrt, "sin": math.sin, "cos": math.cos, "tan": math.tan,
+    "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "sinh": math.sinh, "cosh": math.cosh,
+    "tanh": math.tanh, "arcsinh": math.asinh, "arccosh": math.acosh, "arctanh": math.atanh, "erf": math.erf,
+    "erfc": math.erfc, "gammaln": math.lgamma, "arctan2": math.atan2, "copysign": math.copysign, "fmod": math.fmod,
+    "power": math.pow, "abs": math.fabs, "isnan": math.isnan, "isinf": math.isinf, "isfinite": math.isfinite,
+}.items():  # fmt: skip
+    math_function(_function, lambda *values, _op=_op: apply(_op, list(values), f"math.{_op}"))
+
+
+def _log(x: Any, base: Any = None) -> Any:
+    natural = FUNCTIONS[np.log]
+    return natural(x) if base is None else natural(x) / natural(base)
+
+
+def _hypot(*coordinates: Any) -> Any:
+    result = np.fabs(coordinates[0])
+    for c in coordinates[1:]:
+        result = np.hypot(result, c)
+    return result
+
+
+math_function(math.log, _log)
+math_function(math.hypot, _hypot)
+math_function(math.radians, FUNCTIONS[np.radians])
+math_function(math.degrees, FUNCTIONS[np.degrees])
+
+
+# -- the math module on integers -----------------------------------------------------------------------------
+
+
+def _integer_operand(x: Any, what: str) -> tuple[Session, Atom]:
+    session, atom = single(x, what)
+    if atom.type.is_float:
+        raise session.error(TypeMismatch, f"{what}: a float cannot be interpreted as an integer. Write int(x)")
+    return session, as_value(session, whole_number(session, atom, what))[0]
+
+
+def _of_integers(op: str, function: Any, advice: str) -> None:
+    """A function of nonnegative integers whose result must fit 64 bits: the operation gives -1 where it does not."""
+    what = f"math.{function.__name__}"
+
+    def apply(*args: Any) -> Any:
+        operands = [_integer_operand(a, what)[1] for a in args]
+        session = require_session()
+        numbers = known(tuple(operands))
+        if numbers is not None:
+            return function(*numbers)
+        builder = session.builder
+        for operand in operands:
+            if not builder.facts.proves(builder.affine(operand)):
+                session.check(builder.emit("ge", operand, 0), f"ValueError: {what} of a negative integer")
+        result = builder.emit(op, *operands)
+        session.check(
+            builder.emit("ge", result, 0), f"OverflowError: {what}: the integer does not fit 64 bits. {advice}"
+        )
+        return python(session, result)
+
+    implements(function)(apply)
+
+
+_of_integers("factorial", math.factorial, "Use math.gamma(n + 1.0)")
+_of_integers("binomial", math.comb, "Use scipy.special.gammaln")
+_of_integers("isqrt", math.isqrt, "")
+
+
+@implements(math.perm)
+def perm(n: Any, k: Any = None) -> Any:
+    return FUNCTIONS[math.factorial](n) if k is None else FUNCTIONS[math.comb](n, k) * FUNCTIONS[math.factorial](k)
+
+
+@implements(math.gcd)
+def gcd(*values: Any) -> Any:
+    total: Any = 0
+    for value in values:
+        session, atom = _integer_operand(value, "math.gcd")
+        size = abs(python(session, atom))
+        operands = tuple(as_value(session, v)[0] for v in (total, size))
+        numbers = known(operands)
+        total = math.gcd(*numbers) if numbers is not None else python(session, session.builder.emit("gcd", *operands))
+    return total
+
+
+@implements(math.lcm)
+def lcm(*values: Any) -> Any:
+    total: Any = 1
+    for value in values:
+        common = gcd(total, value)
+        common = FUNCTIONS[builtins.max](common, 1) if isinstance(common, Symbol) else max(common, 1)
+        total = abs(total * (value // common))
+    return total
