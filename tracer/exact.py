@@ -56,7 +56,7 @@ def with_checks(session: Session, body: list[Node]) -> list[Node]:
     """The program's body, in which no integer of Python's wraps."""
     if not any(isinstance(n, Let) and n.var.name in session.exact for n in walk(body)):
         return body
-    weak = {name for name, value in session.present.items() if name in session.weak and abs(value) < SMALL}
+    weak = {name for name, value in session.present.items() if session.numbers.get(name) and abs(value) < SMALL}
     return _Writer(session, _Ranges(session, body, {}), _Ranges(session, body, dict.fromkeys(weak, SMALL)), weak).nodes(
         body
     )

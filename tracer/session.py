@@ -72,7 +72,7 @@ class Session:
     examples  names in `present` whose value is an example, because only the input's type is given
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     exact     names of Python's integers, which must not wrap; `limits`: between what some integers surely lie
-    numbers   names in `present` of integers that are no sizes; `weak`: those of them that are Python's
+    numbers   names in `present` of integers that are no sizes: is it a number of Python's?
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
     reports   how many calls that only show their arguments (print, an error's message) are open
     binding   the loops that are traced: whose variables, and which of them the loop binds
@@ -108,8 +108,7 @@ class Session:
     roots: dict[str, frozenset[str]] = field(default_factory=dict)
     exact: set[str] = field(default_factory=set)
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)
-    numbers: set[str] = field(default_factory=set)
-    weak: set[str] = field(default_factory=set)
+    numbers: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.builder = Builder(self._decide)

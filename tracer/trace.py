@@ -262,9 +262,7 @@ class _Run:
             self.slots[var_name] = (*key, -1)
             self._set_present(var_name, None if isinstance(value, Abstract) else int(value), INTEGER)
             builder.inputs.add(var_name)
-            self.session.numbers.add(var_name)
-            if weak:
-                self.session.weak.add(var_name)
+            self.session.numbers[var_name] = weak
         symbol = self._symbol(value, var, var_name, weak)
         if isinstance(symbol, Array) and key[0] == "leaf":
             self.argument_cells[len(self.params) - 1] = symbol.cell

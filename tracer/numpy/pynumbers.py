@@ -18,8 +18,9 @@ from ...ir.build import literal, number
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
 from ..convert import cast
+from ..arithmetic import PYTHON
 from ..session import NeedStatic, Session
-from ..symbol import FUNCTIONS, PYTHON, Scalar, Symbol, as_value, implements, require_session
+from ..symbol import FUNCTIONS, Scalar, Symbol, as_value, implements, require_session
 from .elementwise import apply, integer_quotient
 
 LARGEST = 2**63 - 1
