@@ -424,6 +424,19 @@ def _dtype(session: Session, dtype: Any, what: str) -> str:
     return from_numpy
 
 
+def refused_dtype(name: str, dtype: Any) -> str:
+    kind = np.dtype(dtype).kind
+    advice = {
+        "c": "complex numbers cannot be differentiated: pass the real and the imaginary part",
+        "O": "an array of objects: convert it with np.asarray(x, dtype=float)",
+        "U": "an array of strings: encode it as integers",
+        "S": "an array of bytes: encode it as integers",
+        "M": "an array of dates: convert it to numbers, e.g. (x - x[0]) / np.timedelta64(1, 's')",
+        "m": "an array of time differences: convert it to numbers, e.g. x / np.timedelta64(1, 's')",
+    }.get(kind, "use float64 or float32")
+    return f"argument {name} has dtype {dtype}: {advice}"
+
+
 def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call what a function means on symbols, or refuse it by name."""
     implementation = FUNCTIONS.get(key) or FUNCTIONS["scipy.special"](key)

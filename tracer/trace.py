@@ -35,7 +35,7 @@ from .raising import PathEnds
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
 from .small import small_sizes
 from .source import span_of
-from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, wrap
+from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_dtype, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
 MAX_RESTARTS = 64
@@ -293,7 +293,7 @@ class _Run:
         if isinstance(value, (np.ndarray, np.generic)):
             dtype = dtype_name(value.dtype)
             if dtype is None:
-                raise TypeMismatch(_refused_dtype(name, value.dtype))
+                raise TypeMismatch(refused_dtype(name, value.dtype))
             return dtype, tuple(value.shape), False, ()
         return None, (), False, ()
 
@@ -486,16 +486,3 @@ def _replaced(text: str, name: str, value: str) -> str:
 def _identifier(name: str) -> str:
     clean = "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_") or "x"
     return f"x{clean}" if clean[0].isdigit() else clean
-
-
-def _refused_dtype(name: str, dtype: Any) -> str:
-    kind = np.dtype(dtype).kind
-    advice = {
-        "c": "complex numbers cannot be differentiated: pass the real and the imaginary part",
-        "O": "an array of objects: convert it with np.asarray(x, dtype=float)",
-        "U": "an array of strings: encode it as integers",
-        "S": "an array of bytes: encode it as integers",
-        "M": "an array of dates: convert it to numbers, e.g. (x - x[0]) / np.timedelta64(1, 's')",
-        "m": "an array of time differences: convert it to numbers, e.g. x / np.timedelta64(1, 's')",
-    }.get(kind, "use float64 or float32")
-    return f"argument {name} has dtype {dtype}: {advice}"

@@ -17,8 +17,8 @@ import numpy as np
 from ...ir.build import literal, number
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ..convert import cast
 from ..arithmetic import PYTHON
+from ..convert import cast
 from ..session import NeedStatic, Session
 from ..symbol import FUNCTIONS, Scalar, Symbol, as_value, implements, require_session
 from .elementwise import apply, integer_quotient
