@@ -491,3 +491,148 @@ def starred(x):
     first, *rest = [x[0], x[1], x[2]]
     a, (b, c) = x[0], (x[1], x[3])
     return first * rest[0] + rest[-1] * a + b * c
+
+
+# -- recursion ---------------------------------------------------------------------------------------------------------
+
+
+@case(V)
+def recursion_on_length(a):
+    if a.shape[0] == 1:
+        return a[0]
+    return a[0] * recursion_on_length(a[1:])
+
+
+@case(V)
+def recursion_in_halves(a):
+    n = len(a)
+    if n <= 1:
+        return a[0] * a[0]
+    return recursion_in_halves(a[: n // 2]) + 2.0 * recursion_in_halves(a[n // 2 :])
+
+
+@case(M)
+def recursion_of_minors(a):
+    n = a.shape[0]
+    if n == 1:
+        return a[0, 0]
+    s = 0.0
+    for j in range(n):
+        s += (-1.0) ** j * a[0, j] * recursion_of_minors(np.concatenate((a[1:, :j], a[1:, j + 1 :]), axis=1))
+    return s
+
+
+@case(M)
+def recursion_of_deleted_minors(a):
+    if len(a) == 1:
+        return a[0, 0]
+    if len(a) == 2:
+        return a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
+    total = 0.0
+    for c in range(len(a)):
+        minor = np.delete(np.delete(a, 0, axis=0), c, axis=1)
+        total += ((-1) ** c) * a[0][c] * recursion_of_deleted_minors(minor)
+    return total
+
+
+@case(0.7, 5)
+@case(0.7, 0)
+@case(0.7, 1)
+def recursion_on_integer(x, n):
+    if n == 0:
+        return 1.0
+    return x * recursion_on_integer(x, n - 1)
+
+
+@case(0.7, 6)
+def recursion_twice(x, n):
+    if n == 0:
+        return 1.0
+    if n == 1:
+        return x
+    return 2.0 * x * recursion_twice(x, n - 1) - recursion_twice(x, n - 2)
+
+
+@case(0.7, 11)
+def recursion_by_squaring(x, n):
+    if n == 0:
+        return 1.0
+    half = recursion_by_squaring(x, n // 2)
+    return half * half * x if n % 2 else half * half
+
+
+@case(0.7, 4)
+def recursion_of_nested(x, n):
+    def f(k):
+        return 1.0 if k <= 0 else x * f(k - 1) + k
+
+    return f(n)
+
+
+@case(0.7, 4)
+def recursion_as_conditional(x, n):
+    return 1.0 if n == 0 else x + x * recursion_as_conditional(x, n - 1)
+
+
+def _even(x, n):
+    return x if n == 0 else x * _odd(x, n - 1)
+
+
+def _odd(x, n):
+    return 2.0 if n == 0 else x + _even(x, n - 1)
+
+
+@case(0.7, 5)
+def recursion_mutual(x, n):
+    return _even(x, n)
+
+
+def _fft(re, im):
+    n = re.shape[0]
+    if n == 1:
+        return re, im
+    er, ei = _fft(re[::2], im[::2])
+    odd_r, odd_i = _fft(re[1::2], im[1::2])
+    angle = -2.0 * np.pi * np.arange(n // 2) / n
+    c, s = np.cos(angle), np.sin(angle)
+    tr, ti = c * odd_r - s * odd_i, c * odd_i + s * odd_r
+    return np.concatenate([er + tr, er - tr]), np.concatenate([ei + ti, ei - ti])
+
+
+@case(np.array([0.5, -1.0, 2.0, 0.25, 1.5, -0.75, 0.1, 0.9]))
+def recursion_fft(x):
+    re, im = _fft(x, np.zeros_like(x))
+    return np.sum((re * re + im * im) * np.arange(len(x)))
+
+
+TREE = (1.0, (2.0, None, None), (3.0, (4.0, None, None), None))
+
+
+def _walk(node, x):
+    if node is None:
+        return 0.0
+    value, left, right = node
+    return value * x + _walk(left, x * x) - _walk(right, x)
+
+
+@case(0.7)
+def recursion_on_a_tree(x):
+    return _walk(TREE, x)
+
+
+@case(V)
+def recursion_on_a_list(x):
+    def total(items):
+        return items[0] if len(items) == 1 else items[0] * total(items[1:])
+
+    return total([x[0], x[1], x[2]])
+
+
+@case(V, 3)
+def recursion_in_a_loop(x, depth):
+    s = 0.0
+    for i in range(len(x)):
+        s += recursion_on_integer(x[i], depth)
+    return s
+
+

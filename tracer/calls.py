@@ -17,6 +17,7 @@ from .iterate import Stream
 from .lists import is_stacked
 from .objects import attribute, invoke, is_generated, of_user, raised, special
 from .operators import built_in, generated
+from .recursion import activation
 from .report import is_reporter, reporting
 from .stage import staged_source
 from .state import LIBRARIES
@@ -133,15 +134,20 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             written = generated(function.__func__)
             return (written or function.__func__)(function.__self__, *args, **kwargs)
         if _is_user_code(function.__func__):
-            return staged(function.__func__)(function.__self__, *args, **kwargs)
+            with activation(require_session(), function.__func__, (function.__self__, *args), kwargs):
+                return staged(function.__func__)(function.__self__, *args, **kwargs)
         require_session().opaque.append(function.__name__)
         return function(*args, **kwargs)
     if isinstance(function, types.FunctionType) and _is_user_code(function):
-        return staged(function)(*args, **kwargs)
+        with activation(require_session(), function, args, kwargs):
+            return staged(function)(*args, **kwargs)
     if isinstance(function, types.MethodWrapperType) and function.__name__ == "__call__":
         owner = function.__self__
         if isinstance(owner, type) and of_user(owner.__module__):  # super().__call__ of a metaclass
             return make(owner, args, kwargs)
+    if getattr(function, "_pullback_staged_", False):
+        with activation(require_session(), function, args, kwargs):
+            return function(*args, **kwargs)
     if (function is getattr or function is vars) and args and not kwargs:
         return _looked_up(function, *args)
     refuse_impure(function)

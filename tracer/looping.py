@@ -37,6 +37,8 @@ class Looping(Streams):
             return
         iterable = operators.iterated(iterable)
         sequence = sequence_of(session, iterable)
+        if sequence is not None and isinstance(sequence.length, Lit) and int(sequence.length.text) <= 0:
+            return  # Python does not look at the body either
         if sequence is None:
             self._unrolled(iter(iterable), body, frame, flag)
             return

@@ -458,11 +458,15 @@ def trace_for(
     low, high = builder.affine(start), builder.affine(stop)
     tracer.ordinal = high - builder.affine(var) - 1 if reverse else builder.affine(var) - low
     tracer.trips = trips
+    count = high - low
 
     def run() -> None:
         builder.facts.bound(var.name, lower=low, upper=high - 1)
         builder.facts.assume(high - low - 1)
-        body(var)
+        if not count.terms:
+            return body(var)
+        with session.under(session.root_names(count) if session.from_inputs(count) else None):
+            return body(var)
 
     tracer.runs = lambda: session.ensure(high - low - 1)
     phis, _, nodes, _, exits = tracer.trace(run)
@@ -475,7 +479,12 @@ def trace_while(
     """Returns the condition if it turned out not to depend on what the loop changes."""
     builder = session.builder
     span = session.span
-    phis, test_nodes, nodes, cond, exits = tracer.trace(lambda: body(), test)
+
+    def run() -> None:
+        with session.under(None):
+            body()
+
+    phis, test_nodes, nodes, cond, exits = tracer.trace(run, test)
     if cond is None or isinstance(cond, Lit):
         tracer.before.restore()
         return cond

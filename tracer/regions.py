@@ -133,7 +133,7 @@ def _trace_arms(
     for taken, arm in ((True, then), (False, orelse)):
         answer, end = None, None
         try:
-            with region(session) as nodes:
+            with region(session) as nodes, session.under(session.condition_sources(cond)):
                 session.assume(cond, taken)
                 end = run_path(session, arm)
         except (PullbackError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):

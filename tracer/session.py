@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ..ir.affine import Affine
 from ..ir.build import Builder
@@ -54,8 +54,11 @@ class NeedEqual(Exception):  # noqa: N818
 class NeedConcrete(Exception):  # noqa: N818
     """Python needs the number that a traced integer stands for (a list index, `[0] * n`)."""
 
-    def __init__(self, atom: Var, what: str, span: Span | None):
+    def __init__(self, atom: Var, what: str, span: Span | None, advice: str = ""):
         super().__init__(what)
+        self.advice = advice or (
+            "a traced integer cannot index a list, size a tuple or repeat a string. Use an array instead of the list"
+        )
         self.atom = atom
         self.what = what
         self.span = span
@@ -74,6 +77,8 @@ class Session:
     exact     names of Python's integers, which must not wrap; `limits`: between what some integers surely lie
     numbers   names in `present` of integers that are no sizes: is it a number of Python's?
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
+    open      the conditions and trip counts under which the present line is: the inputs that alone decide each, or None
+    calls     the calls of the user's functions that are being traced; `recursions`: how many were recursive
     reports   how many calls that only show their arguments (print, an error's message) are open
     binding   the loops that are traced: whose variables, and which of them the loop binds
     short_loops  how many loops are open that could be written out instead, if a number is needed
@@ -93,6 +98,9 @@ class Session:
     hidden: Any = None
     printed: set[Span | None] = field(default_factory=set)
     reports: int = 0
+    open: list[frozenset[str] | None] = field(default_factory=list)
+    calls: list[Any] = field(default_factory=list)
+    recursions: int = 0
     unstaged: list[str] = field(default_factory=list)
     opaque: list[str] = field(default_factory=list)
     loops: dict[Any, Any] = field(default_factory=dict)
@@ -180,7 +188,20 @@ class Session:
         self.guards.append(form)
         self.builder.facts.assume(form)
 
-    def concrete(self, atom: Atom, what: str) -> int:
+    @contextmanager
+    def under(self, sources: frozenset[str] | None) -> Iterator[None]:
+        """What is traced here happens under a condition, or as often as a number says."""
+        self.open.append(sources)
+        try:
+            yield
+        finally:
+            self.open.pop()
+
+    def pin(self, names: frozenset[str]) -> NoReturn:
+        """Start again with these sizes and integers static."""
+        raise NeedStatic(frozenset().union(*(self.roots.get(n, frozenset((n,))) for n in names)))
+
+    def concrete(self, atom: Atom, what: str, advice: str = "") -> int:
         """The number a traced integer stands for, by making the inputs it comes from static."""
         if isinstance(atom, Lit):
             return int(atom.text)
@@ -192,7 +213,7 @@ class Session:
         sources = self._sources(atom)
         if sources is not None:
             raise NeedStatic(frozenset().union(*(self.roots.get(n, frozenset((n,))) for n in sources)))
-        raise NeedConcrete(atom, what, self.span)
+        raise NeedConcrete(atom, what, self.span, advice)
 
     def _sources(self, atom: Var) -> frozenset[str] | None:
         """The inputs an integer was computed from, None if something else had a part in it."""

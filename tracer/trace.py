@@ -32,6 +32,7 @@ from .examples import INTEGER, Examples
 from .hidden import Found, Hidden
 from .paths import Guard, Path
 from .raising import PathEnds
+from .recursion import room
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
 from .small import small_sizes
 from .source import span_of
@@ -127,7 +128,8 @@ def trace(
     for _ in range(MAX_RESTARTS):
         run = _Run(function, pins, examples)
         try:
-            traced = run.trace(leaves, names, rebuild, flatten)
+            with room():
+                traced = run.trace(leaves, names, rebuild, flatten)
             small = {run.slots[n] for n in small_sizes(run.session, traced.program)} - pins if burn else set()
             if not small:
                 return traced
@@ -147,10 +149,14 @@ def trace(
         except ShapeMismatch as error:
             if not run.session.examples or not examples.divisible(error):
                 raise (examples.failed or error) from None
+        except RecursionError:
+            raise UnsupportedSyntax(
+                "functions call each other too deep to be traced. Write a loop instead of the recursion",
+                run.session.span,
+            ) from None
         except NeedConcrete as need:
             raise TracedValueError(
-                f"Python needs {need.what}, but it is only known when the program runs: a traced integer cannot index "
-                "a list, size a tuple or repeat a string. Use an array instead of the list", need.span,
+                f"Python needs {need.what}, but it is only known when the program runs: {need.advice}", need.span,
             ) from None  # fmt: skip
     raise TracedValueError("tracing does not settle on which sizes are static")
 
