@@ -9,8 +9,8 @@ from __future__ import annotations
 import keyword
 import re
 import types
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,10 @@ import numpy as np
 from ..ir.affine import Affine
 from ..ir.build import dim_atom
 from ..ir.errors import ShapeMismatch, TracedValueError, TypeMismatch, UnsupportedSyntax
-from ..ir.names import Names
 from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Let, Node, Program, Span, Var, While
 from ..ir.types import I64, Dim, Type
-from ..ir.walk import bound, defined, map_type, regions, rename, substitute
+from ..ir.walk import defined, map_type, regions, substitute
 from . import iterators as _iterators  # noqa: F401  (fills the tables of functions)
 from . import numpy as _numpy  # noqa: F401
 from .calls import call
@@ -30,6 +29,7 @@ from .control import Control
 from .exact import with_checks
 from .examples import INTEGER, Examples
 from .hidden import Found, Hidden
+from .naming import tidy_names
 from .paths import Guard, Path
 from .raising import PathEnds
 from .recursion import room
@@ -442,31 +442,6 @@ class _Run:
                 if isinstance(size, str):
                     slots.setdefault(size, (k, axis))
         return slots
-
-
-def tidy_names(p: Program, kept: frozenset[str], wishes: Mapping[str, str]) -> Program:
-    """The program with the names that were wished for, numbered from the top: regions may have been traced twice."""
-    fixed = {v.name for v in p.params} | kept
-    taken = Names(fixed)
-    counts: dict[str, int] = {}
-    names: dict[str, str] = {}
-    for var in bound(p.body):
-        if var.name in fixed or var.name in names:
-            continue
-        stem = re.sub(r"_\d+$", "", wishes.get(var.name, var.name))
-        name = stem
-        while name in taken or keyword.iskeyword(name):
-            counts[stem] = counts.get(stem, 0) + 1
-            name = f"{stem}_{counts[stem]}"
-        taken.add(name)
-        names[var.name] = name
-    results = tuple(
-        Var(names.get(r.name, r.name), map_type(r.type, lambda d: names.get(d, d) if isinstance(d, str) else d))
-        if isinstance(r, Var) else r
-        for r in p.results
-    )  # fmt: skip
-    cotangents = frozenset({names[n] for n in p.cotangents if n in names} | p.cotangents & fixed)
-    return replace(p, body=rename(p.body, names), results=results, cotangents=cotangents)
 
 
 def function_span(function: Any) -> Span | None:

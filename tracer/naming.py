@@ -1,0 +1,37 @@
+"""The names of a traced program."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..ir.names import Names
+from ..ir.program import Program, Var
+from ..ir.walk import bound, map_type, rename
+
+
+def tidy_names(p: Program, kept: frozenset[str], wishes: Mapping[str, str]) -> Program:
+    """The program with the names that were wished for, numbered from the top: regions may have been traced twice."""
+    fixed = {v.name for v in p.params} | kept
+    taken = Names(fixed)
+    counts: dict[str, int] = {}
+    names: dict[str, str] = {}
+    for var in bound(p.body):
+        if var.name in fixed or var.name in names:
+            continue
+        stem = re.sub(r"_\d+$", "", wishes.get(var.name, var.name))
+        name = stem
+        while name in taken or keyword.iskeyword(name):
+            counts[stem] = counts.get(stem, 0) + 1
+            name = f"{stem}_{counts[stem]}"
+        taken.add(name)
+        names[var.name] = name
+    results = tuple(
+        Var(names.get(r.name, r.name), map_type(r.type, lambda d: names.get(d, d) if isinstance(d, str) else d))
+        if isinstance(r, Var) else r
+        for r in p.results
+    )  # fmt: skip
+    cotangents = frozenset({names[n] for n in p.cotangents if n in names} | p.cotangents & fixed)
+    return replace(p, body=rename(p.body, names), results=results, cotangents=cotangents)
