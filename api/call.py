@@ -19,12 +19,13 @@ from .codegen.parallel import LONG
 from .finite import checked_run
 from .hot import Call, no_call
 from .index import Forms
-from .ir.errors import IRError, PullbackError, TracedValueError, TypeMismatch
+from .ir.errors import PullbackError, TracedValueError, TypeMismatch
 from .ir.passes import optimise
 from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
 from .ir.text import lines
 from .ir.walk import rebuilt
+from .plain import own_error
 from .runtime import cache, locks, options, timings
 from .runtime.compile import compile_source
 from .specialise import canonical, matcher, refuse_overlaps
@@ -159,17 +160,6 @@ def unchecked(program: Program) -> Program:
     return optimise(replace(program, body=body))
 
 
-def for_user(error: Exception) -> Exception:
-    """An error of compiled code: the user's own (an index, an assert) without our frames; numba's, explained."""
-    if type(error).__module__.partition(".")[0] in ("numba", "llvmlite"):
-        why = str(error).strip().partition("\n")[0]
-        return IRError(
-            "numba does not compile what pullback generated. This is a defect of pullback: please report it with the "
-            f"function. pb.options(jit=False) runs it uncompiled. ({type(error).__name__}: {why})"
-        )
-    return error.with_traceback(None)
-
-
 def source_of(program: Program) -> str:
     """The generated Python of a program, under the options in force."""
     parallel = options.current().parallel
@@ -178,6 +168,14 @@ def source_of(program: Program) -> str:
         reassociate=options.current().reassociate,
         parallel=LONG if parallel is True else parallel or None,
     )
+
+
+class Raised(Exception):  # noqa: N818
+    """Tracing ended with an exception that is none of ours: the function raises it."""
+
+    def __init__(self, error: Exception):
+        super().__init__(str(error))
+        self.error = error
 
 
 class Traceable:
@@ -221,6 +219,15 @@ class Traceable:
 
         `check` may refuse the leaves before they are traced.
         """
+        try:
+            return self._find(args, kwargs, check)
+        except Raised as raised:
+            error = raised.error
+        raise own_error(self.function, args, kwargs, error)
+
+    def _find(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], check: Callable[[list[Any], Tree], None] | None
+    ) -> tuple[Specialisation, tuple[Any, ...], Sequence[Any], Tree]:
         if not kwargs and len(args) in self.plain:
             tree, plain = self.plain[len(args)]
             found = plain.match(args)  # a container is of another type than any leaf
@@ -256,7 +263,13 @@ class Traceable:
             form = self._recalled(name, leaves, tree) if name else None
             fresh = form is None
             if form is None:
-                form = self.trace(leaves, tree, self._pins(forms.all, leaves), burn=len(forms.all) < MAX_PINNED)
+                pins = self._pins(forms.all, leaves)
+                try:
+                    form = self.trace(leaves, tree, pins, burn=len(forms.all) < MAX_PINNED)
+                except PullbackError:
+                    raise
+                except Exception as error:
+                    raise Raised(error) from None
             params = form.match(leaves)
             if params is None:
                 raise TracedValueError(

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .call import Specialisation, for_user
+from .call import Specialisation
 from .hot import MISS, Results, finished, put_together
 from .ir.errors import PullbackError, TypeMismatch
 from .ir.passes.adjoint import adjoint
 from .ir.program import Atom, Program
 from .ir.types import Type
 from .ir.walk import inline
+from .plain import own_error, without_our_frames
 from .report import kept, report
 from .runtime import options
 from .specialise import SCALARS
@@ -156,8 +157,15 @@ class Gradient(Transform):
         try:
             result = self._hot(args, kwargs)
         except Exception as error:
-            raise for_user(error) from None
-        return self._first(args, kwargs) if result is MISS else result
+            failed = error
+        else:
+            if result is not MISS:
+                return result
+            try:
+                return self._first(args, kwargs)
+            except Exception as error:
+                raise without_our_frames(error)  # noqa: B904  (what the user raised it from stays)
+        raise own_error(self._traceable.function, args, kwargs, failed)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way: find the form, or make it."""
@@ -169,7 +177,7 @@ class Gradient(Transform):
                 with form.lock:
                     entry = form.entries.get(self._entry_key(settings)) or self._prepare(form, tree, leaves, settings)
             self._last, self._last_wrt = form, entry.wrt
-            return entry.call(self, params)
+            return entry.call(self, params, args, kwargs)
         except PullbackError as error:  # says all; our frames would only hide it
             raise error.with_traceback(None) from None
 

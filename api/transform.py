@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .call import Specialisation, Traceable, for_user, source_of
+from .call import Specialisation, Traceable, source_of
 from .hot import MISS, Call, Results, call_function, finish_function, no_call, results_of
 from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
+from .plain import own_error, without_our_frames
 from .runtime import options, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
@@ -187,18 +188,23 @@ class Entry:
         self._hot: Call | None = None
         self._again = False
 
-    def call(self, transform: Transform, params: tuple[Any, ...]) -> Any:
+    def call(
+        self, transform: Transform, params: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Run it; from the second call on the transform tries this form first.
 
         To compile an entry takes milliseconds, which a form that is called once need not wait for.
         """
         form, settings = self._form, self._settings
         run = form.compiled(self._kind, self._make, outside=True)
+        failed = None
         try:
             with timings.stage("run"):
                 values = run(*params)
         except Exception as error:
-            raise for_user(error) from None
+            failed = error
+        if failed is not None:
+            raise own_error(transform._traceable.function, args, kwargs, failed)
         with form.lock:
             if self._hot is None and (self._again or not by_numba(run)):
                 self._hot = call_function(form.traced, form.tree, run, params, self._results, settings)
@@ -215,8 +221,15 @@ class Jit(Transform):
         try:
             result = self._hot(args, kwargs)
         except Exception as error:
-            raise for_user(error) from None
-        return self._first(args, kwargs) if result is MISS else result
+            failed = error
+        else:
+            if result is not MISS:
+                return result
+            try:
+                return self._first(args, kwargs)
+            except Exception as error:
+                raise without_our_frames(error)  # noqa: B904  (what the user raised it from stays)
+        raise own_error(self._traceable.function, args, kwargs, failed)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way: find the form, or make it."""
@@ -229,7 +242,7 @@ class Jit(Transform):
                     entry = Entry(form, (), settings, "jit", _same, results_of(form.traced, form.out))
                     form.entries["jit", settings] = entry
             self._last = form
-            return entry.call(self, params)
+            return entry.call(self, params, args, kwargs)
         except PullbackError as error:  # says all; our frames would only hide it
             raise error.with_traceback(None) from None
 

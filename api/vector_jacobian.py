@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .call import Specialisation, Traceable, for_user
+from .call import Specialisation, Traceable
 from .gradient import finisher, like
 from .hot import MISS, Call, Repeated, call_function, finish_function, put_together, results_of
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.program import Atom
 from .ir.walk import inline
+from .plain import own_error
 from .runtime import options, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
@@ -47,10 +48,13 @@ def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if current() is not None:
         return _nested_vjp(function, args, kwargs)
     traceable = function._traceable if isinstance(function, Jit) else traceable_of(function)
+    failed = None
     try:
         found = traceable.hot_vjp(args, kwargs)
     except Exception as error:
-        raise for_user(error) from None
+        failed = error
+    if failed is not None:
+        raise own_error(traceable.function, args, kwargs, failed)
     sweeps, values = _first(traceable, args, kwargs) if found is MISS else found
     return sweeps.value(values), sweeps.pull(values)
 
@@ -74,11 +78,14 @@ def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
                 sweeps = form.entries["vjp", settings] = Sweeps(form, tree)
     except PullbackError as error:  # says all; our frames would only hide it
         raise error.with_traceback(None) from None
+    failed = None
     try:
         with timings.stage("run"):
             values = sweeps.forward(*params)
     except Exception as error:
-        raise for_user(error) from None
+        failed = error
+    if failed is not None:
+        raise own_error(traceable.function, args, kwargs, failed)
     with form.lock:
         if sweeps.hot is None and (sweeps.again or not by_numba(sweeps.forward)):
             scope: dict[str, Any] = {}

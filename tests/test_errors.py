@@ -214,7 +214,7 @@ def test_indices():
     def g(x, i):
         return np.sum(x[i])
 
-    with pytest.raises(IndexError, match=r"out of bounds for axis 0 \(line \d+: return np.sum\(x\[i\]\)\)"):
+    with pytest.raises(IndexError, match="index 3 is out of bounds for axis 0 with size 3"):
         pb.grad(g)(X, np.array([0, 3]))
 
 
@@ -369,7 +369,7 @@ def test_a_name_without_a_value():
         return y
 
     assert pb.grad(f)(2.0, 3) == 2.0
-    with pytest.raises(UnboundLocalError, match="'y' has no value yet"):
+    with pytest.raises(UnboundLocalError, match="'y' where it is not associated with a value"):
         pb.grad(f)(2.0, 0)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import traceback
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ import pullback as pb
 from pullback.testing import check_grad
 
 X = np.array([0.3, 0.4, 1.2])
+PACKAGE = os.path.dirname(pb.__file__)
 
 
 @pytest.fixture(autouse=True)
@@ -171,3 +175,107 @@ def test_gradient(function):
 def test_a_guard_that_does_not_hold_is_a_check():
     text = str(pb.trace(with_else, X))
     assert "if " not in text and "ValueError: x[0] must be positive" in text, text
+
+
+# -- what is raised --------------------------------------------------------------------------------------
+
+
+class NoConvergence(Exception):
+    def __init__(self, steps, value):
+        super().__init__(f"{steps} steps", value)
+        self.steps = steps
+
+
+def own_class(x):
+    if x[0] < 0.0:
+        raise NoConvergence(3, x[0])
+    return x[0] * x[0]
+
+
+def traced_numbers(x):
+    k, y = 0, x[0]
+    while y > 0.5:
+        y = 0.5 * y
+        k += 1
+        if k > 5:
+            raise ValueError("no end after %d steps, at %.3f" % (k, y))
+    return y
+
+
+def formatted_before(x):
+    x[1] = 4.0
+    if x[0] < 0.0:
+        text = f"{x[0]:.2f} of {len(x)}"
+        raise KeyError(text, x[1])
+    return x[0] * x[1]
+
+
+def from_another(x):
+    if x[0] < 0.0:
+        raise RuntimeError("outer") from ValueError(f"inner {x[0]}")
+    return np.sum(x)
+
+
+def bare_class(x):
+    if x[0] < 0.0:
+        raise NotImplementedError
+    return np.sum(x)
+
+
+def asserted(x):
+    assert x[0] > 0.0, (x[0], "negative")
+    return np.sum(x)
+
+
+def out_of_range(x):
+    return x[0] * x[int(abs(x[1]) * 100.0)]
+
+
+def without_a_value(x):
+    if x[0] > 0.0:
+        y = x[0]
+    return y * x[0]
+
+
+def surely(x):
+    for k in range(2):
+        if k == 1:
+            raise OverflowError(x[0], k)
+    return x[0]
+
+
+RAISING = [
+    own_class, traced_numbers, formatted_before, from_another, bare_class, asserted, out_of_range, without_a_value,
+    surely,
+]  # fmt: skip
+BAD = {traced_numbers: np.array([1e9, 0.0, 1.0])}
+
+
+@pytest.mark.parametrize("function", RAISING, ids=lambda f: f.__name__)
+def test_what_is_raised_is_what_python_raises(function):
+    x = BAD.get(function, np.array([-0.3, 0.4, 1.2]))
+    given = x.copy()
+    with pytest.raises(Exception) as plain:
+        function(x.copy())
+    last = traceback.extract_tb(plain.tb)[-1]
+    for transform in (pb.grad(function), pb.jit(function), lambda x: pb.vjp(function, x)):
+        for _ in range(3):
+            with pytest.raises(type(plain.value)) as caught:
+                transform(x)
+            error = caught.value
+            assert type(error) is type(plain.value)
+            assert repr(error.args) == repr(plain.value.args)
+            assert repr(error.__cause__) == repr(plain.value.__cause__)
+            frames = traceback.extract_tb(caught.tb)
+            assert (frames[-1].filename, frames[-1].lineno) == (last.filename, last.lineno)
+            assert sum("pullback" in f.filename or f.filename.startswith(PACKAGE) for f in frames) < 4
+    np.testing.assert_array_equal(x, given)
+
+
+def test_what_is_raised_by_compiled_code():
+    with pb.options(jit=True):
+        g = pb.value_and_grad(traced_numbers)
+        for _ in range(3):
+            assert g(X)[0] == traced_numbers(X)
+            with pytest.raises(ValueError, match="no end after 6 steps, at 15625000.000"):
+                g(np.array([1e9, 0.0, 1.0]))

@@ -408,9 +408,9 @@ def test_text_of_traced_values_may_be_shown(capsys, caplog):
         np.testing.assert_array_equal(pb.grad(f)(X), 2.0 * X)
     assert "x = <traced" in capsys.readouterr().out
     assert [r.getMessage() for r in caplog.records] == ["logged <traced x: f64[n]>"] * 2
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="short <traced x: f64"):
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"short \[ 0.5 -1. \]"):
         pb.grad(f)(X[:2])
-    for first, kind, text in ((6.0, AssertionError, "large <traced"), (-6.0, ValueError, "small <traced")):
+    for first, kind, text in ((6.0, AssertionError, "large 6.0"), (-6.0, ValueError, "small -6.0")):
         with pytest.raises(kind, match=text):
             pb.grad(f)(np.array([first, 0.0, 1.0, 2.0]))
 

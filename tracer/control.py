@@ -12,7 +12,7 @@ import operator
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -20,25 +20,23 @@ from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Lit
 from . import operators
+from .branching import Branching
 from .calls import call
 from .iterate import Sequence, Stream
 from .lists import List, element, is_stacked
-from .looping import Looping
 from .objects import attribute, place
-from .raising import path_end
 from .regions import trace_if
 from .report import is_reporter, reporting
-from .restage import restaged
 from .scopes import SCOPES, scope_of
 from .source import span_of
 from .stage import RESULT
-from .state import ContainerChange, Frame
+from .state import Frame
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 
 UNROLL_LIMIT = 1000
 
 
-class Control(Looping):
+class Control(Branching):
     def __init__(self, file: str, function: types.FunctionType):
         self.file = file
         self.function = function
@@ -243,23 +241,6 @@ class Control(Looping):
             return found if name == "In" else self.not_(found)
         return operators.compare(name, a, b)
 
-    def assert_(self, test: Any, message: Callable[[], Any], source: str) -> None:
-        cond = self._condition(test)
-        if cond is True:
-            return
-        session = require_session()
-        end = path_end(session, lambda: AssertionError(message()), lambda: AssertionError, source)
-        if cond is False:
-            raise end
-        session.builder.check(cond, end.message)
-        session.assume(cond, True)
-
-    def raise_(
-        self, error: Callable[[], Any], kind: Callable[[], Any], source: str, cause: BaseException | None = None
-    ) -> NoReturn:
-        """`raise`: the path that is traced ends here."""
-        raise path_end(require_session(), error, kind, source) from cause
-
     # -- updates ---------------------------------------------------------------------------------------
 
     def augmented(self, op: str, old: Any, value: Any, name: str) -> Any:
@@ -280,46 +261,6 @@ class Control(Looping):
         setattr(place(holder), name, operators.inplace(op, self.attribute(holder, name), value))
 
     # -- control flow ----------------------------------------------------------------------------------
-
-    def if_(
-        self,
-        test: Any,
-        then: Callable[[], None],
-        elifs: tuple[tuple[Callable[[], Any], Callable[[], None], tuple[str, ...], int], ...],
-        orelse: Callable[[], None],
-        frame: Frame,
-        live: tuple[str, ...],
-        line: int,
-    ) -> None:
-        cond = self._condition(test)
-        while isinstance(cond, bool):
-            if cond or not elifs:
-                return then() if cond else orelse()
-            (test, then, live, line), *rest = elifs
-            elifs = tuple(rest)
-            self.at(line)
-            cond = self._condition(test())
-        self.at(line)
-
-        def other() -> None:
-            if not elifs:
-                return orelse()
-            (test, then, live, line), *rest = elifs
-            self.at(line)
-            return self.if_(test(), then, tuple(rest), orelse, frame, live, line)
-
-        session = require_session()
-        marks = session.marks()
-        try:
-            trace_if(session, cond, then, other, frame, live)
-        except ContainerChange as need:
-            if not need.restored:
-                raise
-            session.reset(marks)
-            if not restaged(session, need, None):
-                raise
-            need.restored = False
-            self.if_(Scalar(session, cond), then, elifs, orelse, frame, live, line)
 
     def iterate(self, iterable: Any) -> Any:
         """What a comprehension runs over, which must be known now."""

@@ -13,6 +13,8 @@ import ast
 import copy
 
 RETURNED = "_returned_"
+DEPTH = 16
+"""How many early returns may stand in one another's `else` before a flag is cheaper to read, trace and compile."""
 
 Kinds = frozenset[str]
 
@@ -90,10 +92,16 @@ class _Lowering:
                 return frozenset({"continue"})
             case ast.For() | ast.While():
                 return (self.jumps_of(node.body) & {"return"}) | self.jumps_of(node.orelse)
-        return frozenset().union(*(self.jumps_of(block) for block in blocks_of(node)))
+        found: Kinds = frozenset()
+        for block in blocks_of(node):
+            found |= self.jumps_of(block)
+        return found
 
     def jumps_of(self, body: list[ast.stmt]) -> Kinds:
-        return frozenset().union(*map(self.jumps, body))
+        found: Kinds = frozenset()
+        for statement in body:
+            found |= self.jumps(statement)
+        return found
 
     def ends(self, body: list[ast.stmt]) -> bool:
         """Does every path through the block leave it by a jump or a raise?"""
@@ -109,7 +117,8 @@ class _Lowering:
             case ast.Return() | ast.Break() | ast.Continue() | ast.Raise():
                 return True
             case ast.If():
-                return self.ends(node.body) and self.ends(node.orelse)
+                arms, orelse = chain_of(node)
+                return self.ends(orelse) and all(self.ends(arm.body) for arm in arms)
             case ast.While(test=ast.Constant(value=value)) if value:
                 return "break" not in self.jumps_of(node.body)
             case ast.With():
@@ -127,6 +136,11 @@ class _Lowering:
 
     def block(self, body: list[ast.stmt], loop: _Loop | None, flagged: bool) -> list[ast.stmt]:
         """The block; `flagged`: something that follows it asks a flag whether the function has returned."""
+        jumping = [k for k, statement in enumerate(body) if self.jumps(statement)]
+        if len(jumping) > DEPTH:
+            cut = jumping[DEPTH - 1] + 1
+            first = self.block(body[:cut], loop, True)
+            return [*first, *self._unless(self.jumps_of(body[:cut]), body[cut:], loop, flagged, body[cut])]
         result: list[ast.stmt] = []
         for k, statement in enumerate(body):
             rest = body[k + 1 :]
@@ -254,6 +268,29 @@ def blocks_of(node: ast.stmt) -> list[list[ast.stmt]]:
     """The blocks of statements in a compound statement, none of a function or class that it defines."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return []
+    if isinstance(node, ast.If):
+        arms, orelse = chain_of(node)
+        return [*(arm.body for arm in arms), *([orelse] if orelse else [])]
     blocks = [getattr(node, name, None) for name in ("body", "orelse", "finalbody")]
     blocks += [handler.body for handler in getattr(node, "handlers", ())]
     return [block for block in blocks if isinstance(block, list) and block]
+
+
+def chain_of(node: ast.If) -> tuple[list[ast.If], list[ast.stmt]]:
+    """The arms of an if with its elifs, and the else of the last one."""
+    arms = [node]
+    while len(arms[-1].orelse) == 1 and isinstance(arms[-1].orelse[0], ast.If):
+        arms.append(arms[-1].orelse[0])
+    return arms, arms[-1].orelse
+
+
+def surely_raises(body: list[ast.stmt]) -> ast.Raise | None:
+    """The raise (one of them) that every path through a lowered block ends with, if it does."""
+    last = body[-1] if body else None
+    if isinstance(last, ast.Raise):
+        return last
+    if not isinstance(last, ast.If):
+        return None
+    arms, orelse = chain_of(last)
+    ends = [surely_raises(block) for block in (*(arm.body for arm in arms), orelse)]
+    return ends[-1] if all(ends) else None

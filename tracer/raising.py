@@ -78,11 +78,16 @@ def path_end(
             if isinstance(made, BaseException):
                 return PathEnds(made, type(made), _text(made), session.span)
     except Exception as problem:
-        found = kind()
-        if not (isinstance(found, type) and issubclass(found, BaseException)):
-            raise problem
-        return PathEnds(None, found, source, session.span)
+        return class_end(session, kind, source, problem)
     return PathEnds(None, TypeError, "exceptions must derive from BaseException", session.span)
+
+
+def class_end(session: Session, kind: Callable[[], Any], source: str, problem: Exception) -> PathEnds:
+    """What a path ends with of which only the class is known; `problem` is raised if it is not."""
+    found = kind()
+    if not (isinstance(found, type) and issubclass(found, BaseException)):
+        raise problem
+    return PathEnds(None, found, source, session.span)
 
 
 def _text(error: BaseException) -> str:
@@ -122,7 +127,7 @@ def known_here(error: BaseException) -> bool:
         trace = trace.tb_next
     name = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
     ours = name.split(".")[0] == __name__.split(".")[0]
-    return not ours or name in _THIN or isinstance(error, (TypeError, ValueError, ZeroDivisionError, Unbound))
+    return not ours or name in _THIN or isinstance(error, (TypeError, ValueError, ZeroDivisionError, LookupError, Unbound))
 
 
 _THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in (

@@ -81,7 +81,10 @@ def trace_if(
     orelse: Callable[[], None],
     frame: Frame,
     live: tuple[str, ...],
+    *,
+    keep: bool = False,
 ) -> None:
+    """`keep`: what is not live afterwards keeps its old value, for what follows only if neither arm changed it."""
     builder = session.builder
     before = State(session)
     span = session.span
@@ -102,7 +105,7 @@ def trace_if(
     for slot in changed:
         holder = before.holder(slot)
         if not live_slot(slot, frame, live):
-            new_values[slot] = missing
+            new_values[slot] = before.get(slot, missing) if keep else missing
             continue
         a, b = first.get(slot, missing), second.get(slot, missing)
         name = str(slot[1]) if isinstance(holder, Frame) else "t"

@@ -18,7 +18,7 @@ from .comprehensions import Comprehensions
 from .comprehensions import control_call as _call
 from .comprehensions import load as _load
 from .fence import check_syntax, refuse
-from .jumps import lower_jumps, own_nodes
+from .jumps import chain_of, lower_jumps, own_nodes, surely_raises
 from .liveness import Liveness, stored_names
 from .report import REPORTERS
 from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, mangle, span_of
@@ -117,7 +117,7 @@ class Rewriter(Comprehensions):
                 [ast.keyword(p, _load(p)) for p in params],
             ),
         )
-        statements = self.block(body)
+        statements = self.path(body)
         end = ast.Return(_call("result", _load(self.frame)))
         args = ast.arguments(
             [ast.arg(a.arg) for a in node.args.posonlyargs], [ast.arg(a.arg) for a in node.args.args],
@@ -356,45 +356,59 @@ class Rewriter(Comprehensions):
     def visit_Raise(self, node: ast.Raise) -> ast.stmt:
         if node.exc is None:
             return ast.Expr(_call("raise_again"))
-        kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-        given = node.exc.args if isinstance(node.exc, ast.Call) else []
-        source = ast.Constant(", ".join(map(ast.unparse, given)))
-        cause = [] if node.cause is None else [self.visit(node.cause)]
-        kind = self.delayed(copy.deepcopy(kind))
-        return ast.Expr(_call("raise_", self.delayed(node.exc), kind, source, *cause))
+        kind, source = self.raised(node)
+        return ast.Expr(_call("raise_", self.delayed(node.exc), kind, source))
+
+    def raised(self, node: ast.Raise) -> tuple[ast.expr, ast.expr]:
+        """The class that is raised, delayed, and the text of the arguments."""
+        made = node.exc if isinstance(node.exc, ast.Call) else None
+        kind = made.func if made else node.exc or ast.Constant(RuntimeError)
+        source = ast.Constant(", ".join(map(ast.unparse, made.args)) if made else "")
+        return self.delayed(copy.deepcopy(kind)), source
+
+    def path(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """A block that is a path of its own. Where it surely raises, what cannot be traced before that is of no matter:
+        text of traced numbers, say, for the message."""
+        end = surely_raises(body)
+        if end is None or body[0] is end:
+            return self.block(body)
+        kind, source = self.raised(end)
+        handler = ast.ExceptHandler(
+            ast.Name("Exception", ast.Load()), "_error_",
+            [ast.Expr(_call("surely_raises", _load("_error_"), kind, source, ast.Constant(end.lineno)))],
+        )  # fmt: skip
+        return [ast.copy_location(ast.Try(self.block(body), [handler], [], []), body[0])]
 
     def visit_Delete(self, node: ast.Delete) -> ast.stmt:
         return ast.Delete([self.visit(t) for t in node.targets])
 
     def visit_If(self, node: ast.If) -> list[ast.stmt]:
-        arms: list[tuple[ast.If, ast.FunctionDef]] = []
+        chain, last = chain_of(node)  # elif by elif, so that a long chain is not a deep nest
         tests: list[ast.expr] = []
-        chain: ast.If = node
-        while True:  # elif by elif, so that a long chain is not a deep nest
-            tests.append(self.visit(chain.test) if chain is node else self.delayed(chain.test))
-            arms.append((chain, self.thunk("then", self.block(chain.body))))
-            if not (len(chain.orelse) == 1 and isinstance(chain.orelse[0], ast.If)):
-                break
-            chain = chain.orelse[0]
-        orelse = self.thunk("else", self.block(chain.orelse))
+        arms: list[ast.FunctionDef] = []
+        for arm in chain:
+            test = self.condition(arm.test)
+            tests.append(test if arm is node else ast.Lambda(arguments_of([]), test))
+            arms.append(self.thunk("then", self.path(arm.body)))
+        orelse = self.thunk("else", self.path(last))
         elifs = ast.Tuple(
             [
                 ast.Tuple([test, _load(arm.name), self._live(at), ast.Constant(at.lineno)], ast.Load())
-                for test, (at, arm) in zip(tests[1:], arms[1:])
+                for test, at, arm in zip(tests[1:], chain[1:], arms[1:])
             ],
             ast.Load(),
         )
         call = _call(
             "if_",
             tests[0],
-            _load(arms[0][1].name),
+            _load(arms[0].name),
             elifs,
             _load(orelse.name),
             _load(self.frame),
             self._live(node),
             ast.Constant(node.lineno),
         )
-        return [*(arm for _, arm in arms), orelse, ast.Expr(call)]
+        return [*arms, orelse, ast.Expr(call)]
 
     def _live(self, node: ast.If) -> ast.expr:
         assert self.liveness is not None
