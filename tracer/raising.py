@@ -127,7 +127,8 @@ def known_here(error: BaseException) -> bool:
         trace = trace.tb_next
     name = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
     ours = name.split(".")[0] == __name__.split(".")[0]
-    return not ours or name in _THIN or isinstance(error, (TypeError, ValueError, ZeroDivisionError, LookupError, Unbound))
+    as_python = (TypeError, ValueError, ZeroDivisionError, LookupError, Unbound)
+    return not ours or name in _THIN or isinstance(error, as_python)
 
 
 _THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in (
