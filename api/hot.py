@@ -21,6 +21,7 @@ from .specialise import (
     SCALARS,
     canonical,
     guard_text,
+    is_drawn,
     overlap_tests,
     parameters,
     read_hidden,
@@ -83,7 +84,7 @@ def _by_entry(
 
     Where the entry can also take the arguments apart, look outside and put the result together, it is all of the call.
     """
-    if not by_numba(function):
+    if not by_numba(function) or any(map(is_drawn, traced.hidden)):  # an entry may look, and then not fit
         return None
     count, expression, names = results
     given = parameters(traced)

@@ -13,12 +13,12 @@ import numpy as np
 
 from .call import Specialisation
 from .gradient import Gradient
-from .ir.errors import TypeMismatch
+from .ir.errors import TypeMismatch, UnsupportedFunction
 from .ir.passes.adjoint import split_adjoint
 from .ir.program import Program
 from .ir.types import Type
 from .runtime import options
-from .specialise import canonical
+from .specialise import canonical, is_drawn
 from .transform import Jit, Transform
 from .tree import Tree, flatten
 from .vector_jacobian import Seeded, differentiable
@@ -143,6 +143,12 @@ def samples(form_leaves: Sequence[Any]) -> list[Any]:
 
 def hidden_values(form: Specialisation) -> list[Any]:
     """The hidden inputs as they are now, in the form that the program takes."""
+    for found in form.traced.hidden:
+        if is_drawn(found):
+            raise UnsupportedFunction(
+                f"{found.name}() draws random numbers at each call, which only a call from Python can do: pass them as "
+                "an argument"
+            )
     leaves = [form.traced.static.get(k) for k in range(len(form.traced.leaves))]
     values = [found.value if found.path is None else found.path(leaves) for found in form.traced.hidden]
     return [canonical(value) for value in values]

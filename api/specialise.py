@@ -10,6 +10,7 @@ import numpy as np
 
 from .ir.errors import TypeMismatch
 from .ir.types import NUMPY_DTYPES
+from .tracer.hidden import Found
 from .tracer.paths import UNREADABLE, differs, named
 from .tracer.trace import Input, Traced
 
@@ -50,10 +51,12 @@ def tests(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
         lines += _tests(names[k], k, given, scope, miss)
     lines += read_hidden(traced, scope, miss)
     for k, given in enumerate(traced.inputs[count:], count):
-        lines += _tests(names[k], k, given, scope, miss)
+        if not is_drawn(traced.hidden[k - count]):
+            lines += _tests(names[k], k, given, scope, miss)
     guards = guard_text(traced)
     if guards:
         lines.append(f"    if not ({guards}): return {miss}")
+    lines += draws(traced, scope)  # at last: a call that does not fit draws nothing
     return lines + overlap_tests(traced, scope)
 
 
@@ -81,12 +84,30 @@ def read_hidden(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
     count = len(traced.inputs) - len(traced.hidden)
     outside = [f"        if {guard.differs(scope, 's{}')}: return {miss}" for guard in traced.hidden_guards]
     for name, found, given in zip(names[count:], traced.hidden, traced.inputs[count:]):
+        if is_drawn(found):
+            continue
         value = named(scope, found.value) if found.path is None else found.path.expression(scope, "s{}")
         outside.append(f"        {name} = {value}")
         if given.type.rank or isinstance(found.value, np.ndarray):
             odd = f"not {name}.flags.carray or id({name}.dtype) not in own"
             outside.append(f"        if type({name}) is ndarray and ({odd}): {name} = canonical({name})")
     return ["    try:", *outside, f"    except unreadable: return {miss}"] if outside else []
+
+
+def is_drawn(found: Found) -> bool:
+    """Is the hidden input a random number that each call draws?"""
+    return found.path is not None and found.path.kind == "draw"
+
+
+def draws(traced: Traced, scope: dict[str, Any]) -> list[str]:
+    """Lines that draw random numbers, in the order of the program. What they give is always of one type and size."""
+    scope["canonical"] = canonical
+    count = len(traced.inputs) - len(traced.hidden)
+    return [
+        f"    {name} = canonical({found.path.expression(scope, 's{}')})"  # type: ignore[union-attr]
+        for name, found in zip(parameters(traced)[count:], traced.hidden)
+        if is_drawn(found)
+    ]
 
 
 def overlap_tests(traced: Traced, scope: dict[str, Any]) -> list[str]:

@@ -103,6 +103,11 @@ class Builder:
         return Var(self.fresh(var.name, var.name), type or var.type)
 
     @property
+    def depth(self) -> int:
+        """How many regions are open: 0 outside of loops and branches."""
+        return len(self._regions) - 1
+
+    @property
     def region(self) -> list[Node]:
         return self._regions[-1]
 

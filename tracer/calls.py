@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import UnsupportedFunction
+from . import drawn
 from .construct import construct, make
 from .fingerprint import is_pure
 from .iterate import Stream
@@ -28,7 +29,7 @@ ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 SPECIAL: dict[str, Any] = {}
 """scipy.special's functions by name, so that SciPy is imported only by who uses it."""
 IMPURE = {
-    "numpy.random": "pass the random numbers as an argument",
+    "numpy.random": "seed before the call, or make a generator in the function: rng = np.random.default_rng(0)",
     "random": "pass the random numbers as an argument",
     "time": "pass the time as an argument",
     "io": "read the data before the call and pass it as an argument",
@@ -123,6 +124,10 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if isinstance(function, functools.partial):
         given, named = require_session().hidden.partial(function)
         return call(function.func, (*given, *args), {**named, **kwargs})
+    if drawn.is_maker(function):
+        return drawn.made(require_session(), function, args, kwargs)
+    if drawn.generator_of(function) is not None:
+        return drawn.draw(require_session(), function, args, kwargs)
     if is_reporter(function):
         with reporting(require_session()):
             return function(*args, **kwargs)

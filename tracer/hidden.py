@@ -43,10 +43,12 @@ class Found:
 
 @dataclass
 class Hidden:
-    """The hidden inputs of one trace. `make_input` makes the symbol of an input (tracer.trace)."""
+    """The hidden inputs of one trace. `make_input` makes the symbol of an input (tracer.trace), `make_drawn` that of
+    a random number."""
 
     session: Session
     make_input: Callable[[str, str, Any], Any]
+    make_drawn: Callable[[str, str, Any], Any]
     control: Callable[[str, types.FunctionType], Any]
     inputs: list[Found] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
@@ -266,6 +268,12 @@ class Hidden:
         if isinstance(value, list):
             return items
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+
+    def drawn(self, name: str, value: Any, path: Path) -> Any:
+        """A random number, or an array of them, that is drawn at each call."""
+        symbol = self.make_drawn(name, "drawn", value)
+        self.inputs.append(Found(name, "drawn", path, value))
+        return symbol
 
     def object(self, name: str, value: Any, path: Path) -> None:
         """An argument that is an object of the user's, or the function itself: its attributes are hidden inputs."""

@@ -13,7 +13,7 @@ from . import operators
 from .iterate import Sequence, Stream, sequence_of
 from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
 from .restage import restaged
-from .session import NeedConcrete
+from .session import NeedConcrete, NeedUnrolled
 from .state import RUN_OVER, ContainerChange, Frame, State
 from .streams import SHORT, Streams, thaw
 from .symbol import Scalar, require_session
@@ -69,6 +69,8 @@ class Looping(Streams):
                     need.holder.room = None  # type: ignore[union-attr]
                 return
             # The number is needed, or a list grows: run the loop as Python does if its trip count is known.
+            if count is None and isinstance(need, NeedUnrolled):
+                session.concrete(sequence.length, need.what)
             if count is None:
                 raise
             if count > UNROLL_LIMIT:

@@ -35,3 +35,9 @@ def tidy_names(p: Program, kept: frozenset[str], wishes: Mapping[str, str]) -> P
     )  # fmt: skip
     cotangents = frozenset({names[n] for n in p.cotangents if n in names} | p.cotangents & fixed)
     return replace(p, body=rename(p.body, names), results=results, cotangents=cotangents)
+
+
+def identifier(name: str) -> str:
+    """A name of the user's (a path such as `w[0]`) as one of the program."""
+    clean = "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_") or "x"
+    return f"x{clean}" if clean[0].isdigit() else clean

@@ -22,8 +22,9 @@ class Path:
     """Where a value is: a base, and the attributes and items that lead from there to it.
 
     kind     "leaf" (argument number `holder`), "global" and "closure" (of the function `holder`, the first step
-             is the name), "default" (of the function `holder`, the first step is the position), or "object"
-             (`holder` itself: a module, a class, the function that is differentiated)
+             is the name), "default" (of the function `holder`, the first step is the position), "object"
+             (`holder` itself: a module, a class, the function that is differentiated), or "draw" (what a call of
+             `holder` gives: another value each time)
     steps    ("attr", name) or ("item", key)
     """
 
@@ -49,6 +50,8 @@ class Path:
             return leaves[self.holder], self.steps
         if self.kind == "object":
             return self.holder, self.steps
+        if self.kind == "draw":
+            return self.holder(), self.steps
         name = self.steps[0][1]
         if self.kind == "global":
             return self.holder.__globals__[name], self.steps[1:]
@@ -63,6 +66,8 @@ class Path:
             text = leaf.format(self.holder)
         elif self.kind == "object":
             text = named(scope, self.holder)
+        elif self.kind == "draw":
+            text = f"{named(scope, self.holder)}()"
         elif self.kind == "closure":
             text = f"{named(scope, cell_of(self.holder, steps[0][1]))}.cell_contents"
             steps = steps[1:]

@@ -64,6 +64,14 @@ class NeedConcrete(Exception):  # noqa: N818
         self.span = span
 
 
+class NeedUnrolled(NeedConcrete):
+    """Something happens anew in every iteration, so that the loop must run as Python does."""
+
+    def __init__(self, what: str, advice: str, span: Span | None):
+        super().__init__(Var("every", I64), what, span)
+        self.advice = advice
+
+
 @dataclass(eq=False)
 class Session:
     """The state of one trace.
@@ -84,6 +92,7 @@ class Session:
     short_loops  how many loops are open that could be written out instead, if a number is needed
     open_bodies  frames whose code runs inside of a generator's loops: the names that are live there
     callers   the staged functions that are calling, the innermost last
+    seeded, drawn_from  generators of random numbers: made here with a seed; of others, what they were before
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -117,6 +126,8 @@ class Session:
     exact: set[str] = field(default_factory=set)
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)
     numbers: dict[str, bool] = field(default_factory=dict)
+    seeded: dict[int, Any] = field(default_factory=dict)
+    drawn_from: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.builder = Builder(self._decide)

@@ -22,6 +22,7 @@ from ..ir.primitive import REGISTRY
 from ..ir.program import Atom, Let, Node, Program, Span, Var, While
 from ..ir.types import I64, Dim, Type
 from ..ir.walk import defined, map_type, regions, substitute
+from . import drawn
 from . import iterators as _iterators  # noqa: F401  (fills the tables of functions)
 from . import numpy as _numpy  # noqa: F401
 from .calls import call
@@ -29,11 +30,11 @@ from .control import Control
 from .exact import with_checks
 from .examples import INTEGER, Examples
 from .hidden import Found, Hidden
-from .naming import tidy_names
+from .naming import identifier, tidy_names
 from .paths import Guard, Path
 from .raising import PathEnds
 from .recursion import room
-from .session import NeedConcrete, NeedEqual, NeedStatic, Session, tracing
+from .session import NeedConcrete, NeedEqual, NeedStatic, NeedUnrolled, Session, tracing
 from .small import small_sizes
 from .source import span_of
 from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_dtype, wrap
@@ -154,6 +155,8 @@ def trace(
                 "functions call each other too deep to be traced. Write a loop instead of the recursion",
                 run.session.span,
             ) from None
+        except NeedUnrolled as need:
+            raise TracedValueError(need.advice, need.span) from None
         except NeedConcrete as need:
             raise TracedValueError(
                 f"Python needs {need.what}, but it is only known when the program runs: {need.advice}", need.span,
@@ -169,7 +172,7 @@ class _Run:
         self.pins = pins
         self.examples = examples
         self.session = Session({})
-        self.session.hidden = Hidden(self.session, self.hidden_input, self.control)
+        self.session.hidden = Hidden(self.session, self.hidden_input, self.drawn_input, self.control)
         self.slots: dict[str, Slot] = {}
         self.params: list[Var] = self.session.parameters
         self.origins: list[str] = []
@@ -212,6 +215,7 @@ class _Run:
                 raise end.final() from None
             finally:
                 changed = session.hidden.restore_outside()
+                drawn.restore(session)
             if changed is not None:
                 raise UnsupportedSyntax(
                     f"the traced function changes {changed!r}, which lives outside of it: that happens while tracing, "
@@ -232,19 +236,25 @@ class _Run:
     def hidden_input(self, name: str, origin: str, value: Any) -> Any:
         return self.input(("hidden", name), name, origin, value)
 
+    def drawn_input(self, name: str, origin: str, value: Any) -> Any:
+        """A number that is another one at each call: nothing may be assumed of it."""
+        return self.input(("drawn", name), name, origin, value)
+
     def input(self, key: tuple[str, Any], name: str, origin: str, value: Any) -> Any:
         dtype, dims, weak, example = self._described(value, name)
         if dtype is None:
             return value
         builder = self.session.builder
-        var_name = builder.fresh(_identifier(name))
+        var_name = builder.fresh(identifier(name))
         if dtype == "i64" and not dims and not isinstance(value, Abstract) and (*key, -1) in self.pins:
             builder.names.discard(var_name)
             return int(value) if weak else np.int64(value)
         sizes: list[Dim] = []
         for axis, dim in enumerate(dims):
             slot = (*key, axis)
-            if isinstance(dim, int) and (dim < 2 or slot in self.pins or isinstance(value, Abstract)):
+            if isinstance(dim, int) and (
+                dim < 2 or slot in self.pins or key[0] == "drawn" or isinstance(value, Abstract)
+            ):
                 sizes.append(dim)
                 continue
             size_name = dim if isinstance(dim, str) else self._size_name()
@@ -264,7 +274,7 @@ class _Run:
         fixed = tuple(d if isinstance(d, int) else None for d in sizes)
         zero_dim = isinstance(value, np.ndarray) and not dims
         self.inputs.append(Input(var_name, type_, fixed, weak, zero_dim))
-        if type_ == I64:
+        if type_ == I64 and key[0] != "drawn":
             self.slots[var_name] = (*key, -1)
             self._set_present(var_name, None if isinstance(value, Abstract) else int(value), INTEGER)
             builder.inputs.add(var_name)
@@ -345,7 +355,7 @@ class _Run:
         body = substitute(body, values)
         results = tuple(_substituted(a, values, equal) for a in atoms)
         program = Program(
-            "f" if name == "<lambda>" else _identifier(name),
+            "f" if name == "<lambda>" else identifier(name),
             params,
             tuple(body),
             results,
@@ -462,8 +472,3 @@ def _substituted(atom: Atom, values: dict[str, Atom], equal: dict[str, Dim]) -> 
 
 def _replaced(text: str, name: str, value: str) -> str:
     return re.sub(rf"\b{name}\b", value, text)
-
-
-def _identifier(name: str) -> str:
-    clean = "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_") or "x"
-    return f"x{clean}" if clean[0].isdigit() else clean
