@@ -169,14 +169,27 @@ def _apart(loop: For, parts: Sequence[tuple[Node, ...]]) -> bool:
         return False
     if any(d in types for v in walk.bound(loop.body) for d in dim_names(v)):
         return False  # a size that changes from row to row
-    return all(_home(phi, bound, used) is not None for phi in loop.phis)
+    return None not in _homes(loop, bound, used).values()
 
 
-def _home(phi: Phi, bound: Sequence[set[str]], used: Sequence[set[str]]) -> int | None:
-    """The one part that uses and makes what a phi carries."""
-    places = {k for k, names in enumerate(used) if phi.var.name in names}
-    places |= {k for k, names in enumerate(bound) if getattr(phi.second, "name", "") in names}
-    return places.pop() if len(places) == 1 else None
+def _homes(loop: For, bound: Sequence[set[str]], used: Sequence[set[str]]) -> dict[str, int | None]:
+    """Per phi the one part that uses and makes what it carries; None if there are several.
+
+    Phis that hand values to each other (`before, here = here, z`) advance together: they are all in one part.
+    """
+    phis = {phi.var.name: phi for phi in loop.phis}
+    together = {name: {name} for name in phis}
+    for name, phi in phis.items():
+        other = getattr(phi.second, "name", "")
+        if other in phis:
+            both = together[name] | together[other]
+            together |= dict.fromkeys(both, both)
+    homes: dict[str, int | None] = {}
+    for name, others in together.items():
+        places = {k for k, names in enumerate(used) if others & names}
+        places |= {k for k, names in enumerate(bound) for n in others if getattr(phis[n].second, "name", "") in names}
+        homes[name] = places.pop() if len(places) == 1 else None
+    return homes
 
 
 class _Cut:
@@ -191,6 +204,7 @@ class _Cut:
         self.builder = builder
         self.bound = [{v.name for v in walk.bound(part)} for part in parts]
         self.used = [walk.free(part) for part in parts]
+        self.homes = _homes(loop, self.bound, self.used)
 
     def nodes(self) -> list[Node]:
         builder, loop = self.builder, self.loop
@@ -238,7 +252,7 @@ class _Cut:
         for k, part in enumerate(self.parts):
             index = builder.var(loop.index.name, I64)
             values: dict[str, Atom] = {loop.index.name: index}
-            mine = [p for p in loop.phis if _home(p, self.bound, self.used) == k]
+            mine = [p for p in loop.phis if self.homes[p.var.name] == k]
             stores = [name for name in kept if name in self.bound[k]]
             with builder.open() as inside:
                 place: Atom | None = None
