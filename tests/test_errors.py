@@ -254,7 +254,8 @@ def test_syntax():
             return x
 
     def with_yield(x):
-        yield x
+        got = yield x
+        return got
 
     def with_match(x):
         match x:
@@ -287,7 +288,7 @@ def test_syntax():
         (with_try, "try/except.*an `if`", "try:"),
         (with_global, "may not change globals", "global COUNTER"),
         (with_with, "a with statement", "with np.errstate"),
-        (with_yield, "yield", "yield x"),
+        (with_yield, "yield as an expression", "yield x"),
         (with_match, "match.*if/elif", "match x:"),
     ):
         refused(SyntaxError, text, pb.grad(function), 2.0, line=line)

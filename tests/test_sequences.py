@@ -243,6 +243,155 @@ def reduced(x):
     return functools.reduce(lambda a, b: a * 0.5 + b, x)
 
 
+# -- generator functions ---------------------------------------------------------------------------------
+
+
+def parts(w):
+    for k in range(2):
+        yield w[2 * k : 2 * k + 2]
+
+
+def squares(x):
+    for v in x:
+        yield v * v
+        yield v
+
+
+def orbit(x):
+    a, b = x[0], x[1]
+    while True:
+        yield a
+        a, b = b, a * 0.5 + b * 0.3
+
+
+def weighted(x, k):
+    for i in range(k):
+        yield x[i] * i
+
+
+def several(x):
+    yield from weighted(x, 3)
+    yield x[0] * x[1]
+    for v in weighted(x, len(x)):
+        if v > 0:
+            yield v**2
+
+
+@one_trace
+def generator_of_slices(x):
+    s = 0.0
+    for part in parts(x):
+        s = s + np.sum(part**2)
+    a, b = parts(x)
+    return s + np.sum(a * b)
+
+
+@one_trace
+def generator_in_a_loop(x):
+    s = 0.0
+    for a in squares(x):
+        twice = a * 2
+        if twice < -1.0:
+            continue
+        s += twice * a
+    return s
+
+
+@one_trace
+def generator_in_functions(x):
+    values = np.array([a**2 for a in squares(x)])
+    return sum(squares(x)) + max(squares(x)) + sum(list(squares(x))) + np.sum(values)
+
+
+@one_trace
+def generator_without_an_end(x):
+    s, n = 0.0, 0
+    for v in orbit(x):
+        s += v * v
+        n += 1
+        if n >= 6 or s > 50.0:
+            break
+    return s + n
+
+
+@one_trace
+def generators_of_generators(x):
+    s = 0.0
+    for i, v in enumerate(several(x)):
+        s += v * (i + 1)
+    for a in squares(x):
+        for b in weighted(x, 2):
+            s += a * b
+    return s + sum(a * b for a, b in zip(squares(x), x))
+
+
+@one_trace
+def generator_asked_once(x):
+    g = squares(x)
+    return next(g) * next(g) + sum(g)
+
+
+class Chain:
+    def __init__(self, w):
+        self.w = w
+
+    def links(self):
+        for k in range(len(self.w) - 1):
+            yield self.w[k] * self.w[k + 1]
+
+    def __iter__(self):
+        yield from self.links()
+
+
+@one_trace
+def generator_methods(x):
+    s = 0.0
+    for p in Chain(x).links():
+        s += p
+    for p in Chain(x):
+        s += p * p
+    return s
+
+
+@one_trace
+def generator_with_a_state(x):
+    def totals():
+        total = 0.0
+        for v in x:
+            if v > 1.45:
+                return
+            total += v
+            yield total
+
+    def first_above(limit):
+        for v in squares(x):
+            if v > limit:
+                return v * 3
+        return x[0]
+
+    return sum(v * v for v in totals()) + first_above(1.1)
+
+
+@one_trace
+def generator_fills_a_list(x):
+    out = []
+    for v in squares(x):
+        out.append(v)
+        if v > 0:
+            out.append(v * 2)
+    return sum(out)
+
+
+@one_trace
+def break_in_a_written_out_loop(x):
+    s = 0.0
+    for w in (1.0, 2.0, 3.0):
+        s += w * x[0] ** 2
+        if s > 1.2:
+            break
+    return s
+
+
 @pytest.mark.parametrize("f", ONE_TRACE, ids=lambda f: f.__name__)
 def test_one_trace_for_every_length(f):
     with pb.options(jit=False, cache=False):

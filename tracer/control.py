@@ -112,6 +112,8 @@ class Control(Branching):
         return value
 
     def unpack(self, value: Any) -> Any:
+        if isinstance(value, Stream):
+            value = self.gather(value)
         if isinstance(value, (Array, Sequence)) or is_stacked(value):
             return list(value)
         return operators.iterated(value)
@@ -264,7 +266,9 @@ class Control(Branching):
 
     def iterate(self, iterable: Any) -> Any:
         """What a comprehension runs over, which must be known now."""
-        if isinstance(iterable, (Stream, Array)) or is_stacked(iterable):
+        if isinstance(iterable, Stream):
+            iterable = self.gather(iterable)
+        if isinstance(iterable, Array) or is_stacked(iterable):
             return list(iterable)
         if isinstance(iterable, Sequence):
             session = require_session()

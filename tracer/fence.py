@@ -14,8 +14,6 @@ REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.With: ("a with statement", "the same statements outside of the traced function"),
     ast.AsyncFor: ("async for", "a plain loop"),
     ast.AsyncWith: ("async with", "plain statements"),
-    ast.Yield: ("yield", "a list or an array that is returned"),
-    ast.YieldFrom: ("yield from", "a list or an array that is returned"),
     ast.Await: ("await", "a plain call"),
     ast.ClassDef: ("a class definition", "a class outside of the traced function"),
     ast.AsyncFunctionDef: ("an async function", "a plain function"),
@@ -31,7 +29,10 @@ def refuse(file: str, line: int, what: str, instead: str) -> NoReturn:
 
 
 def check_syntax(node: ast.AST, file: str) -> None:
+    statements = {id(inner.value) for inner in ast.walk(node) if isinstance(inner, ast.Expr)}
     for inner in ast.walk(node):
+        if isinstance(inner, (ast.Yield, ast.YieldFrom)) and id(inner) not in statements:
+            refuse(file, inner.lineno, "yield as an expression, whose value is sent to it", "yield as a statement")
         if isinstance(inner, ast.Delete) and any(isinstance(t, ast.Name) for t in inner.targets):
             refuse(file, inner.lineno, "del of a variable", "nothing: it ends with the function, or bind another name")
         found = REFUSED.get(type(inner))

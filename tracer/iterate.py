@@ -10,7 +10,7 @@ from ..ir.build import dim_atom, literal
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64
-from .elements import Unlike
+from .elements import Unlike, freeze
 from .index import session_int, whole
 from .lists import is_stacked, stacked_copy
 from .session import Session
@@ -127,7 +127,9 @@ class Stream:
         self.give = give
         self.depth = len(require_session().builder._regions)
         self.used = False
-        self.values: Iterator[Any] | None = None
+        self.values: Any = None  # a list of them, once one was asked for by itself, and how many were
+        self.taken = 0
+        self.own_code = False  # the code of a generator function of the user's
 
     def run(self, loop: Any, body: Callable[[Any], None]) -> None:
         session = require_session()
@@ -137,8 +139,8 @@ class Stream:
                 "it. Make a list of it before, list(...)",
             )  # fmt: skip
         if self.values is not None:
-            for value in self.values:
-                body(value)
+            rest, self.values = self.values[self.taken :], []
+            loop(rest, body)
         elif not self.used:
             self.used = True
             self.give(loop, body)
@@ -147,9 +149,16 @@ class Stream:
         return self
 
     def __next__(self) -> Any:
+        session = require_session()
         if self.values is None:
-            self.values = iter(require_session().callers[-1].gather(self))
-        return next(self.values)
+            self.values = session.callers[-1].gather(self)
+            if self.own_code:
+                freeze(self.values, "the values of a generator")
+        length = self.values.size if is_stacked(self.values) else literal(len(self.values), "i64")
+        if not session.ensure(session.builder.affine(length) - self.taken - 1) and len(self.values) <= self.taken:
+            raise StopIteration
+        self.taken += 1
+        return self.values[self.taken - 1]
 
 
 def sequence_of(session: Session, iterable: Any) -> Sequence | None:

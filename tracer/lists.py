@@ -302,12 +302,12 @@ def is_stacked(value: Any) -> bool:
     return isinstance(value, List) and value.rows is not None
 
 
-def _joined(first: list, second: list) -> List:
+def _joined(first: Any, second: Any) -> Any:
     if not is_stacked(first) and not is_stacked(second):
         return List([*first, *second])
     session = require_session()
     like = second if is_stacked(second) else first
-    parts = [v if is_stacked(v) else stacked_copy(session, v, like) for v in (first, second)]
+    parts: list[Any] = [v if is_stacked(v) else stacked_copy(session, v, like) for v in (first, second)]
     template = join(session, parts[0].template(), parts[1].template())
     copies = [v.copy() for v in parts]
     for part in copies:
@@ -341,7 +341,8 @@ def element(values: Any, key: Any) -> Any:
         try:
             return stacked_copy(session, values)[key]
         except Unlike as unlike:
-            raise NeedConcrete(key.read(), f"the number itself (elements differ: {unlike})", session.span) from None
+            atom: Any = key.read()
+            raise NeedConcrete(atom, f"the number itself (elements differ: {unlike})", session.span) from None
     return list.__getitem__(values, place) if isinstance(values, list) else values[place]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..ir.affine import Affine
 from ..ir.build import literal
 from ..ir.errors import UnsupportedSyntax
@@ -16,7 +18,7 @@ from .restage import restaged
 from .session import NeedConcrete, NeedUnrolled
 from .state import RUN_OVER, ContainerChange, Frame, State
 from .streams import SHORT, Streams, thaw
-from .symbol import Scalar, require_session
+from .symbol import FUNCTIONS, Scalar, require_session
 
 UNROLL_LIMIT = 1000
 
@@ -30,17 +32,19 @@ class Looping(Streams):
         stored: tuple[str, ...], target: str, flag: str | None, line: int,
     ) -> None:  # fmt: skip
         session = require_session()
-        if isinstance(iterable, Stream):
-            iterable.run(
-                lambda part, each: self.for_(part, each, frame, head, after, stored, target, flag, line), body
-            )
-            return
         iterable = operators.iterated(iterable)
+        if isinstance(iterable, Stream):
+            self._consume(
+                iterable, body, frame, {*head, *after}, flag,
+                lambda part, each: self.for_(part, each, frame, head, after, stored, target, flag, line),
+            )  # fmt: skip
+            return
+        stops = [*([] if flag is None else [(frame, flag)]), *session.stops]
         sequence = sequence_of(session, iterable)
         if sequence is not None and isinstance(sequence.length, Lit) and int(sequence.length.text) <= 0:
             return  # Python does not look at the body either
         if sequence is None:
-            self._unrolled(iter(iterable), body, frame, flag)
+            self._unrolled(iter(iterable), body, frame, (*head, *after), stops, line)
             return
         self.at(line)
         # Names of its own for what it runs over: the body may bind the user's names to other arrays.
@@ -52,10 +56,10 @@ class Looping(Streams):
         short = count is not None and count <= SHORT
         outer, session.short_loops = session.short_loops, session.short_loops + 1 if short else 0
         try:
-            if flag is None:
+            if not stops:
                 self._staged_for(sequence, body, frame, head, after, stored, target)
             else:
-                self._staged_for_with_break(sequence, body, frame, head, after, stored, flag)
+                self._staged_for_with_break(sequence, body, frame, head, after, stored, stops)
         except (NeedConcrete, ContainerChange) as need:
             session.short_loops = outer
             session.reset(marks)
@@ -83,7 +87,8 @@ class Looping(Streams):
             session.reset(marks)
             start.restore()
             self.at(line)
-            self._unrolled((sequence.item(literal(k, "i64")) for k in range(count)), body, frame, flag)
+            items = (sequence.item(literal(k, "i64")) for k in range(count))
+            self._unrolled(items, body, frame, (*head, *after), stops, line)
         except LoopTypeChange as change:
             session.short_loops = outer
             session.reset(marks)
@@ -93,21 +98,73 @@ class Looping(Streams):
         finally:
             session.short_loops = outer
 
-    def _unrolled(self, items: Any, body: Callable[[Any], None], frame: Frame, flag: str | None) -> None:
+    def _consume(
+        self, stream: Stream, body: Callable[[Any], None], frame: Frame, live: set[str], flag: str | None, loop: Any
+    ) -> None:
+        """Run a generator, and the body of a loop over it where it yields."""
+        session = require_session()
+        key = id(frame)
+        bodies, stops = session.open_bodies, session.stops
+
+        def each(item: Any) -> None:
+            inner = session.stops
+            # In the body its own variables are live as ever, and its loops do not stop for its own break.
+            known = bodies.pop(key, None)
+            session.stops = stops
+            try:
+                self._unless([] if flag is None else [(frame, flag)], lambda: body(item), frame, tuple(live))
+            finally:
+                session.stops = inner
+                if known is not None:
+                    bodies[key] = known
+
+        outer = bodies.get(key)
+        bodies[key] = frozenset(live)
+        if flag is not None and stream.own_code:
+            session.stops = [*stops, (frame, flag)]
+        try:
+            stream.run(loop, each)
+        finally:
+            session.stops = stops
+            bodies.pop(key, None)
+            if outer is not None:
+                bodies[key] = outer
+
+    def _stopped(self, stops: list[tuple[Frame, str]]) -> Any:
+        """Is one of the flags set: a bool, or a traced one."""
+        stopped: Any = False
+        for frame, flag in stops:
+            cond = self._condition(vars(frame)[flag])
+            if cond is True or stopped is True:
+                return True
+            if cond is not False:
+                value = Scalar(require_session(), cond)  # type: ignore[arg-type]
+                stopped = value if stopped is False else FUNCTIONS[np.logical_or](stopped, value)
+        return stopped
+
+    def _unless(
+        self, stops: list[tuple[Frame, str]], action: Callable[[], None], frame: Frame, live: tuple[str, ...]
+    ) -> bool:
+        """Do it unless a flag is set; False if one is for certain."""
+        stopped = self._stopped(stops)
+        if stopped is True:
+            return False
+        if stopped is False:
+            action()
+        else:
+            session = require_session()
+            names = (*live, *(flag for _, flag in stops))
+            line = session.span.line if session.span else 0
+            self.if_(self.not_(stopped), action, (), lambda: None, frame, names, line)
+        return True
+
+    def _unrolled(
+        self, items: Any, body: Callable[[Any], None], frame: Frame, live: tuple[str, ...],
+        stops: list[tuple[Frame, str]], line: int,
+    ) -> None:  # fmt: skip
         for item in items:
-            if flag is not None and vars(frame)[flag] is True:
+            if not self._unless(stops, lambda item=item: body(item), frame, live):  # type: ignore[misc]
                 break
-            body(item)
-            if flag is None:
-                continue
-            leave = self._condition(vars(frame)[flag])
-            if leave is True:
-                break
-            if leave is not False:
-                raise require_session().error(
-                    UnsupportedSyntax,
-                    "a break on a traced condition in a loop over a Python sequence. Loop over range(...) or an array",
-                )
 
     def _peeled(
         self, change: LoopTypeChange, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any,
@@ -149,7 +206,7 @@ class Looping(Streams):
         head: Any,
         after: Any,
         stored: Any,
-        flag: str,
+        stops: list[tuple[Frame, str]],
     ) -> None:
         session = require_session()
         builder = session.builder
@@ -162,9 +219,10 @@ class Looping(Streams):
             if isinstance(inside, Lit):
                 return inside
             session.conditions[inside.name] = ([builder.affine(length) - builder.affine(k) - 1], [], None)
-            going = self._condition(self.not_(vars(frame)[flag]))
-            if isinstance(going, bool):
-                return inside if going else literal(False, "bool")
+            stopped = self._stopped(stops)
+            if isinstance(stopped, bool):
+                return literal(False, "bool") if stopped else inside
+            going = self.not_(stopped).atom
             return builder.emit("and", inside, going)
 
         def run() -> None:
@@ -174,7 +232,8 @@ class Looping(Streams):
             body(sequence.item(k))
             vars(counter)["k"] = Scalar(session, builder.emit("add", k, 1), weak=True)
 
-        tracer = LoopTracer(session, frame, tuple({*head, flag}), after, stored)
+        own = (flag for of, flag in stops if of is frame)
+        tracer = LoopTracer(session, frame, tuple({*head, *own}), after, stored)
         cond = trace_while(session, tracer, test, run)
         assert cond is None or cond == literal(False, "bool")
 
@@ -195,11 +254,19 @@ class Looping(Streams):
 
         def condition() -> Atom:
             self.at(line)
-            cond = self._condition(test())
-            return literal(cond, "bool") if isinstance(cond, bool) else cond
+            stopped = self._stopped(session.stops)
+            cond = False if stopped is True else self._condition(test())
+            if isinstance(cond, bool) and (stopped is False or not cond):
+                return literal(cond, "bool")
+            going = None if stopped is False else self.not_(stopped).atom
+            if going is None or cond is True:
+                return cond if going is None else going  # type: ignore[return-value]
+            return session.builder.emit("and", going, cond)
 
         try:
             tracer = LoopTracer(session, frame, head, after, stored)
+            for other, flag in session.stops:
+                tracer.assume((id(other), flag))
             cond = trace_while(session, tracer, condition, body)
         except (NeedConcrete, LoopTypeChange, ContainerChange) as problem:
             session.reset(marks)

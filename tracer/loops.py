@@ -76,7 +76,7 @@ class LoopTracer(AliasChecks, Lengths):
             slot = (id(frame), name)
             # `x += v` stores to x, but an array stays the one it was: it is carried once it is seen rebound.
             if name in head and (name in rebound or not any(isinstance(v, Array) for v in self._entry(slot))):
-                self._assume_slot(slot)
+                self.assume(slot)
         for (name, leaf), carried in self.memory[0].items():
             key = (id(frame), name), leaf
             if self.before.get(key[0]) is not None and key in self.slots:
@@ -92,7 +92,7 @@ class LoopTracer(AliasChecks, Lengths):
     def _entry(self, slot: Slot) -> list[Any]:
         return numbers_and_arrays(self.before.get(slot))
 
-    def _assume_slot(self, slot: Slot) -> bool:
+    def assume(self, slot: Slot) -> bool:
         """Carry a slot, as its entry value suggests. False if it has none that can be carried."""
         found = self._entry(slot)
         if not found or not all(is_number(v) or isinstance(v, Array) for v in found):
@@ -276,7 +276,7 @@ class LoopTracer(AliasChecks, Lengths):
                 settled = False
             elif slot not in self._by_slot():
                 settled = False
-                if not self._assume_slot(slot):
+                if not self.assume(slot):
                     self._carry_new(slot, at_end.get(slot))
         for cell in at_head.written(at_end):
             if cell in self.before.cells and cell not in self.cells:

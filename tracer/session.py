@@ -91,6 +91,7 @@ class Session:
     binding   the loops that are traced: whose variables, and which of them the loop binds
     short_loops  how many loops are open that could be written out instead, if a number is needed
     open_bodies  frames whose code runs inside of a generator's loops: the names that are live there
+    stops     flags of loops that consume the generators that run now: once set, nothing more is asked for
     callers   the staged functions that are calling, the innermost last
     seeded, drawn_from  generators of random numbers: made here with a seed; of others, what they were before
     frames    the variables of every staged function call, and `cells` the content of every array
@@ -103,6 +104,7 @@ class Session:
     short_loops: int = 0
     open_bodies: dict[int, frozenset[str]] = field(default_factory=dict)
     callers: list[Any] = field(default_factory=list)
+    stops: list[tuple[Any, str]] = field(default_factory=list)
     cells: list[Any] = field(default_factory=list)
     hidden: Any = None
     printed: set[Span | None] = field(default_factory=set)

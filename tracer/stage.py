@@ -78,6 +78,10 @@ def _strings(names: Any) -> ast.Tuple:
     return ast.Tuple([ast.Constant(n) for n in sorted(names)], ast.Load())
 
 
+YIELD = "_yield_"
+"""In the code of a generator: what runs the consumer's body."""
+
+
 class Rewriter(Comprehensions):
     """Rewrites one function. `scopes` are the local names of the enclosing functions, innermost last,
     each with the name of the variable that holds its frame; names bound by lambdas and comprehensions
@@ -91,6 +95,7 @@ class Rewriter(Comprehensions):
         self.count = 0
         self.thunks: list[str] = []
         self.first = ""
+        self.generates = False
 
     # -- functions -----------------------------------------------------------------------------------
 
@@ -117,8 +122,13 @@ class Rewriter(Comprehensions):
                 [ast.keyword(p, _load(p)) for p in params],
             ),
         )
+        self.generates = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in own_nodes(node.body))
         statements = self.path(body)
         end = ast.Return(_call("result", _load(self.frame)))
+        if self.generates:
+            generate = self.thunk("generate", statements, [YIELD])
+            statements = [generate]
+            end = ast.Return(_call("generated", _load(generate.name)))
         args = ast.arguments(
             [ast.arg(a.arg) for a in node.args.posonlyargs], [ast.arg(a.arg) for a in node.args.args],
             ast.arg(node.args.vararg.arg) if node.args.vararg else None,
@@ -299,6 +309,14 @@ class Rewriter(Comprehensions):
             result.append(ast.Assign([target], _call("imported", ast.Constant(module), ast.Constant(alias.name))))
         return result
 
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        if isinstance(node.value, ast.Yield):
+            value = self.visit(node.value.value) if node.value.value else ast.Constant(None)
+            return ast.Expr(ast.Call(_load(YIELD), [value], []))
+        if isinstance(node.value, ast.YieldFrom):
+            return ast.Expr(_call("yield_from", self.visit(node.value.value), _load(YIELD), _load(self.frame)))
+        return self.generic_visit(node)  # type: ignore[return-value]
+
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         known = {name for names, frame in self.scopes[:-1] if frame for name in names}
         for name in node.names:
@@ -314,6 +332,8 @@ class Rewriter(Comprehensions):
         refuse(self.file, node.lineno, "`global`: a traced function may not change globals", "a return value")
 
     def visit_Return(self, node: ast.Return) -> ast.stmt:
+        if self.generates:
+            return ast.Pass() if node.value is None else ast.Expr(self.visit(node.value))
         value = self.visit(node.value) if node.value else ast.Constant(None)
         return ast.Assign([ast.Attribute(_load(self.frame), RESULT, ast.Store())], value)
 

@@ -16,6 +16,13 @@ class StagedList(list):
     shrinks: bool
     frozen: str | None
 
+    @property
+    def size(self) -> Any:
+        raise NotImplementedError
+
+    def template(self) -> Any:
+        raise NotImplementedError
+
     def array(self) -> Any:
         raise NotImplementedError
 

@@ -165,7 +165,8 @@ class State:
     def flags(self) -> list[tuple[Any, str | None]]:
         """Why arrays and lists may not be written: trying something may add reasons that do not hold then."""
         lists = [holder for holder, _ in self.holders.values() if isinstance(holder, StagedList)]
-        return [(thing, thing.frozen) for thing in (*self.cells, *lists)]
+        things: list[Any] = [*self.cells, *lists]
+        return [(thing, thing.frozen) for thing in things]
 
     def changed(self, later: State, other: State | None = None) -> list[Slot]:
         """Slots that hold another value in the later state, new names of frames included.

@@ -46,6 +46,18 @@ class Streams:
         """A generator expression: its first iterable is asked for now, what it gives when it is consumed."""
         return Stream(lambda loop, body: loop(iterable, make(loop, body)))
 
+    def generated(self, generate: Callable[[Body], None]) -> Stream:
+        """What a generator function of the user's gives: its code runs when it is consumed, the consumer's in it."""
+        stream = Stream(lambda loop, body: generate(body))
+        stream.own_code = True
+        return stream
+
+    def yield_from(self, iterable: Any, body: Body, frame: Frame) -> None:
+        session = require_session()
+        names = tuple(vars(frame))
+        line = session.span.line if session.span else 0
+        self.for_(iterable, body, frame, names, names, (), "i", None, line)
+
     def when(self, test: Any, action: Callable[[], None]) -> None:
         """The condition of a comprehension."""
         cond = self._condition(test)
