@@ -14,7 +14,7 @@ The loop stands there twice, because what runs small must cost what it cost befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from ..ir.affine import Affine
@@ -147,7 +147,7 @@ class _PartEmitter(Emitter):
         self.plan, self.node = plan, node
         joined = {p.var.name: kind for p, kind in plan.joined}
         phis = tuple(
-            replace(p, first=_nothing(p.var.type)) if joined.get(p.var.name) == "total" else p
+            replace(p, first=_nothing(p.var, main.program.cotangents)) if joined.get(p.var.name) == "total" else p
             for p in node.phis
         )
         needed = _needed(replace(node, phis=phis))
@@ -197,8 +197,10 @@ def _own(plan: Plan) -> list[Phi]:
     return [*plan.added, *(p for p, _ in plan.joined)]
 
 
-def _nothing(type: Type) -> Lit:
-    return Lit("0" if type == I64 else "0.0", type)
+def _nothing(total: Var, cotangents: Collection[str]) -> Lit:
+    """What a sum may start from: -0.0 + v is v, whatever its sign. Of cotangents that does not matter."""
+    zero = "0" if total.type == I64 else "0.0" if total.name in cotangents else "-0.0"
+    return Lit(zero, total.type)
 
 
 def _dtype(type: Type) -> str:

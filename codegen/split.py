@@ -189,7 +189,7 @@ class _Split:
     def carried(self, let: Let, lag: int) -> Var:
         """What this addition added some trips before; nothing if there were none, which is -0.0 in a user's own sum."""
         value: Atom = let.args[2]  # type: ignore[assignment]
-        nothing = literal(0.0 if self.builder.names.is_cotangent(let.var) else -0.0, value.type.dtype)
+        nothing = self.nothing(let)
         chain = self.before_now.setdefault((value, nothing), [])
         while len(chain) < lag:
             hint = value.name if isinstance(value, Var) else "t"
@@ -200,6 +200,12 @@ class _Split:
             self.ends[var] = end
             chain.append(var)
         return chain[lag - 1]
+
+    def nothing(self, let: Let) -> Lit:
+        """What an addition may start from: -0.0 + v is v, whatever its sign. Of cotangents that does not matter."""
+        type = let.args[2].type  # type: ignore[union-attr]
+        minus = type.is_float and not self.builder.names.is_cotangent(let.var)
+        return literal(-0.0 if minus else 0, type.dtype)
 
     def rest(self, line: Line, before: Var, after: Var) -> None:
         """What the last trips of the loop have not added yet."""
@@ -235,7 +241,7 @@ class _Split:
             carried, after, end = (self.builder.var(f"{let.var.name}_sum", value.type, let.var.name) for _ in range(3))
             op = radd if value.type.is_float else REGISTRY["add"]
             body.append(Let(after, op, (carried, value), let.span))
-            phis.append(Phi(carried, literal(0, value.type.dtype), after))
+            phis.append(Phi(carried, self.nothing(let), after))
             self.exits.append(Exit(end, carried))
             self.sums[let.var.name] = end
         return body
