@@ -1,5 +1,7 @@
 """NumPy idioms that are more than a call: options of ufuncs, index lists, objects that are subscripted, iterators."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,27 @@ def test_a_zero_that_where_leaves_out_does_not_raise():
     f = lambda a, b: np.floor_divide(a, b, out=np.zeros_like(a), where=b != 0)
     a, b = np.array([7, 8, 9]), np.array([2, 0, 4])
     assert np.array_equal(pb.jit(f)(a, b), f(a, b))
+
+
+def bent(v):
+    return v * v if v > 0.5 else math.sin(v)
+
+
+@np.vectorize
+def decorated(u, k):
+    s = 0.0
+    for i in range(3):
+        s += u ** (i + k)
+    return s
+
+
+def running(r):
+    out = np.empty(len(r))
+    total = 0.0
+    for i in range(len(r)):
+        total += r[i] ** 2
+        out[i] = total
+    return out
 
 
 def rows_swapped(A):
@@ -169,6 +192,20 @@ IDIOMS = {
     "ogrid": (lambda x: (lambda g: g[0] * x[:, None] * g[1])(np.ogrid[0 : len(x), 0:3]), X),
     "argwhere": (lambda x: x[np.argwhere(x > 0.5)[:, 0]] ** 2, X),
     "resize": (lambda x: np.resize(x, (2, 3)) ** 2, X),
+    "vectorize": (lambda x: np.vectorize(bent)(x), M),
+    "vectorize of two": (lambda x, y: np.vectorize(lambda u, v: u * v if u > v else u**2)(x, y), M, X),
+    "vectorize of a number": (lambda x: np.vectorize(bent)(x[0]) * x, X),
+    "vectorize, two results": (lambda x: np.vectorize(lambda v: (v * v, np.exp(v)))(x)[1], M),
+    "decorated": (lambda x: decorated(x, 2.0), X),
+    "apply_along_axis": (lambda x: np.apply_along_axis(lambda r: r / np.sum(r**2), 1, x), M),
+    "apply_along_axis 0": (lambda x: np.apply_along_axis(running, 0, x), M),
+    "apply_along_axis to numbers": (lambda x: np.apply_along_axis(np.prod, 0, x), M),
+    "apply_along_axis to matrices": (lambda x: np.apply_along_axis(lambda r: np.outer(r, r), 0, x), M),
+    "apply_over_axes": (lambda x: np.apply_over_axes(np.sum, x**2, [0, 1]), M),
+    "fromiter": (lambda x: np.fromiter((v * v for v in x), float), X),
+    "tolist": (lambda x: sum(v * v for v in x.tolist()), X),
+    "tolist of rows": (lambda x: sum(row[0] * row[-1] for row in x.tolist()), M),
+    "tolist of a number": (lambda x: np.sum(x).tolist() * x, X),
     "place": (lambda x: (lambda y: (np.place(y, y > 0.5, x[:2]), y)[1])(x.copy()), X),
 }
 

@@ -26,6 +26,8 @@ from .symbol import FUNCTIONS, has_symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 """Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""
+CALLED: dict[type, Any] = {}
+"""What a call of an object of these types means: `(object, args, kwargs)`."""
 SPECIAL: dict[str, Any] = {}
 """scipy.special's functions by name, so that SciPy is imported only by who uses it."""
 IMPURE = {
@@ -118,6 +120,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if module_of(function).partition(".")[0] not in OF_SEQUENCES:
             args, kwargs = with_arrays(args), {name: with_arrays(value) for name, value in kwargs.items()}
         return implementation(*args, **kwargs)
+    if type(function) in CALLED:
+        return CALLED[type(function)](function, args, kwargs)
     method = special(function, "__call__")
     if method is not None:
         return invoke(method, "__call__", function, *args, **kwargs)
@@ -250,3 +254,12 @@ def staged(function: types.FunctionType) -> Any:
         session.unstaged.append(function.__name__)
         return function
     return source.bind(function, session.hidden.control(source.file, function))
+
+
+def own(function: types.FunctionType) -> Any:
+    """The staged form of a function of pullback's own, which stands for a call in the user's line."""
+    source = staged_source(function)
+    assert source is not None
+    control = require_session().hidden.control(source.file, function)
+    control.quiet = True
+    return source.bind(function, control)

@@ -37,6 +37,9 @@ UNROLL_LIMIT = 1000
 
 
 class Control(Branching):
+    quiet = False
+    """Is the function pullback's own, whose lines say nothing to a user?"""
+
     def __init__(self, file: str, function: types.FunctionType):
         self.file = file
         self.function = function
@@ -51,7 +54,8 @@ class Control(Branching):
     # -- where we are ----------------------------------------------------------------------------------
 
     def at(self, line: int) -> None:
-        require_session().builder.span = span_of(self.file, line)
+        if not self.quiet:
+            require_session().builder.span = span_of(self.file, line)
 
     def frame(self, _function_: str, /, **variables: Any) -> Frame:
         session = require_session()

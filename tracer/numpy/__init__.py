@@ -22,11 +22,13 @@ from . import (
     special,
     ufunc_options,
     values,
+    written,
 )
 
 __all__ = [
     "builtins", "calculus", "conditions", "create", "einsum", "elementwise", "grids", "iteration", "join", "linalg",
-    "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options", "values",
+    "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options",
+    "values", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

@@ -262,6 +262,4 @@ refuse("it needs a sorted array. Sorting cannot be traced yet", np.median, np.pe
 refuse("sorting cannot be traced yet. Sort before the call, or use np.max, np.min or np.argmax", np.sort, np.argsort,
        np.partition, np.argpartition, np.unique, np.lexsort)  # fmt: skip
 refuse("sorting cannot be traced yet", method="sort")
-refuse("a traced array has no list of numbers. Return the array, or index it", method="tolist")
 refuse("it counts, and has no derivative. Use np.searchsorted and np.add.at", np.histogram, np.histogram2d)
-refuse("write a loop over the rows", np.apply_along_axis, np.apply_over_axes)
