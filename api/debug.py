@@ -17,7 +17,7 @@ from .runtime import options
 from .runtime.compile import compile_source
 from .transform import Transform
 from .tree import flatten
-from .vector_jacobian import Sweeps, traceable_of
+from .vector_jacobian import Sweeps, own_count, traceable_of
 
 __all__ = ["debug"]
 
@@ -46,8 +46,10 @@ def debug(function: Callable[..., Any], *args: Any, stop: Stop = None, seed: Any
     except PullbackError as error:  # says all; our frames would only hide it
         raise error.with_traceback(None) from None
     sweeps = Sweeps(form, tree)
-    sweeps.use(*_stoppable([optimise(p) for p in split_adjoint(form.program, sweeps.wrt)], stop))
-    values = sweeps.forward(*params)
+    both = split_adjoint(form.program, sweeps.wrt, own_count(form))
+    sweeps.use(*_stoppable([optimise(p) for p in both], stop))
+    run, effects = sweeps.forward, sweeps.effects
+    values = run(*params) if effects is None else effects.run(run, params, flatten((args, kwargs))[0])
     y = sweeps.value(values)
     if seed is None:
         leaves, out = flatten(y)

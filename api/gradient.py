@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .call import Specialisation
+from .effects import effects_of
 from .hot import MISS, Results, finished, put_together
 from .ir.errors import PullbackError, TypeMismatch
 from .ir.passes.adjoint import adjoint
@@ -189,7 +190,9 @@ class Gradient(Transform):
         wrt = self._wrt(form, tree, leaves)
         self._check_result(form)
         results = self._results(form, tree, wrt)
-        entry = Entry(form, wrt, settings, f"{self._kind} {wrt}", self._make(form, wrt), results)
+        value_at, first = form.results[0].k, len(wrt) + int(self._value)
+        effects = effects_of(form.traced, lambda k: first + k - (k > value_at))
+        entry = Entry(form, wrt, settings, f"{self._kind} {wrt}", self._make(form, wrt), results, effects)
         form.entries[self._entry_key(settings)] = entry
         return entry
 

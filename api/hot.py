@@ -8,7 +8,7 @@ long way (`Traceable.find`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,13 +51,13 @@ def no_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def call_function(
     traced: Traced, tree: Tree, function: Callable[..., Any], params: Sequence[Any], results: Results,
-    settings: options.Options,
+    settings: options.Options, effects: Writer | None = None,
 ) -> Call:  # fmt: skip
     """`call(args, kwargs)`: the user's result, or MISS if the call does not fit.
 
     `function` is what `compile_source` gave, and was called with `params` before.
     """
-    fast = _by_entry(traced, tree, function, params, results, settings)
+    fast = _by_entry(traced, tree, function, params, results, settings, effects)
     if fast is not None:
         return fast
     run = entry_point(function, tuple(params))
@@ -65,6 +65,7 @@ def call_function(
     scope: dict[str, Any] = {**names, "run": run}
     lines = _beginning(traced, tree, scope, settings)
     lines += tests(traced, scope, "MISS")
+    lines += effects.before(scope, "MISS") if effects else []
     given = parameters(traced)
     split = getattr(run, "outputs", None)
     if split is None or count < 0:
@@ -73,12 +74,29 @@ def call_function(
         scope |= {"run": run.kernel, "np": np}  # type: ignore[attr-defined]
         written = split.renamed(given).lines("run", [f"r{k}" for k in range(count)])
         lines += [f"    {line}" for line in written]
+    lines += _stored(effects, traced, scope, count)
     return _defined(lines, expression, scope)
+
+
+class Writer(Protocol):
+    """Lines of a call that find what is written to outside, and that write it (api/effects.py)."""
+
+    def before(self, scope: dict[str, Any], miss: str) -> list[str]: ...
+
+    def after(self, scope: dict[str, Any], result: Callable[[int], str], leaf: Callable[[int], str]) -> list[str]: ...
+
+
+def _stored(effects: Writer | None, traced: Traced, scope: dict[str, Any], count: int) -> list[str]:
+    if effects is None:
+        return []
+    leaves = [f"s{k}" if p is None else f"a{p}" for k, p in enumerate(traced.leaves)]
+    result = "values[{}]".format if count < 0 else "r{}".format
+    return [f"    {line}" for line in effects.after(scope, result, leaves.__getitem__)]
 
 
 def _by_entry(
     traced: Traced, tree: Tree, function: Callable[..., Any], params: Sequence[Any], results: Results,
-    settings: options.Options,
+    settings: options.Options, effects: Writer | None,
 ) -> Call | None:  # fmt: skip
     """The call by machine code that tests and converts (`runtime.entry`); None if that cannot do it.
 
@@ -88,11 +106,11 @@ def _by_entry(
         return None
     count, expression, names = results
     given = parameters(traced)
-    front = _front(traced, tree, settings)
+    front = None if effects else _front(traced, tree, settings)
     kinds = tuple(map(_kind, traced.inputs))
     guards = guard_text(traced)
     shape = (tuple(params), kinds, MISS, guards)
-    made = entry(function, *shape, expression, names, front) if count >= 0 else None
+    made = entry(function, *shape, expression, names, front) if count >= 0 and not effects else None
     if made is not None and front is not None:
         return made
     whole = made is not None
@@ -102,12 +120,14 @@ def _by_entry(
     scope: dict[str, Any] = {**names, "run": made}
     lines = _beginning(traced, tree, scope, settings)
     lines += [*static_tests(traced, scope, "MISS"), *read_hidden(traced, scope, "MISS")]
+    lines += effects.before(scope, "MISS") if effects else []
     lines += [f"    values = run({', '.join(given)})", "    if values is MISS: return MISS"]
     lines += overlap_tests(traced, scope)  # now that these are arrays; the caller's are as they were
     if whole:
         return _defined(lines, "values", scope)
     if count >= 0:
         lines.append(f"    {targets(count)}values")
+    lines += _stored(effects, traced, scope, count)
     return _defined(lines, expression, scope)
 
 
@@ -126,7 +146,7 @@ def _front(traced: Traced, tree: Tree, settings: options.Options) -> Front | Non
             conditions.append(Condition(Look(scope, (("item", guard.expected),)), "absent", None))
             continue
         look = _look(guard.path if guard.kind != "method" else guard.path.attr("__func__"))
-        if look is None or guard.kind in ("keys", "items"):
+        if look is None or guard.kind in ("keys", "items", "same", "distinct"):
             return None
         kind, expected = guard.kind, guard.expected
         if kind == "equal":

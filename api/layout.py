@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .call import Specialisation
+from .effects import refuse_effects
 from .gradient import Gradient
 from .ir.errors import TypeMismatch, UnsupportedFunction
 from .ir.passes.adjoint import split_adjoint
@@ -64,6 +65,7 @@ class Layout:
 
 def layout(transform: Transform, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> Layout:
     """The layout of a transform for a traced form. `leaves` are the arguments, or arrays of their types."""
+    refuse_effects(form, "code that runs without Python (njit, cfunc, an exported file)")
     if isinstance(transform, Gradient):
         return _gradient(transform, form, tree, leaves)
     if isinstance(transform, Seeded):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .call import Specialisation, Traceable, source_of
+from .effects import Effects, effects_of
 from .hot import MISS, Call, Results, call_function, finish_function, no_call, results_of
 from .ir.errors import PullbackError
 from .ir.program import Program
@@ -181,8 +182,10 @@ class Entry:
         kind: str,
         make: Callable[[Program], Program],
         results: Results,
+        effects: Effects | None = None,
     ):
         self.wrt = wrt
+        self._effects = effects
         self._form, self._settings, self._kind, self._make, self._results = form, settings, kind, make, results
         self._finish = finish_function(results)
         self._hot: Call | None = None
@@ -195,19 +198,19 @@ class Entry:
 
         To compile an entry takes milliseconds, which a form that is called once need not wait for.
         """
-        form, settings = self._form, self._settings
+        form, settings, effects = self._form, self._settings, self._effects
         run = form.compiled(self._kind, self._make, outside=True)
         failed = None
         try:
             with timings.stage("run"):
-                values = run(*params)
+                values = run(*params) if effects is None else effects.run(run, params, flatten((args, kwargs))[0])
         except Exception as error:
             failed = error
         if failed is not None:
             raise own_error(transform._traceable.function, args, kwargs, failed)
         with form.lock:
             if self._hot is None and (self._again or not by_numba(run)):
-                self._hot = call_function(form.traced, form.tree, run, params, self._results, settings)
+                self._hot = call_function(form.traced, form.tree, run, params, self._results, settings, effects)
             self._again = True
         if self._hot is not None:
             transform._hot = self._hot
@@ -239,7 +242,8 @@ class Jit(Transform):
             with form.lock:
                 entry = form.entries.get(("jit", settings))
                 if entry is None:
-                    entry = Entry(form, (), settings, "jit", _same, results_of(form.traced, form.out))
+                    entry = Entry(form, (), settings, "jit", _same, results_of(form.traced, form.out),
+                                  effects_of(form.traced))  # fmt: skip
                     form.entries["jit", settings] = entry
             self._last = form
             return entry.call(self, params, args, kwargs)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .call import Specialisation, Traceable
+from .effects import effects_of
 from .gradient import finisher, like
 from .hot import MISS, Call, Repeated, call_function, finish_function, put_together, results_of
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
@@ -81,7 +82,8 @@ def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     failed = None
     try:
         with timings.stage("run"):
-            values = sweeps.forward(*params)
+            run, effects = sweeps.forward, sweeps.effects
+            values = run(*params) if effects is None else effects.run(run, params, flatten((args, kwargs))[0])
     except Exception as error:
         failed = error
     if failed is not None:
@@ -90,7 +92,7 @@ def _run(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         if sweeps.hot is None and (sweeps.again or not by_numba(sweeps.forward)):
             scope: dict[str, Any] = {}
             results = -1, f"({named(scope, sweeps)}, values)", scope
-            sweeps.hot = call_function(form.traced, tree, sweeps.forward, params, results, settings)
+            sweeps.hot = call_function(form.traced, tree, sweeps.forward, params, results, settings, sweeps.effects)
         sweeps.again = True
     if sweeps.hot is not None:
         traceable.hot_vjp = sweeps.hot
@@ -106,7 +108,8 @@ class Sweeps:
         self.wrt = wrt
         self.hot: Call | None = None
         self.again = False
-        self.use(*form.pair(wrt, split_adjoint))
+        self.effects = effects_of(form.traced)
+        self.use(*form.pair(wrt, functools.partial(split_adjoint, count=own_count(form))))
         self._finish = finish_function(results_of(form.traced, form.out))
         self._count = len(form.traced.program.results)
         # Where the value is one float of this form, its seed needs no look at containers.
@@ -171,7 +174,14 @@ class Seeded(Transform):
         return differentiable(form)
 
     def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
-        return Lowered(form.program, form.derived(f"vjp {wrt}", lambda p: adjoint(p, wrt, value=True)))
+        own = own_count(form)
+        return Lowered(form.program, form.derived(f"vjp {wrt}", lambda p: adjoint(p.returning(own), wrt, value=True)))
+
+
+def own_count(form: Specialisation) -> int:
+    """How many results are the function's own: behind them is what it stores."""
+    stores = form.traced.stores
+    return len(form.traced.program.results) if stores is None else stores.own
 
 
 def differentiable(form: Specialisation) -> tuple[int, ...]:

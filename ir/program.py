@@ -162,6 +162,10 @@ class Program:
     graph: ClassVar[Callable[..., Graph]]
     """The dataflow as a picture, see graph.py."""
 
+    def returning(self, count: int) -> Program:
+        """The same with its first results only."""
+        return Program(self.name, self.params, self.body, self.results[:count], self.origins)
+
 
 def atoms(operand: Any) -> Iterator[Atom]:
     """The values inside an operand, however deep.

@@ -13,7 +13,6 @@ import pytest
 import pullback as pb
 
 X = np.array([0.5, -1.0, 2.0])
-COUNTER = 0
 
 
 @pytest.fixture(autouse=True)
@@ -244,11 +243,6 @@ def test_syntax():
         except ValueError:
             return x
 
-    def with_global(x):
-        global COUNTER
-        COUNTER += 1
-        return x
-
     def with_with(x):
         with np.errstate(all="ignore"):
             return x
@@ -286,14 +280,11 @@ def test_syntax():
         (with_is, "`is` between traced values.*==", "x is y"),
         (with_in, "`in` with a traced value.*==", "x in [1.0"),
         (with_try, "try/except.*an `if`", "try:"),
-        (with_global, "may not change globals", "global COUNTER"),
         (with_with, "a with statement", "with np.errstate"),
         (with_yield, "yield as an expression", "yield x"),
         (with_match, "match.*if/elif", "match x:"),
     ):
         refused(SyntaxError, text, pb.grad(function), 2.0, line=line)
-    assert COUNTER == 0
-
     async def coroutine(x):
         return x
 
@@ -426,12 +417,12 @@ def test_side_effects():
         kept.append(x)
         return x * 2.0
 
-    def stores(x):
-        TABLE["a"] = x
-        return x * 2.0
-
     def counts(x):
         model.calls += 1
+        return x * 2.0
+
+    def stores(x):
+        TABLE["a"] = x
         return x * 2.0
 
     def writes(x):
@@ -442,9 +433,11 @@ def test_side_effects():
         model.w *= 2.0
         return x * model.w[0]
 
-    refused(SyntaxError, "changes 'kept', which lives outside", pb.grad(appends), 2.0)
-    refused(SyntaxError, "changes 'TABLE', which lives outside", pb.grad(stores), 2.0)
-    refused(SyntaxError, "changes 'model', which lives outside", pb.grad(counts), 2.0)
+    for function, name in ((appends, "kept"), (counts, "model.calls"), (stores, "TABLE")):
+        inner = pb.grad(function)
+        outer = pb.grad(lambda x, g=inner: g(x) * x)
+        refused(SyntaxError, f"inside of another one changes {name}.*has_aux", outer, 2.0)
+        refused(SyntaxError, f"changes {name}.*cannot do that", pb.grad(function).cfunc, "float64(float64)")
     refused(
         TypeError,
         r"writes to 'WEIGHTS' \(global\).*WEIGHTS.copy\(\)",

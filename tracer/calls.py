@@ -159,6 +159,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return function(*args, **kwargs)
     if (function is getattr or function is vars) and args and not kwargs:
         return _looked_up(function, *args)
+    if _binds_attribute(function, args):
+        return None
     refuse_impure(function)
     if implementation is None and not is_pure(function):
         require_session().opaque.append(_called(function))
@@ -176,6 +178,22 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 FUNCTIONS["call"] = call
+
+
+def _binds_attribute(function: Any, args: tuple[Any, ...]) -> bool:
+    """setattr, delattr, and what a `__setattr__` of the user's calls in the end: done as the assignment would be."""
+    hidden = require_session().hidden
+    if function is setattr and len(args) == 3:
+        hidden.store(*args)
+    elif function is delattr and len(args) == 2:
+        hidden.delete(*args)
+    elif function is object.__setattr__ and len(args) == 3:
+        hidden.bind(*args)
+    elif isinstance(function, types.MethodWrapperType) and function.__name__ == "__setattr__" and len(args) == 2:
+        hidden.bind(function.__self__, *args)
+    else:
+        return False
+    return True
 
 
 def _looked_up(function: Any, holder: Any, *rest: Any) -> Any:

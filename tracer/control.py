@@ -25,13 +25,14 @@ from .calls import call
 from .iterate import Sequence, Stream
 from .lists import List, element, is_stacked
 from .objects import attribute, place
-from .regions import trace_if
+from .regions import choose
 from .report import is_reporter, reporting
 from .scopes import SCOPES, scope_of
 from .source import span_of
 from .stage import RESULT
 from .state import Frame
 from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
+from .targets import Outer
 
 UNROLL_LIMIT = 1000
 
@@ -83,6 +84,14 @@ class Control(Branching):
 
     def place(self, holder: Any) -> Any:
         return place(holder)
+
+    def outer(self) -> Outer:
+        """What holds the variables that are declared `global`, or `nonlocal` of a function around the traced one."""
+        return Outer(self.function)
+
+    def declared(self, name: str, value: Callable[[], Any]) -> Any:
+        """A variable that is declared so; it need not exist before the call."""
+        return require_session().hidden.declared(self.function, name, value)
 
     def item(self, value: Any, key: Any) -> Any:
         make = FUNCTIONS["subscripted"](value)
@@ -195,29 +204,19 @@ class Control(Branching):
         cond = self._condition(left)
         if isinstance(cond, bool):
             return right() if cond else left
-        return self._either(cond, right, lambda: left)
+        return choose(require_session(), cond, right, lambda: left)
 
     def or_(self, left: Any, right: Callable[[], Any]) -> Any:
         cond = self._condition(left)
         if isinstance(cond, bool):
             return left if cond else right()
-        return self._either(cond, lambda: left, right)
+        return choose(require_session(), cond, lambda: left, right)
 
     def if_expression(self, test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
         cond = self._condition(test)
         if isinstance(cond, bool):
             return then() if cond else orelse()
-        return self._either(cond, then, orelse)
-
-    def _either(self, cond: Atom, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
-        session = require_session()
-        frame = self.frame("a conditional expression")
-
-        def store(thunk: Callable[[], Any]) -> Callable[[], None]:
-            return lambda: setattr(frame, "value", thunk())
-
-        trace_if(session, cond, store(then), store(orelse), frame, ("value",))
-        return frame.value
+        return choose(require_session(), cond, then, orelse)
 
     def compare(self, left: Any, names: tuple[str, ...], *rest: Callable[[], Any]) -> Any:
         right = rest[0]()

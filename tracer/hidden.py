@@ -6,11 +6,13 @@ string, a function, a length, None) is guarded: another value means another trac
 
 from __future__ import annotations
 
+import copy
 import enum
 import functools
 import inspect
 import sys
 import types
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +23,13 @@ from ..ir.build import literal
 from ..ir.errors import TypeMismatch
 from ..ir.program import Atom
 from .convert import stack_values
+from .effects import DELETED, MISSING, Effects, Place
 from .fingerprint import PURE
-from .paths import Guard, Path, items_of
+from .paths import Guard, Path, cell_of, items_of
 from .session import Session
+from .shadows import KINDS, Appended, Shadows, key_of, same_content
 from .staged_list import StagedList
-from .state import LIBRARIES, attributes, is_record, replace_attributes
+from .state import LIBRARIES, attributes, has_own, is_record, replace_attributes, slots_of
 from .symbol import Array, Symbol, as_value, dtype_name
 
 SMALL_CONSTANT = 16
@@ -57,6 +61,10 @@ class Hidden:
     constants: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     outside: dict[int, tuple[Any, Any, str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.effects = Effects(self.session, self)
+        self.shadows = Shadows(self.session)
+
     # -- what lives on after the trace ---------------------------------------------------------------------
 
     def watch(self, value: Any, name: str) -> None:
@@ -72,7 +80,7 @@ class Hidden:
     def is_changed(self, value: Any) -> bool:
         """Has the traced code changed something that lives on after the trace?"""
         before = self.outside.get(id(value))
-        return before is not None and not _same_content(_content_of(before[0]), before[1])
+        return before is not None and not same_content(_content_of(before[0]), before[1])
 
     def renew(self, value: Any) -> None:
         """Take what something outside holds now for what it held before."""
@@ -83,7 +91,7 @@ class Hidden:
         """Take back what the traced code did to things outside; the name of one that it changed."""
         changed = None
         for value, content, name in self.outside.values():
-            if _same_content(_content_of(value), content):
+            if same_content(_content_of(value), content):
                 continue
             changed = name
             if isinstance(value, list):
@@ -99,6 +107,31 @@ class Hidden:
 
     def free(self, function: types.FunctionType, name: str, value: Any) -> Any:
         """What a name from outside of a function stands for."""
+        holder, key, _ = self._variable(function, name)
+        if self.effects.is_written(holder, key):
+            return self.effects.read(holder, key, lambda: self._free(function, name, value))
+        found = self._free(function, name, value)
+        self.effects.entries.setdefault((id(holder), key), found)
+        return found
+
+    def declared(self, function: types.FunctionType, name: str, value: Callable[[], Any]) -> Any:
+        """A variable that is declared `global` or `nonlocal`: the call may have made it."""
+        holder, key, _ = self._variable(function, name)
+        found = self.effects.certain(holder, key)
+        return self.free(function, name, value()) if found is MISSING else found
+
+    def _variable(self, function: types.FunctionType, name: str) -> tuple[Any, str, str]:
+        """What holds a variable from outside of a function, under which name, and how that is reached."""
+        if name in function.__code__.co_freevars:
+            return cell_of(function, name), "cell_contents", "attr"
+        return function.__globals__, name, "item"
+
+    def bind_free(self, function: types.FunctionType, name: str, value: Any) -> None:
+        """`global` and `nonlocal` variables."""
+        holder, key, how = self._variable(function, name)
+        self.effects.write(Place(holder, Path("object", holder), how, key, name), value)
+
+    def _free(self, function: types.FunctionType, name: str, value: Any) -> Any:
         if isinstance(value, Symbol) or _of_library(value):
             return value
         if name in function.__code__.co_freevars:
@@ -116,8 +149,66 @@ class Hidden:
         return self._input(name, "default", value, Path("default", function).item(k))
 
     def attribute(self, holder: Any, name: str) -> Any:
+        effects = self.effects
+        place = vars(holder) if isinstance(holder, types.ModuleType) else holder
+        if effects.is_written(place, name):
+            return effects.read(place, name, lambda: self.on_entry(holder, name))
+        if is_record(holder) and not has_own(holder, name):
+            for kind in type(holder).__mro__:
+                if effects.is_written(kind, name):
+                    return effects.read(kind, name, lambda: self.on_entry(holder, name))
+                if name in vars(kind):
+                    break
+        found = self.on_entry(holder, name)
+        effects.entries.setdefault((id(place), name), found)
+        return found
+
+    def lives_on(self, value: Any) -> bool:
+        """Was the object there before the call?"""
+        return is_fixed(value) or id(value) in self.paths or self.is_container(value)
+
+    def is_container(self, value: Any) -> bool:
+        """Does it stand for a list, a dict or a set that was there before the call?"""
+        return type(value) is Appended or (not isinstance(value, Symbol) and self.shadows.of(value) is not None)
+
+    def bind(self, holder: Any, name: str, value: Any) -> None:
+        """The plain meaning of an assignment to an attribute."""
+        place = None if isinstance(holder, Symbol) else self.effects.place_of(holder, name)
+        if place is not None:
+            if is_record(holder) and not hasattr(holder, "__dict__") and name not in slots_of(type(holder)):
+                setattr(holder, name, value)  # Python says that there is no such attribute
+            self.effects.write(place, value)
+        elif is_record(holder):
+            object.__setattr__(holder, name, value)
+        else:
+            setattr(holder, name, value)
+
+    def delete(self, holder: Any, name: str) -> None:
+        place = None if isinstance(holder, Symbol) else self.effects.place_of(holder, name)
+        if place is None:
+            delattr(holder, name)
+        else:
+            self.attribute(holder, name)
+            self.effects.write(place, DELETED)
+
+    def store_item(self, holder: Any, key: Any, value: Any) -> None:
+        self._before_change(holder)
+        holder[key] = value
+
+    def delete_item(self, holder: Any, key: Any) -> None:
+        self._before_change(holder)
+        del holder[key]
+
+    def _before_change(self, holder: Any) -> None:
+        shadow = None if isinstance(holder, Symbol) else self.shadows.of(holder)
+        if shadow is not None:
+            self.effects.refuse_inside(shadow.shown)
+            shadow.span = self.session.span
+
+    def on_entry(self, holder: Any, name: str) -> Any:
+        """An attribute as it is at the beginning of the call."""
         value = getattr(holder, name)
-        if is_record(holder) and id(holder) not in self.paths and name not in attributes(holder):
+        if is_record(holder) and id(holder) not in self.paths and not has_own(holder, name):
             return self._of_class(type(holder), name, value)  # made by the traced code: its class is from outside
         if isinstance(holder, Symbol) or isinstance(value, Symbol) or _of_library(value):
             return value
@@ -205,13 +296,17 @@ class Hidden:
         symbol = self._symbol(name, origin, value, path)
         self.known[key] = (value, symbol)
         self.watch(value, name)
-        self.watch(symbol, name)
         return symbol
 
     def _guard(self, kind: str, path: Path, expected: Any, name: str) -> None:
         self.guards.append(Guard(kind, path, expected, name))
 
     def _symbol(self, name: str, origin: str, value: Any, path: Path) -> Any:
+        known = self.shadows.all.get(id(value)) or self.shadows.appended.get(id(value))
+        if known is not None:
+            if key_of(known.path) != key_of(path):
+                self._guard("same", path, known.path, name)
+            return known.now
         if isinstance(value, (*_NUMBERS, np.ndarray)) and not isinstance(value, (bool, np.bool_, enum.Enum)):
             return self._number(name, origin, value, path)
         if isinstance(value, (list, tuple)):
@@ -220,10 +315,16 @@ class Hidden:
             return self._dict(name, origin, value, path)
         if type(value) in (set, frozenset):
             self._guard("items", path, items_of(value), name)
-        elif isinstance(value, types.MethodType) and is_function(value.__func__):
+            return self.shadows.made(value, path, name, set(value)) if type(value) is set else value
+        if type(value) is deque:
+            return self._sequence(name, origin, value, path)
+        if isinstance(value, types.MethodType) and is_function(value.__func__):
             self._guard("method", path, value.__func__, name)
             self.reach(value, name, path)
         elif is_record(value) and not isinstance(value, enum.Enum):
+            known = self.paths.get(id(value))
+            if known is not None and key_of(known[2]) != key_of(path):
+                self._guard("same", path, known[2], name)
             self.reach(value, name, path)
             self._guard("type", path, type(value), name)
         elif isinstance(value, types.BuiltinMethodType | types.MethodWrapperType):
@@ -251,18 +352,34 @@ class Hidden:
     def _dict(self, name: str, origin: str, value: dict[Any, Any], path: Path) -> Any:
         if all(map(_is_plain, value.values())):
             self._guard("items", path, items_of(value), name)
-            return value
+            return self._shadow(value, path, name, value)
         self._guard("keys", path, tuple(value), name)
         items = {k: self._symbol(f"{name}_{k}", origin, v, path.item(k)) for k, v in value.items()}
-        return items if _holds_numbers(list(value.values())) else value
+        if type(value) not in KINDS:
+            return items if _holds_numbers(list(value.values())) else value
+        return self._shadow(value, path, name, items)
+
+    def _shadow(self, value: Any, path: Path, name: str, content: Any) -> Any:
+        """What stands for a container that lives on: a copy, with these elements."""
+        if type(value) not in KINDS:
+            return value
+        now = copy.copy(value)
+        now.clear()
+        (now.extend if isinstance(now, (list, deque)) else now.update)(content)
+        return self.shadows.made(value, path, name, now)
 
     def _sequence(self, name: str, origin: str, value: Any, path: Path) -> Any:
+        if key_of(path) in self.shadows.open:
+            self._guard("type", path, type(value), name)
+            return self.shadows.open_ended(value, path, name)
         if all(map(_is_plain, value)):
             self._guard("items", path, items_of(value), name)
-            return value
+            return value if isinstance(value, tuple) else self._shadow(value, path, name, value)
         self._guard("type", path, type(value), name)
         self._guard("length", path, len(value), name)
         items = [self._symbol(f"{name}_{k}", origin, v, path.item(k)) for k, v in enumerate(value)]
+        if type(value) in KINDS:
+            return self._shadow(value, path, name, items)
         if not _holds_numbers(value):
             return value
         if isinstance(value, list):
@@ -312,6 +429,11 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN) and not isinstance(value, enum.Enum)
 
 
+def is_fixed(value: Any) -> bool:
+    """Has it no content that a call could change, so that it may be stored as it is, again and again?"""
+    return isinstance(value, (*_PLAIN, int, float, np.generic, enum.Enum, frozenset, types.ModuleType))
+
+
 def _root(module: str | None) -> str:
     return (module or "").partition(".")[0]
 
@@ -328,16 +450,6 @@ def is_function(value: Any) -> bool:
 
 def _content_of(value: Any) -> Any:
     return value if isinstance(value, (list, set, dict)) else attributes(value)
-
-
-def _same_content(now: Any, before: Any) -> bool:
-    if len(now) != len(before):
-        return False
-    if isinstance(now, dict):
-        return all(key in now and now[key] is value for key, value in before.items())
-    if isinstance(now, set):
-        return now == before
-    return all(a is b for a, b in zip(now, before))
 
 
 def _holds_numbers(values: Any) -> bool:

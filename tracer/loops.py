@@ -17,6 +17,7 @@ from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
 from ..ir.types import BOOL, I64, Dim, Type
 from .aliases import AliasChecks, numbers_and_arrays
 from .convert import cast, result_dtype
+from .effects import MISSING
 from .lengths import Lengths
 from .raising import PathEnds
 from .regions import assign, is_number, live_slot, region, shown
@@ -292,6 +293,12 @@ class LoopTracer(AliasChecks, Lengths):
         if isinstance(value, MaybeUnbound):
             value = value.value
         missing = object()
+        effects = self.session.hidden.effects
+        if slot[0] == id(effects.frame) and effects.entry(slot[1]) is not MISSING and self.before.get(slot) is None:
+            # Read and then written: after no iteration it is what it was.
+            self.before.holders[slot[0]][1][slot[1]] = effects.entry(slot[1])
+            if self._assume_slot(slot):
+                return
         old = self.before.get(slot, missing)
         if old is not missing:
             raise self._differs(slot, old, value)

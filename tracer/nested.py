@@ -57,7 +57,13 @@ def capture(
             else:
                 positions.append(None)
             symbols.append(_argument(session, leaf, atom, weak, hint))
-        returned = function(symbols)
+        marks = session.hidden.shadows.marks()
+        session.captures += 1
+        try:
+            returned = function(symbols)
+        finally:
+            session.captures -= 1
+        session.hidden.shadows.refuse_changes(marks, session.hidden.effects)
         read = [as_value(session, r) if _is_result(r) else (r, False) for r in returned]
         after = State(session)
     _refuse_effects(session, before, after)

@@ -83,7 +83,7 @@ def attribute(holder: Any, name: str) -> Any:
     """`holder.name`, with properties, descriptors and `__getattr__` of the user's staged."""
     kind = type(holder)
     hidden = require_session().hidden
-    if kind in PLAIN:
+    if kind in PLAIN or hidden.effects.is_written(holder, name):
         return hidden.attribute(holder, name)
     if kind is super:
         return _of_super(holder, name)
@@ -192,11 +192,15 @@ def store(holder: Any, name: str, value: Any) -> None:
             require_session().hidden.found(name, owner.__name__, member, place)
             invoke(put, "__set__", member, holder, value)
             return
-    setattr(holder, name, value)
+        if hasattr(type(member), "__set__") and not isinstance(member, types.MemberDescriptorType):
+            setattr(holder, name, value)  # a property without a setter: Python says so
+            return
+    require_session().hidden.bind(holder, name, value)
 
 
 class Place:
-    """Stands for an object of the user's on the left of an assignment, so that its own methods store."""
+    """Stands for an object or a container on the left of an assignment: what lives on after the call is stored by its
+    caller, and objects of the user's store by their own methods."""
 
     __slots__ = ("_holder",)
 
@@ -210,7 +214,7 @@ class Place:
         holder = object.__getattribute__(self, "_holder")
         remove = special(holder, "__delattr__")
         if remove is None:
-            delattr(holder, name)
+            require_session().hidden.delete(holder, name)
         else:
             invoke(remove, "__delattr__", holder, name)
 
@@ -218,7 +222,7 @@ class Place:
         holder = object.__getattribute__(self, "_holder")
         setter = special(holder, "__setitem__")
         if setter is None:
-            holder[key] = value
+            require_session().hidden.store_item(holder, key, value)
         else:
             invoke(setter, "__setitem__", holder, key, value)
 
@@ -226,14 +230,11 @@ class Place:
         holder = object.__getattribute__(self, "_holder")
         remove = special(holder, "__delitem__")
         if remove is None:
-            del holder[key]
+            require_session().hidden.delete_item(holder, key)
         else:
             invoke(remove, "__delitem__", holder, key)
 
 
 def place(holder: Any) -> Any:
     """What stands on the left of `.name =` and `[key] =`."""
-    kind = type(holder)
-    if kind in PLAIN or not of_user(kind.__module__):
-        return holder
-    return Place(holder)
+    return holder if type(holder) in (Array, Scalar, np.ndarray) else Place(holder)

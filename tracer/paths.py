@@ -101,7 +101,8 @@ class Guard:
 
     kind     "is": this very object; "equal": of the type and value of `expected`; "type"; "length"; "keys": of a
              dict, in order; "items": types and values of all elements; "method": a method of this function;
-             "absent": the scope at the path has no such name, so that a builtin is meant
+             "absent": the scope at the path has no such name, so that a builtin is meant; "same", "distinct": the
+             object at the path `expected`, or not that object
     name     what to call it
     """
 
@@ -115,6 +116,9 @@ class Guard:
         if self.kind == "absent":
             return f"{self.expected!r} in {named(scope, self.path.holder.__globals__)}"
         value = self.path.expression(scope, leaf)
+        if self.kind in ("same", "distinct"):
+            other = self.expected.expression(scope, leaf)
+            return f"{value} is {'not ' if self.kind == 'same' else ''}{other}"
         if self.kind == "length":
             return f"len({value}) != {self.expected}"
         if self.kind == "type":

@@ -5,15 +5,17 @@ Loops are in tracer/loops.py.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import PullbackError, TypeMismatch
-from ..ir.program import Atom, Check, If, Node, Phi, Span, Var
+from ..ir.program import Atom, Check, If, Lit, Node, Phi, Span, Var
 from ..ir.types import I64, Dim, Type
 from .convert import cast, result_dtype
+from .effects import DELETED, MISSING, Choice, Writes
 from .jumps import RETURNED, is_flag
 from .raising import PathEnds, effects, run_path
 from .session import NeedStatic, Session
@@ -22,8 +24,10 @@ from .state import (
     ContainerChange,
     Frame,
     MaybeUnbound,
+    Pending,
     Slot,
     State,
+    is_record,
     leaves,
     rebuild,
     same,
@@ -101,7 +105,7 @@ def trace_if(
     join = _Join(session, cond, arms)
     gone = _returned(before, first, second, frame)
     new_values: dict[Slot, Any] = {}
-    missing = object()
+    missing = MISSING
     for slot in changed:
         holder = before.holder(slot)
         if not live_slot(slot, frame, live):
@@ -109,7 +113,9 @@ def trace_if(
             continue
         a, b = first.get(slot, missing), second.get(slot, missing)
         name = str(slot[1]) if isinstance(holder, Frame) else "t"
-        if gone is not None and holder is frame and not is_flag(name) and name != RESULT:
+        if isinstance(holder, (Writes, Pending)):
+            new_values[slot] = join.write(name, a, b, isinstance(holder, Writes))
+        elif gone is not None and holder is frame and not is_flag(name) and name != RESULT:
             # Nobody reads it on the path that has returned.
             new_values[slot] = join.either(name, a, b, gone, missing)
         elif a is missing or b is missing:
@@ -196,7 +202,9 @@ def if_(cond: Atom, then: Callable[[], None], orelse: Callable[[], None]) -> Non
 def assign(holder: Any, name: Any, value: Any) -> None:
     if isinstance(holder, StagedList):
         holder.restore({**holder.content(), name: value})
-    elif isinstance(holder, (list, dict)):
+    elif isinstance(holder, (list, deque)) and name == len(holder):
+        holder.append(value)
+    elif isinstance(holder, (list, dict, deque)):
         holder[name] = value
     elif isinstance(holder, Frame):
         vars(holder)[name] = value
@@ -209,6 +217,19 @@ def unassign(holder: Any, name: str) -> None:
         vars(holder).pop(name, None)
     else:
         object.__delattr__(holder, name)
+
+
+def choose(session: Session, cond: Atom, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
+    """One of two values, by a condition of the program."""
+    if isinstance(cond, Lit):
+        return then() if cond.text == "True" else orelse()
+    frame = Frame(session, "a value that was stored on some paths", {})
+
+    def store(thunk: Callable[[], Any]) -> Callable[[], None]:
+        return lambda: setattr(frame, "value", thunk())
+
+    trace_if(session, cond, store(then), store(orelse), frame, ("value",))
+    return frame.value
 
 
 class _Join:
@@ -295,6 +316,70 @@ class _Join:
             return self._blank(value, arm)
         return self._zero(value) if isinstance(value, Scalar) else value
 
+    def write(self, name: str, a: Any, b: Any, lives_on: bool) -> Any:
+        """Something that outlives the call: where an arm does not write, nothing is stored."""
+        if a is MISSING or b is MISSING:
+            value = b if a is MISSING else a
+            entry = self.session.hidden.effects.entry(name) if lives_on else MISSING
+            if isinstance(entry, Scalar) and isinstance(value, Scalar) and _as_given(entry):
+                return self.value(name, *((entry, value) if a is MISSING else (value, entry)))
+            return self._conditional(name, value, int(a is MISSING))
+        if same(a, b):
+            return a
+        if isinstance(a, (Scalar, Array)) or isinstance(b, (Scalar, Array)) or isinstance(a, MaybeUnbound):
+            try:
+                return self.value(name, a, b)
+            except TypeMismatch:
+                pass
+        if not isinstance(a, MaybeUnbound) and not isinstance(b, MaybeUnbound):
+            return Choice(self.cond, self._visible(name, a, 0), self._visible(name, b, 1))
+        pairs = [(v.value, v.bound) if isinstance(v, MaybeUnbound) else (v, literal(True, "bool")) for v in (a, b)]
+        bound = self.atom(f"{name}_bound", pairs[0][1], pairs[1][1])
+        both = (self._visible(name, v, arm) for arm, (v, _) in enumerate(pairs))
+        return MaybeUnbound(self.session, Choice(self.cond, *both), bound)
+
+    def _conditional(self, name: str, value: Any, arm: int) -> MaybeUnbound:
+        inner: Atom = literal(True, "bool")
+        if isinstance(value, MaybeUnbound):
+            value, inner = value.value, value.bound
+        bounds = [literal(False, "bool"), literal(False, "bool")]
+        bounds[arm] = inner
+        bound = self.atom(f"{name}_bound".lstrip("_"), *bounds)
+        return MaybeUnbound(self.session, self._visible(name, value, arm), bound)
+
+    def _visible(self, name: str, value: Any, arm: int) -> Any:
+        """A value of one arm as one that is known after both; what it is if the other one is taken does not matter."""
+
+        def inside(inner: Any) -> Any:
+            return self._visible(name, inner, arm)
+
+        if isinstance(value, Scalar):
+            pair = (self._zero(value), value) if arm else (value, self._zero(value))
+            return self.value(name, *pair)
+        if isinstance(value, Array):
+            pair = (self._blank(value, 0), value) if arm else (value, self._blank(value, 1))
+            return self._array(name, *pair)
+        if isinstance(value, Choice):
+            bounds = [value.cond, literal(False, "bool")]
+            cond = self.atom("t", *(reversed(bounds) if arm else bounds))
+            return Choice(cond, inside(value.then), inside(value.orelse))
+        if isinstance(value, tuple):
+            items = [inside(v) for v in value]
+            return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        if value is DELETED or self.session.hidden.lives_on(value):
+            return value
+        if type(value) is list:
+            return [inside(v) for v in value]
+        if type(value) is dict:
+            return {k: inside(v) for k, v in value.items()}
+        if is_record(value) or isinstance(value, (list, dict, set, deque)):
+            raise self.session.error(
+                TypeMismatch,
+                f"{name!r} is set to a {type(value).__name__} on one path of a traced branch only. Store numbers and "
+                "arrays there, or make the object before the branch",
+            )
+        return value
+
     def _zero(self, value: Any) -> Scalar:
         atom, weak = as_value(self.session, value)
         return Scalar(self.session, literal(0, atom.type.dtype), weak)
@@ -366,6 +451,11 @@ def _alike(a: Any, b: Any) -> bool:
     if isinstance(a, Scalar) and isinstance(b, Scalar):
         return a.type == b.type and a.weak == b.weak
     return isinstance(a, Array) and isinstance(b, Array) and (a.type.dtype, a.type.rank) == (b.type.dtype, b.type.rank)
+
+
+def _as_given(entry: Scalar) -> bool:
+    """Is storing the number again what was there? Small integers come in as int64."""
+    return entry.weak or entry.type.dtype in ("f64", "f32")
 
 
 def _aliased(name: str) -> str:

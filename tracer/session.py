@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,6 +95,9 @@ class Session:
     stops     flags of loops that consume the generators that run now: once set, nothing more is asked for
     callers   the staged functions that are calling, the innermost last
     seeded, drawn_from  generators of random numbers: made here with a seed; of others, what they were before
+    states    snapshots that somebody may go back to
+    shadows   stand for containers that live on after the call: what is done to them is done to these
+    captures  how many functions are being differentiated inside of the traced one
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -107,6 +111,9 @@ class Session:
     stops: list[tuple[Any, str]] = field(default_factory=list)
     cells: list[Any] = field(default_factory=list)
     hidden: Any = None
+    states: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
+    shadows: list[Any] = field(default_factory=list)
+    captures: int = 0
     printed: set[Span | None] = field(default_factory=set)
     reports: int = 0
     open: list[frozenset[str] | None] = field(default_factory=list)

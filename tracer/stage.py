@@ -17,7 +17,7 @@ from .bound import CONTROL, StagedSource, renamed
 from .comprehensions import Comprehensions
 from .comprehensions import control_call as _call
 from .comprehensions import load as _load
-from .fence import check_syntax, refuse
+from .fence import check_syntax
 from .jumps import chain_of, lower_jumps, own_nodes, surely_raises
 from .liveness import Liveness, stored_names
 from .report import REPORTERS
@@ -96,6 +96,7 @@ class Rewriter(Comprehensions):
         self.thunks: list[str] = []
         self.first = ""
         self.generates = False
+        self.outer: set[str] = set()  # variables of scopes outside of the staged code that this function binds
 
     # -- functions -----------------------------------------------------------------------------------
 
@@ -103,12 +104,10 @@ class Rewriter(Comprehensions):
         params = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         params += [a.arg for a in (node.args.vararg, node.args.kwarg) if a is not None]
         self.first = params[0] if params else ""
-        declared = {
-            name
-            for n in own_nodes(node.body)
-            if isinstance(n, (ast.Nonlocal, ast.Global))
-            for name in n.names
-        }
+        declarations = [n for n in own_nodes(node.body) if isinstance(n, (ast.Nonlocal, ast.Global))]
+        declared = {name for n in declarations for name in n.names}
+        framed = {name for names, frame in self.scopes if frame for name in names}
+        self.outer = {n for d in declarations for n in d.names if isinstance(d, ast.Global) or n not in framed}
         body = [s for s in node.body if not _is_docstring(s)]
         body = lower_jumps(body)
         self.liveness = Liveness(body)
@@ -167,6 +166,11 @@ class Rewriter(Comprehensions):
     # -- names ---------------------------------------------------------------------------------------
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id in self.outer and not self._is_shadowed(node.id):
+            if isinstance(node.ctx, ast.Load):
+                value = ast.Lambda(arguments_of([]), _load(node.id))
+                return ast.copy_location(_call("declared", ast.Constant(node.id), value), node)
+            return ast.copy_location(ast.Attribute(_call("outer"), node.id, node.ctx), node)
         for names, frame in reversed(self.scopes):
             if node.id in names:
                 if frame is None:
@@ -175,6 +179,11 @@ class Rewriter(Comprehensions):
         if isinstance(node.ctx, ast.Load):
             return ast.copy_location(_call("free", ast.Constant(node.id), node), node)
         return node
+
+    def _is_shadowed(self, name: str) -> bool:
+        """Does a lambda or a comprehension around this place bind the name?"""
+        own = next((k for k in range(len(self.scopes) - 1, -1, -1) if self.scopes[k][1] == self.frame), 0)
+        return any(name in names for names, _ in self.scopes[own + 1 :])
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         params = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
@@ -201,6 +210,9 @@ class Rewriter(Comprehensions):
         return [inner, ast.Assign([target], decorated)]
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
+        if node.target.id in self.outer:
+            bound = _call("walrus", _call("outer"), ast.Constant(node.target.id), self.visit(node.value))
+            return ast.copy_location(bound, node)
         for names, frame in reversed(self.scopes):
             if frame is not None and node.target.id in names:
                 value = self.visit(node.value)
@@ -318,18 +330,10 @@ class Rewriter(Comprehensions):
         return self.generic_visit(node)  # type: ignore[return-value]
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
-        known = {name for names, frame in self.scopes[:-1] if frame for name in names}
-        for name in node.names:
-            if name not in known:
-                refuse(
-                    self.file,
-                    node.lineno,
-                    f"`nonlocal {name}` of a function outside of the traced one",
-                    "a return value",
-                )
+        return None  # `function` has looked at it
 
     def visit_Global(self, node: ast.Global) -> None:
-        refuse(self.file, node.lineno, "`global`: a traced function may not change globals", "a return value")
+        return None
 
     def visit_Return(self, node: ast.Return) -> ast.stmt:
         if self.generates:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,10 +110,13 @@ class State:
         self.session = session
         self.holders: dict[int, tuple[Any, dict[Any, Any]]] = {}
         self.cells: dict[Cell, Atom] = {}
+        session.states.add(self)
         for reference in session.frames:
             frame = reference()
             if frame is not None:
                 self._holder(frame)
+        for shadow in session.shadows:
+            self._holder(shadow)
         alive = []
         for reference in session.cells:
             cell = reference()
@@ -129,8 +133,12 @@ class State:
         for value in content.values():
             self._reach(value)
 
+    def learn(self, holder: Any) -> None:
+        """A container that lives on after the call was met: until now it was as it is found."""
+        self._holder(holder)
+
     def _reach(self, value: Any) -> None:
-        if isinstance(value, (list, dict)) or is_record(value):
+        if isinstance(value, (list, dict, set, deque)) or is_record(value):
             self._holder(value)
         elif isinstance(value, tuple):
             for item in value:
@@ -154,7 +162,10 @@ class State:
                 holder.restore(content)
             elif isinstance(holder, list):
                 holder[:] = list(content.values())
-            elif isinstance(holder, dict):
+            elif isinstance(holder, deque):
+                holder.clear()
+                holder.extend(content.values())
+            elif isinstance(holder, (dict, set)):
                 holder.clear()
                 holder.update(content)
             else:
@@ -181,8 +192,10 @@ class State:
             expected = before.keys() if other is None or key not in other.holders else other.holders[key][1].keys()
             if isinstance(holder, StagedList) and before.get(TEMPLATE) != content.get(TEMPLATE):
                 raise container_change(self.session, holder, before, content)
-            places = not isinstance(holder, Frame) and before.keys() != content.keys()
+            open_ended = isinstance(holder, Frame) or (other is not None and isinstance(holder, Pending))
+            places = not open_ended and before.keys() != content.keys()
             if places and (expected != content.keys() or before.keys() - content.keys()):
+                self.session.hidden.shadows.open_up(holder)
                 raise container_change(self.session, holder, before, content)
             found += [
                 (key, n) for n, v in content.items() if n != TEMPLATE and (n not in before or not same(before[n], v))
@@ -237,6 +250,23 @@ def replace_attributes(value: Any, content: dict[str, Any]) -> None:
         variables.update((name, held) for name, held in content.items() if name not in slots)
 
 
+def has_own(value: Any, name: str) -> bool:
+    """Does the object itself hold the attribute?"""
+    return name in getattr(value, "__dict__", ()) or (name in slots_of(type(value)) and hasattr(value, name))
+
+
+def set_own(value: Any, name: str, held: Any) -> None:
+    """Bind an attribute of the object itself, whatever its class makes of assignments."""
+    if name in slots_of(type(value)):
+        object.__setattr__(value, name, held)
+    else:
+        value.__dict__[name] = held
+
+
+class Pending(list[Any]):
+    """What is appended to a list that lives on after the call, and that the call does not read."""
+
+
 LIBRARIES = frozenset(("numpy", "scipy", "numba", "builtins", "math", "pullback", "functools", "types", "re"))
 """Packages whose content nobody replaces while a program runs."""
 
@@ -246,6 +276,10 @@ def _content(holder: Any) -> dict[Any, Any]:
         return holder.content()
     if isinstance(holder, list):
         return dict(enumerate(holder))
+    if isinstance(holder, deque):
+        return dict(enumerate(holder))
+    if isinstance(holder, set):
+        return dict.fromkeys(holder)
     if isinstance(holder, dict):
         return dict(holder)
     return dict(vars(holder)) if isinstance(holder, Frame) else attributes(holder)

@@ -6,6 +6,7 @@ number the function is traced again with that one static.
 
 from __future__ import annotations
 
+import functools
 import keyword
 import re
 import types
@@ -34,9 +35,12 @@ from .naming import identifier, tidy_names
 from .paths import Guard, Path
 from .raising import PathEnds
 from .recursion import room
+from .regions import choose
 from .session import NeedConcrete, NeedEqual, NeedStatic, NeedUnrolled, Session, tracing
+from .shadows import NeedAppend, NeedContent
 from .small import small_sizes
 from .source import span_of
+from .stores import Stores, collected
 from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_dtype, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
@@ -96,6 +100,7 @@ class Traced:
     guarded: frozenset[Slot] = frozenset()
     written: frozenset[int] = frozenset()  # parameters that the function writes to
     opaque: tuple[str, ...] = ()  # what nothing can check in another process
+    stores: Stores | None = None  # what the call does to things that live on after it
 
 
 class _Result:
@@ -126,8 +131,11 @@ def trace(
     burn     make small sizes static if the program runs over them inside a loop
     """
     examples = Examples()
+    appended: frozenset[Any] = frozenset()
+    read: frozenset[Any] = frozenset()
     for _ in range(MAX_RESTARTS):
         run = _Run(function, pins, examples)
+        run.session.hidden.shadows.open, run.session.hidden.shadows.read = appended - read, read
         try:
             with room():
                 traced = run.trace(leaves, names, rebuild, flatten)
@@ -144,6 +152,10 @@ def trace(
                     "instead of i64)", run.session.span,
                 ) from None  # fmt: skip
             pins |= slots
+        except NeedAppend as need:
+            appended |= need.keys
+        except NeedContent as need:
+            read |= {need.key}
         except NeedEqual as need:
             if not examples.require(need.form):
                 raise need.error.with_traceback(None) from None
@@ -173,6 +185,7 @@ class _Run:
         self.examples = examples
         self.session = Session({})
         self.session.hidden = Hidden(self.session, self.hidden_input, self.drawn_input, self.control)
+        self.session.hidden.effects.choose = functools.partial(choose, self.session)
         self.slots: dict[str, Slot] = {}
         self.params: list[Var] = self.session.parameters
         self.origins: list[str] = []
@@ -221,6 +234,7 @@ class _Run:
                     f"the traced function changes {changed!r}, which lives outside of it: that happens while tracing, "
                     "not at each call. Return the new value instead", function_span(self.function),
                 )  # fmt: skip
+            session.hidden.shadows.settle()
             return self.finish(result, positions, static, flatten)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -345,6 +359,8 @@ class _Run:
                 placed.append(_Result(len(atoms) - 1, weak))
             else:
                 placed.append(value)
+        shared = {entry.k: value for value, entry in zip(flat, placed) if isinstance(entry, _Result)}
+        stores = collected(session, self.params, positions, shared, atoms)
         head = self._head()
         session.builder.region[:] = with_checks(session, session.builder.region)
         name = getattr(self.function, "__name__", "f")
@@ -377,7 +393,8 @@ class _Run:
             program, inputs, positions, static, session.hidden.inputs, self._guard_expression(), self._size_slots(),
             session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed], self.code,
             self._guarded(), frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
-            (*session.opaque, *session.unstaged, *(["print"] if session.printed else [])),
+            (*session.opaque, *session.unstaged, *["print"][: len(session.printed)], *["stores"][: stores is not None]),
+            stores,
         )  # fmt: skip
 
     def _equal_names(self, body: Sequence[Node]) -> dict[str, Dim]:

@@ -89,13 +89,13 @@ def adjoint(
     return Program(f"{p.name}_pullback", params, body, results, origins, sweeps.named)
 
 
-def split_adjoint(p: Program, wrt: Sequence[int]) -> tuple[Program, Program]:
+def split_adjoint(p: Program, wrt: Sequence[int], count: int | None = None) -> tuple[Program, Program]:
     """The adjoint as two programs: what runs forward, and what consumes what it leaves and the seeds.
 
     The forward program returns p's results and then the residuals, which are the first parameters of the
-    backward program; the seeds follow.
+    backward program; the seeds follow. With `count` only the first results are differentiated.
     """
-    sweeps = differentiate(p, wrt, split=True)
+    sweeps = differentiate(p if count is None else p.returning(count), wrt, split=True)
     own = {v.name for v in bound(sweeps.reverse)}
     used = (free(sweeps.reverse) | {a.name for a in sweeps.cotangents if isinstance(a, Var)}) - own
     made = [v for v in (*p.params, *bound(sweeps.forward)) if v.name in used]
