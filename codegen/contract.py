@@ -8,7 +8,7 @@ of an earlier one does. Loops stay apart that add up something or call functions
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..ir import walk
@@ -77,50 +77,61 @@ class _Contracting:
         for node in nodes:
             if isinstance(node, Let):
                 self.orders.deps.learn(node)
-        for place, node in enumerate(nodes):
-            if not self.done and isinstance(node, Let) and node.op.name in ALLOCATIONS and node.var.type.rank == 1:
-                parts = self.parts(nodes, place)
-                fewer = None if parts is None else self.without(nodes, place, parts, facts)
-                if fewer is not None:
-                    self.done = True
-                    return tuple(fewer)
+        where: dict[str, list[int]] = {}  # which nodes mention a name
+        for k, node in enumerate(nodes):
+            for name in dict.fromkeys(_mentioned(node)):
+                where.setdefault(name, []).append(k)
         written: list[Node] = []
-        for node in nodes:
+        place, done = 0, False
+        while place < len(nodes):
+            node = nodes[place]
+            if isinstance(node, Let) and node.op.name in ALLOCATIONS and node.var.type.rank == 1:
+                parts = self.parts(nodes, place, where)
+                fewer = None if parts is None else self.without(nodes, place, parts, facts)
+                if parts is not None and fewer is not None:
+                    written += fewer
+                    place, done = parts[-1] + 1, True
+                    continue
+            written.append(node)
+            place += 1
+        if done:
+            self.done = True
+            return tuple(written)
+        for k, node in enumerate(written):
             match node:
-                case For() if not self.done and any(
-                    isinstance(inner, (For, If, While)) for inner in node.body
-                ):
+                case For() if any(isinstance(inner, (For, If, While)) for inner in node.body):
                     inside = self.orders.deps.inside(facts, (node,))
-                    written.append(replace(node, body=self.region(node.body, inside)))
-                case While() | If() if not self.done:
-                    written.append(walk.rebuilt(node, lambda inner: self.region(inner, facts)))
-                case _:
-                    written.append(node)
+                    written[k] = replace(node, body=self.region(node.body, inside))
+                case While() | If():
+                    written[k] = walk.rebuilt(node, lambda inner: self.region(inner, facts))
         return tuple(written)
 
-    def parts(self, nodes: Sequence[Node], place: int) -> list[int] | None:
+    def parts(self, nodes: Sequence[Node], place: int, where: Mapping[str, list[int]]) -> list[int] | None:
         """Which nodes are the loops that use the array allocated here; None if something else does."""
         allocation = nodes[place]
         assert isinstance(allocation, Let)
         versions = {allocation.var.name}
         found: list[int] = []
         counted: Counter[str] = Counter()
-        for k in range(place + 1, len(nodes)):
+        places = {k for k in where.get(allocation.var.name, ()) if k > place}
+        while places:
+            k = min(places)
+            places.remove(k)
             node = nodes[k]
-            if not versions & set(_mentioned(node)):
-                continue
             if not isinstance(node, For) or not _plain(node):
                 return None
             found.append(k)
             counted.update(_mentioned(node))
             inside = {p.var for p in node.phis if getattr(p.first, "name", "") in versions}
-            versions |= {e.var.name for e in node.exits if e.phi in inside}
+            new = {e.var.name for e in node.exits if e.phi in inside}
+            places |= {k_ for name in new for k_ in where.get(name, ()) if k_ > k}
+            versions |= new
         if len(found) < 2 or any(self.uses[v] != counted[v] for v in versions):
             return None
         return found
 
     def without(self, nodes: Sequence[Node], place: int, parts: list[int], facts: Facts) -> list[Node] | None:
-        """The nodes with one loop instead of these, and without the array."""
+        """What stands for the nodes from `place` to the last part: one loop, and no array."""
         allocation = nodes[place]
         assert isinstance(allocation, Let)
         loops = [node for k in parts if isinstance(node := nodes[k], For)]
@@ -134,7 +145,7 @@ class _Contracting:
         done = self.scalars(one, allocation)
         if done is None:
             return None
-        return [*nodes[:place], *nodes[place + 1 : parts[0]], *between, done, *nodes[parts[-1] + 1 :]]
+        return [*nodes[place + 1 : parts[0]], *between, done]
 
     def fused(self, loops: Sequence[For]) -> For | None:
         """One loop that does in each iteration what all of these do in theirs."""

@@ -6,6 +6,7 @@ loop less, and are grouped again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from ..ir.types import Dim
 from .access import Along, Fixed, Place, Read
 from .items import Item, Op, Plain, distinct
 from .lines import LAGS
+
+ROOM, MOST = 40, 200
+"""Items of a loop from which on it takes only those that read what it makes, and from which on none: what is
+written out many times would give loops over hundreds of arrays, which take the compiler long."""
 
 
 @dataclass
@@ -47,6 +52,7 @@ class _Schedule:
         self.groups: list[Group] = []
         self.made: dict[str, tuple[int, Item]] = {}
         self.readers: dict[str, list[tuple[int, Item]]] = {}
+        self.open: dict[Dim | None, list[int]] = {}  # groups of a size that anything may join, in order
         self.floor = 0
         self.late: dict[str, Item] = {}  # what waits for its only reader
 
@@ -56,12 +62,28 @@ class _Schedule:
             return
         together = [*self.taken_along(item), item]
         first = max(self.floor, *(max(self.after_operands(i), self.after_readers(i)) for i in together))
-        k = next((k for k in range(first, len(self.groups)) if self.groups[k].size == item.size), None)
+        k = self.with_room(first, item)
         if k is None:
             k = len(self.groups)
             self.groups.append(Group(item.size))
+            self.open.setdefault(item.size, []).append(k)
         for placed in together:
             self.place(placed, k)
+        if item.size is not None and len(self.groups[k].items) >= ROOM and k in self.open[item.size]:
+            self.open[item.size].remove(k)
+
+    def with_room(self, first: int, item: Item) -> int | None:
+        """The first group from this one on that the item may join."""
+        open_ = self.open.get(item.size, [])
+        at = bisect_left(open_, first)
+        found = open_[at : at + 1]
+        if item.size is not None:  # what it reads may be made in a long loop
+            makers = {self.made[name][0] for name in item.names() if name in self.made}
+            found += [
+                k for k in makers
+                if k >= first and self.groups[k].size == item.size and len(self.groups[k].items) < MOST
+            ]  # fmt: skip
+        return min(found, default=None)
 
     def taken_along(self, item: Item) -> list[Item]:
         """What waited for this item, first things first."""

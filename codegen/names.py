@@ -7,9 +7,11 @@ needed after another has been bound; what is left is a plain assignment, `u, v =
 from __future__ import annotations
 
 import builtins
+import functools
 import keyword
+import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from ..ir import walk
 from ..ir.errors import IRError
@@ -21,36 +23,50 @@ RESERVED = {"np", "math", "support", "nan", "inf", *keyword.kwlist, *dir(builtin
 
 
 class _Classes:
-    """Sets of names that are one variable, and which names may not be one."""
+    """Sets of names that are one variable, and which names may not be one.
 
-    def __init__(self) -> None:
+    Sets are bits of a number, one for each name that may be joined: a long program has many names that are live
+    at once.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.bit = {name: 1 << k for k, name in enumerate(sorted(names))}
         self.parent: dict[str, str] = {}
         self.members: dict[str, list[str]] = {}
-        self.apart: dict[str, set[str]] = {}
+        self.own = dict(self.bit)  # of each class
+        self.apart: dict[str, int] = {}
+        self._live: Set[str] = frozenset()
+        self._bits = 0
 
     def find(self, name: str) -> str:
         while self.parent.get(name, name) != name:
             name = self.parent[name]
         return name
 
-    def clash(self, a: str, b: str) -> None:
-        if a != b:
-            self.apart.setdefault(a, set()).add(b)
-            self.apart.setdefault(b, set()).add(a)
+    def bind(self, names: Iterable[str], live: Set[str]) -> None:
+        """These names are bound at once while those are live."""
+        for name in live ^ self._live:  # little changes from one node to the next
+            self._bits ^= self.bit.get(name, 0)
+        self._live = live
+        new = [name for name in names if name in self.bit]
+        around = functools.reduce(operator.or_, (self.bit[name] for name in new), self._bits)
+        for name in new:
+            self.apart[name] = self.apart.get(name, 0) | around
 
     def join(self, a: str, b: str) -> bool:
         """Make two names one variable if they may be."""
         a, b = self.find(a), self.find(b)
         if a == b:
             return True
+        if self.own[a] & self.apart.get(b, 0) or self.own[b] & self.apart.get(a, 0):
+            return False
         mine, theirs = self.members.get(a, [a]), self.members.get(b, [b])
         if len(mine) < len(theirs):
             a, b, mine, theirs = b, a, theirs, mine
-        others = set(mine)
-        if any(others & self.apart.get(name, set()) for name in theirs):
-            return False
         self.parent[b] = a
         self.members[a] = mine + theirs
+        self.own[a] |= self.own[b]
+        self.apart[a] = self.apart.get(a, 0) | self.apart.get(b, 0)
         return True
 
 
@@ -93,15 +109,8 @@ def variables(program: Program) -> dict[str, str]:
 
 
 def _interference(program: Program, interesting: set[str]) -> _Classes:
-    classes = _Classes()
-
-    def bind(names: Iterable[str], live: Iterable[str]) -> None:
-        """These names are bound at once while those are live."""
-        new = [n for n in names if n in interesting]
-        around = [n for n in live if n in interesting]
-        for name in new:
-            for other in (*new, *around):
-                classes.clash(name, other)
+    classes = _Classes(interesting)
+    bind = classes.bind
 
     def visit(node: Node, after: Live) -> None:
         bind((v.name for v in walk.defined(node)), after)

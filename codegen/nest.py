@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +43,11 @@ def neutral(fold: str, dtype: str) -> Lit:
 class Nest:
     """Takes the outermost loop off each item, and writes the `For` around what is left."""
 
-    def __init__(self, writer: Scalarise, group: Group, needed: set[str], later: set[str]):
+    def __init__(self, writer: Scalarise, group: Group, needed: set[str], later: Callable[[str], bool]):
         self.writer = writer
         self.group = group
         self.needed = needed
-        self.later = later  # names that later groups read
+        self.later = later  # does a later group read this name?
         self.index = writer.builder.var("ijklm"[min(writer.depth, 4)], I64)
         # What an iteration makes of an array, and along which axis of it the loop runs.
         self.rows: dict[str, tuple[Var, int]] = {}
@@ -56,6 +57,14 @@ class Nest:
         self.boxes: list[tuple[Var, Atom]] = []
         # Arrays that items overwrite: at which item, the store, and the name in the loop.
         self.stores: list[tuple[int, Op, Var]] = []
+        # Arrays from outside that nobody needs any more, and who in the group reads them.
+        self.readers: dict[Var, list[tuple[int, Op]]] = {}
+        changed = {v for item in group.items for v in (item.var, item.target) if v is not None}
+        for n, item in enumerate(group.items):
+            bases = dict.fromkeys(r.base for r in item.reads())  # type: ignore[union-attr]
+            for x in bases:
+                if isinstance(x, Var) and x not in changed and writer.spent(x) and not later(x.name):
+                    self.readers.setdefault(x, []).append((n, item))  # type: ignore[arg-type]
         for k, op in enumerate(group.items):
             assert isinstance(op, Op)
             store = op if op.target is not None else self.taking(op, k)
@@ -67,24 +76,20 @@ class Nest:
         if op.fold or op.var.name not in self.needed or set(op.out) - {None} != set(range(len(op.space))):
             return None
         places = tuple(Fixed() if o is None else Along(o) for o in op.out)
-        read = [r for item in self.group.items[k::-1] for r in item.reads()]  # type: ignore[union-attr]
-        for source in read:
-            x = source.base
-            if source.places != places or x.type != op.var.type or not isinstance(x, Var):
+        last = [(n, x) for x, found in self.readers.items() if x.type == op.var.type for n, _ in found[-1:] if n <= k]
+        for n, x in sorted(last, key=lambda entry: -entry[0]):  # what is read last first
+            reads = self.group.items[n].reads()  # type: ignore[union-attr]
+            if not any(r.base == x and r.places == places for r in reads):
                 continue
             store = Op(op.var, op.space, (), None, (), target=x, places=places)
-            if self.writer.spent(x) and x.name not in self.later and self.reads_before(x, k, store):
+            if self.reads_before(x, store):
                 return store
         return None
 
-    def reads_before(self, x: Var, k: int, store: Op) -> bool:
-        """Does nobody in the group read x after item k, or before it elsewhere than where k would write?"""
-        for n, item in enumerate(self.group.items):
-            assert isinstance(item, Op)
-            if item.var == x or item.target == x:
-                return False
-            if any(r.base == x for r in item.reads()) and (n > k or not reads_where_written(item, store)):
-                return False
+    def reads_before(self, x: Var, store: Op) -> bool:
+        """Does nobody in the group read x elsewhere than where the store would write, and has nobody taken it?"""
+        if not all(reads_where_written(item, store) for _, item in self.readers[x]):
+            return False
         return all(taken.target != x for _, taken, _ in self.stores)
 
     def fresh(self, hint: str, type: Type) -> Var:

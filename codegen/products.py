@@ -150,6 +150,7 @@ def accumulated(
     }
     result = list(items)
     gone: set[str] = set()
+    last = {name: k for k, item in enumerate(items) for name in item.names()} if products else {}
     for k, item in enumerate(items):
         pair = sum_of_two(item)
         if pair is None:
@@ -157,8 +158,7 @@ def accumulated(
         assert isinstance(item, Op)
         for x, product in (pair, pair[::-1]):
             alone = product.name in products and uses[product.name] == 1
-            readers = [i for i in items if x.name in i.names() and i is not item]
-            if alone and spent(x) and not any(i in items[k:] for i in readers):
+            if alone and spent(x) and last[x.name] == k:
                 args = x, *products[product.name].args[1:]
                 result[k] = Plain(Let(item.var, add_matmul, args, item.span))
                 gone.add(product.name)

@@ -184,10 +184,10 @@ class Scalarise:
                 outside |= {n for n in item.names() if isinstance(item, Plain) or home.get(n, k) != k}
                 if item.target is not None:  # what is stored into is memory, also beside its maker
                     outside.add(item.target.name)
-        later = [{n for item in g.items for n in item.names()} for g in groups]
+        last = {n: k for k, g in enumerate(groups) for item in g.items for n in item.names()}
         for k, group in enumerate(groups):
             if group.size is not None:
-                Nest(self, group, outside, set().union(*later[k + 1 :])).write()
+                Nest(self, group, outside, lambda name, k=k: last.get(name, k) > k).write()  # type: ignore[misc]
                 continue
             for item in group.items:
                 self.straight(item, outside)

@@ -122,9 +122,11 @@ class _Conflicts:
         if isinstance(node, Let) and node.op.name in WRITES:
             x = node.args[0].name  # type: ignore[union-attr]
             # A product reads its factors while it writes.
-            kept = (after | self.params | used(node.args[1:])) - {node.var.name}
-            if any(self.sharing.share(x, z) for z in kept):
-                self.found.append(node)
+            factors = used(node.args[1:])
+            for z in (x, *self.sharing.peers.get(x, ())):
+                if z != node.var.name and (z in after or z in self.params or z in factors):
+                    self.found.append(node)
+                    break
 
 
 def storage(program: Program) -> Program:
