@@ -19,7 +19,6 @@ from .order import free_order
 from .outline import outlined_lines
 from .parallel import Plans, parallel_loops, worthwhile
 from .planes import planes
-from .reciprocals import reciprocals
 from .recognise import recognise_products
 from .registers import registers, unroll
 from .rejoin import rejoin
@@ -29,13 +28,12 @@ from .zeros import stored
 
 __all__ = [
     "Written", "afresh", "blocks", "contract", "emit", "free_order", "generate", "generate_lines", "hoist",
-    "interchange", "lowered", "parallel_loops", "reciprocals", "recognise_products", "scalarise",
+    "interchange", "lowered", "parallel_loops", "recognise_products", "scalarise",
     "shorten_chains", "storage",
 ]  # fmt: skip
 
 
 PIPELINE = (
-    reciprocals,
     afresh,
     rejoin,
     scalarise,

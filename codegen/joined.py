@@ -2,7 +2,8 @@
 
 The adjoint of a symmetric product (`C[i, j] += A[i] @ A[j]`, a correlation matrix in both triangles) adds `S @ A` and
 `S.T @ A` to the same array, perhaps to overlapping parts of it. `H @ A` is their sum, where the loop that computes the
-elements of S adds each of them to H in two places.
+elements of S adds each of them to H in two places. (`a * x + b * x` is `(a + b) * x` but for rounding: a sum of two
+numbers overflows only where each of them is within a factor of 2 of the largest there is.)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..ir.affine import Affine, Facts
 from ..ir.names import Names
-from ..ir.program import Phi
+from ..ir.program import Atom, Phi
 from .factors import Factor, Range, single
 from .inside import Inside
 
@@ -58,6 +59,10 @@ class Joined:
     read: Places
     added: Places
     distinct: bool  # do the elements of the two meet different elements of the matrix?
+
+    @property
+    def scales(self) -> list[Atom]:
+        return self.halves[0].found.scales
 
 
 def joined(inside: Inside, matches: Sequence[Match], names: Names) -> list[Match | Joined]:

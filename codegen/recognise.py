@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from ..ir import walk
 from ..ir.affine import Affine
-from ..ir.build import Builder
+from ..ir.build import Builder, number
 from ..ir.passes import dead_code
-from ..ir.program import Atom, For, If, Let, Node, Phi, Program, Var, While
+from ..ir.program import Atom, For, If, Let, Lit, Node, Phi, Program, Var, While
 from ..ir.sizes import TRACED, facts_of
 from .access import form_of
 from .factors import Factor, Factors, Product, Range, ranges, single
@@ -24,6 +24,9 @@ from .joined import Joined, Places, joined, places_of
 from .onebyone import finite
 from .products import LARGE
 from .rewrite import Rewrite
+
+MODERATE = {"f64": (1e-30, 1e30), "f32": (1e-9, 1e9)}
+"""A number that all terms are multiplied by is taken out of a sum if its size is between these."""
 
 
 def recognise_products(program: Program, reassociate: bool = True) -> Program:
@@ -86,6 +89,10 @@ class Match:
     before: bool
 
     @property
+    def scales(self) -> list[Atom]:
+        return self.product.scales
+
+    @property
     def nest(self) -> For:
         """The inner loop behind which elements of a product made before are added: the innermost, if that sums."""
         innermost = self.total.path[-1]
@@ -100,6 +107,11 @@ class Match:
             return ()
         pairs = ((self.left, self.right), (self.right, self.left))
         return tuple(b for a, b in pairs if outer in a.indices and ragged & a.indices)
+
+
+def _may_be_moderate(scale: Atom) -> bool:
+    least, most = MODERATE[scale.type.dtype]
+    return isinstance(scale, Var) or least <= abs(float(number(scale))) <= most
 
 
 def beside_zeros(inside: Inside, found: Match | Joined) -> Iterator[tuple[Var, Places]]:
@@ -158,6 +170,8 @@ class _Recogniser:
             return None
         product = Factors(inside).of(total)
         if product is None or len(product.loops) != 3 or len(product.factors) != 2:
+            return None
+        if not all(_may_be_moderate(scale) for scale in product.scales):
             return None
         if {f.value.type.dtype for f in product.factors} != {total.value.type.dtype}:
             return None
@@ -288,6 +302,8 @@ class _Recogniser:
                     test = self.both(test, tests[part])
                 rewrite.add(found, test if alone else None)
                 large = large if test is None or alone else self.both(large, test)
+                for scale in found.scales:
+                    large = large if isinstance(scale, Lit) else self.both(large, self.moderate(scale))
             products = rewrite.nodes()
             more = any(isinstance(node, For) and node.exits for node in products)
             if not (more and safe):
@@ -305,6 +321,12 @@ class _Recogniser:
             Phi(e.var, Var(ends[e.var.name], e.var.type), Var(names[e.var.name], e.var.type)) for e in loop.exits
         )
         return [*head, If(large, tuple(then), (old,), phis, loop.span)]
+
+    def moderate(self, scale: Atom) -> Atom:
+        """Is this number near enough to 1 for it to be the same whether one multiplies by it first or last?"""
+        least, most = MODERATE[scale.type.dtype]
+        size = self.builder.emit("abs", scale)
+        return self.builder.emit("and", self.builder.emit("ge", size, least), self.builder.emit("le", size, most))
 
     def both(self, first: Atom | None, second: Atom) -> Atom:
         return second if first is None else self.builder.emit("and", first, second)

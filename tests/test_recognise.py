@@ -431,6 +431,28 @@ def test_other_loops_stay(function):
     np.testing.assert_allclose(evaluate(found, *args)[0], function(*args), rtol=1e-9, atol=1e-9)
 
 
+def weighted(A, B, s, t):
+    C = np.zeros((A.shape[0], B.shape[1]))
+    for i in range(A.shape[0]):
+        for j in range(B.shape[1]):
+            for k in range(A.shape[1]):
+                C[i, j] += s * A[i, k] * (t * B[k, j])
+    return C
+
+
+@pytest.mark.parametrize("a, b, s, t", [
+    (1.0, 1.0, 2.0, -0.5), (1e-200, 1e-200, 1e200, 1.0), (1e160, 1e160, 1e-200, 1.0), (0.0, 1.0, 1e200, 1e200),
+    (1e-100, 1.0, 1e-300, 1e300), (1e200, 1e200, 1e-160, 1e-160), (1.0, 1.0, 0.0, 1.0), (1e300, 1e300, 0.0, 1.0),
+])  # fmt: skip
+def test_numbers_far_from_one_stay_with_their_terms(a, b, s, t):
+    _, A, B = matrices(*SIZES[0])
+    A, B = A * a, B * b
+    with pb.options(jit=False, cache=False), np.errstate(all="ignore"):
+        found = pb.jit(weighted)
+        np.testing.assert_allclose(found(A, B, s, t), weighted(A, B, s, t), rtol=1e-9, atol=1e-250)
+        assert "add_matmul" in found.source or "@" in found.source
+
+
 def test_the_order_of_sums_can_be_kept():
     program, _ = program_of(local_sum, *factors(local_sum, *SIZES[0]))
     assert "matmul" in generate(program) and "matmul" not in generate(program, reassociate=False)
