@@ -11,13 +11,14 @@ import numpy as np
 
 from .call import Specialisation
 from .effects import effects_of
+from .frames import without_our_frames
 from .hot import MISS, Results, finished, put_together
 from .ir.errors import PullbackError, TypeMismatch
 from .ir.passes.adjoint import adjoint
 from .ir.program import Atom, Program
 from .ir.types import Type
 from .ir.walk import inline
-from .plain import own_error, without_our_frames
+from .plain import own_error
 from .report import kept, report
 from .runtime import options
 from .specialise import SCALARS
@@ -165,7 +166,7 @@ class Gradient(Transform):
             try:
                 return self._first(args, kwargs)
             except Exception as error:
-                raise without_our_frames(error)  # noqa: B904  (what the user raised it from stays)
+                raise without_our_frames(error) from error.__cause__
         raise own_error(self._traceable.function, args, kwargs, failed)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -6,16 +6,14 @@ as far as it might write to them; what it raises is let through, without our fra
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .frames import without_our_frames
 from .ir.errors import IRError, PullbackError
 from .tree import flatten
-
-_PACKAGE = __name__.partition(".")[0]
 
 
 def own_error(
@@ -55,17 +53,3 @@ def _run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     given, named = tree.unflatten([copies.get(id(leaf), leaf) for leaf in leaves])
     with np.errstate(all="ignore"):  # compiled code does not warn
         function(*given, **named)
-
-
-def without_our_frames(error: BaseException) -> BaseException:
-    """The exception with a traceback of the user's frames only."""
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] != _PACKAGE:
-            frames.append(trace)
-        trace = trace.tb_next
-    result = None
-    for one in reversed(frames):
-        result = types.TracebackType(result, one.tb_frame, one.tb_lasti, one.tb_lineno)
-    return error.with_traceback(result)

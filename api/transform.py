@@ -11,11 +11,12 @@ from typing import Any
 
 from .call import Specialisation, Traceable, source_of
 from .effects import Effects, effects_of
+from .frames import without_our_frames
 from .hot import MISS, Call, Results, call_function, finish_function, no_call, results_of
 from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
-from .plain import own_error, without_our_frames
+from .plain import own_error
 from .runtime import options, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
@@ -231,7 +232,7 @@ class Jit(Transform):
             try:
                 return self._first(args, kwargs)
             except Exception as error:
-                raise without_our_frames(error)  # noqa: B904  (what the user raised it from stays)
+                raise without_our_frames(error) from error.__cause__
         raise own_error(self._traceable.function, args, kwargs, failed)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .call import Specialisation, Traceable
 from .effects import effects_of
+from .frames import without_our_frames
 from .gradient import finisher, like
 from .hot import MISS, Call, Repeated, call_function, finish_function, put_together, results_of
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
@@ -56,7 +57,10 @@ def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         failed = error
     if failed is not None:
         raise own_error(traceable.function, args, kwargs, failed)
-    sweeps, values = _first(traceable, args, kwargs) if found is MISS else found
+    try:
+        sweeps, values = _first(traceable, args, kwargs) if found is MISS else found
+    except Exception as error:
+        raise without_our_frames(error) from error.__cause__
     return sweeps.value(values), sweeps.pull(values)
 
 

@@ -41,8 +41,9 @@ WIDTH = 88
 ALLOCATIONS = ("empty", "zeros", "dim")
 """What stands at the head of a loop or a function, for lines below: without a comment of its own."""
 ERRORS = (
-    "ArithmeticError", "AssertionError", "IndexError", "KeyError", "OverflowError", "RuntimeError",
-    "TypeError", "UnboundLocalError", "ValueError", "ZeroDivisionError",
+    "ArithmeticError", "AssertionError", "AttributeError", "FloatingPointError", "IndexError", "KeyError",
+    "LookupError", "NotImplementedError", "OverflowError", "RuntimeError", "TypeError", "UnboundLocalError",
+    "ValueError", "ZeroDivisionError",
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def renamed(code: types.CodeType, name: str, qualname: str, thunks: list[str]) -
         if isinstance(constant, types.CodeType):
             own = constant.co_name
             if own in thunks:  # a part of this function
-                constant = renamed(constant, name, f"{qualname}.{REGION}", thunks)
+                constant = renamed(constant, name, f"{qualname.removesuffix('.' + REGION)}.{REGION}", thunks)
             else:
                 constant = renamed(constant, own, f"{qualname.removesuffix('.' + REGION)}.<locals>.{own}", thunks)
         constants.append(constant)

@@ -174,7 +174,12 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             UnsupportedFunction,
             f"{_shown_module(function)}{name} cannot be traced: pullback has no rule for it",
         )
-    return function(*args, **kwargs)
+    foreign = require_session().foreign
+    foreign.append(f"{_shown_module(function)}{getattr(function, '__qualname__', _called(function))}()")
+    try:
+        return function(*args, **kwargs)
+    finally:
+        foreign.pop()
 
 
 FUNCTIONS["call"] = call

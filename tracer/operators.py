@@ -14,7 +14,7 @@ import numpy as np
 
 from ..ir.errors import UnsupportedFunction
 from .objects import PLAIN, attribute, has, invoke, is_generated, raised, special, store
-from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
+from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session, type_name
 
 BINARY: dict[str, tuple[str, Callable[[Any, Any], Any], str]] = {
     "Add": ("add", operator.add, "+"), "Sub": ("sub", operator.sub, "-"), "Mult": ("mul", operator.mul, "*"),
@@ -39,12 +39,12 @@ COMPARE: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
 
 
 def binary(op: str, a: Any, b: Any) -> Any:
-    if type(a) in PLAIN and type(b) in PLAIN:
-        return BINARY[op][1](a, b)
     name, function, text = BINARY[op]
+    if type(a) in PLAIN and type(b) in PLAIN:
+        return _apply(function, text, a, b)
     left, right = special(a, f"__{name}__"), special(b, f"__r{name}__")
     if left is None and right is None:
-        return function(a, b)
+        return _apply(function, text, a, b)
     if left is None:
         _numpy_first(a, b, text)
     inherits = type(a) is not type(b) and isinstance(b, type(a))
@@ -54,7 +54,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
         if result is not NotImplemented:
             return result
     if left is None:
-        return function(a, b)  # says what does not go together
+        return _apply(function, text, a, b)  # says what does not go together
     result = invoke(left, f"__{name}__", a, b)
     if result is NotImplemented and right is not None and not first_right and type(a) is not type(b):
         result = invoke(right, f"__r{name}__", b, a)
@@ -62,9 +62,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
         reflected = getattr(type(b), f"__r{name}__", None)
         result = NotImplemented if reflected is None or type(a) is type(b) else reflected(b, a)
     if result is NotImplemented:
-        raise TypeError(
-            f"unsupported operand type(s) for {text}: {type_name(a)!r} and {type_name(b)!r}"
-        )
+        raise _unsupported(text, a, b)
     return result
 
 
@@ -91,15 +89,22 @@ def _numpy_first(a: Any, b: Any, text: str) -> None:
 _NONE = object()
 
 
-def type_name(value: Any) -> str:
-    """The name of the type that the value has for the user."""
-    kind = FUNCTIONS[type](value)
-    return str(kind.__name__ if kind.__module__ != "numpy" else f"numpy.{kind.__name__}")
+def _apply(function: Callable[[Any, Any], Any], text: str, a: Any, b: Any) -> Any:
+    try:
+        return function(a, b)
+    except TypeError as error:
+        if (isinstance(a, Symbol) or isinstance(b, Symbol)) and str(error).startswith("unsupported operand"):
+            raise _unsupported(text, a, b) from None
+        raise
+
+
+def _unsupported(text: str, a: Any, b: Any) -> TypeError:
+    return TypeError(f"unsupported operand type(s) for {text}: {type_name(a)!r} and {type_name(b)!r}")
 
 
 def inplace(op: str, a: Any, b: Any) -> Any:
     if type(a) in PLAIN and type(b) in PLAIN:
-        return INPLACE[op](a, b)
+        return _apply(INPLACE[op], f"{BINARY[op][2]}=", a, b)
     name = f"__i{BINARY[op][0]}__"
     method = special(a, name)
     if method is not None:

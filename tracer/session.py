@@ -87,6 +87,7 @@ class Session:
     numbers   names in `present` of integers that are no sizes: is it a number of Python's?
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
     open      the conditions and trip counts under which the present line is: the inputs that alone decide each, or None
+    foreign   the functions that are running and that are neither traced nor known
     calls     the calls of the user's functions that are being traced; `recursions`: how many were recursive
     reports   how many calls that only show their arguments (print, an error's message) are open
     binding   the loops that are traced: whose variables, and which of them the loop binds
@@ -117,6 +118,7 @@ class Session:
     printed: set[Span | None] = field(default_factory=set)
     reports: int = 0
     open: list[frozenset[str] | None] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     calls: list[Any] = field(default_factory=list)
     recursions: int = 0
     unstaged: list[str] = field(default_factory=list)

@@ -67,6 +67,10 @@ def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> 
     )  # fmt: skip
     module = ast.Module([factory], [])
     ast.fix_missing_locations(module)
+    for inner in ast.walk(module):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name) and inner.value.id == CONTROL:
+            # Python names the line on which the name of a method ends.
+            inner.end_lineno, inner.end_col_offset = inner.lineno, inner.col_offset + 1
     compiled = compile(module, file, "exec")
     outer = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     code = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == staged.name)

@@ -73,11 +73,11 @@ class Symbol:
         return call_function(function, f"{module}.{function.__name__}", args, kwargs)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
+        asked = self.session.foreign[-1] if self.session.foreign else "a function"
         raise self.session.error(
             UnsupportedFunction,
-            "a function that pullback does not know asked for the numbers of a traced value: "
-            "while a function is traced there are none. Write this part with NumPy functions, or pass its result as "
-            "an argument",
+            f"{asked}, which pullback does not know, asked for the numbers of a traced value: while it is traced it "
+            "has none. Write this part with NumPy functions, or pass its result as an argument",
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -89,7 +89,7 @@ class Symbol:
                 raise self.session.error(
                     UnsupportedFunction, f"the array attribute or method .{name} cannot be traced"
                 )
-            raise AttributeError(f"arrays have no attribute {name!r}")
+            raise AttributeError(f"{type_name(self)!r} object has no attribute {name!r}")
         if isinstance(method, property):
             return method.fget(self)  # type: ignore[misc]
         return method.__get__(self)
@@ -126,6 +126,11 @@ class Symbol:
 
     def __getitem__(self, key: Any) -> Any:
         return FUNCTIONS["getitem"](self, key)  # tracer/index.py
+
+    def __delitem__(self, key: Any) -> None:
+        if isinstance(self, Array):
+            raise ValueError("cannot delete array elements")
+        raise TypeError(f"{type_name(self)!r} object doesn't support item deletion")
 
     def __hash__(self) -> int:
         return id(self)
@@ -164,6 +169,12 @@ class Symbol:
         raise self.session.error(
             TracedValueError, f"the text of a traced value ({self.type}) is not known while tracing: {advice}"
         )
+
+
+def type_name(value: Any) -> str:
+    """The name of the type that the value has for the user, as Python's messages give it."""
+    kind = FUNCTIONS[type](value)
+    return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else str(kind.__name__)
 
 
 class Scalar(Symbol):

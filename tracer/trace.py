@@ -225,7 +225,8 @@ class _Run:
             try:
                 result = self.call(args, kwargs)
             except PathEnds as end:
-                raise end.final() from None
+                error = end.final()
+                raise error.with_traceback(error.__traceback__ or end.__traceback__) from None
             finally:
                 changed = session.hidden.restore_outside()
                 drawn.restore(session)
