@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import traceback
+import warnings
 
 import numpy as np
 import pytest
@@ -279,3 +282,216 @@ def test_what_is_raised_by_compiled_code():
             assert g(X)[0] == traced_numbers(X)
             with pytest.raises(ValueError, match="no end after 6 steps, at 15625000.000"):
                 g(np.array([1e9, 0.0, 1.0]))
+
+
+# -- try, with, del, loops of Python ------------------------------------------------------------------------
+
+
+def known_while_tracing(x):
+    try:
+        y = x.shape[1]
+    except IndexError:
+        y = 3.0
+    else:
+        y = 5.0
+    finally:
+        z = 2.0
+    return np.sum(x) * y * z
+
+
+def caught_and_continued(x):
+    for k in (0, 1, 2):
+        try:
+            if k == 1:
+                raise ValueError("a")
+            x = x * 1.5
+        except ValueError as err:
+            x = x + len(str(err))
+            continue
+        x = x + 1.0
+    return np.sum(x)
+
+
+def returned_from_try(x):
+    try:
+        return x[0] * x[2]
+    except (KeyError, TypeError):
+        return x[1]
+
+
+def raised_again(x):
+    try:
+        raise KeyError("q")
+    except KeyError:
+        try:
+            raise
+        except LookupError:
+            return x[0] * 2.0
+    return x[0]
+
+
+def not_there(x):
+    try:
+        import a_module_that_is_not_there
+
+        x = a_module_that_is_not_there.f(x)
+    except ImportError:
+        x = x * x
+    return np.sum(x)
+
+
+def within(x):
+    with np.errstate(divide="ignore", over="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        y = np.log(x)
+        if x[0] > 0.2:
+            return np.sum(y)
+    with contextlib.suppress(KeyError), contextlib.nullcontext(2.0) as k:
+        x = x * k
+        x = x * {"a": 1.0}["b"]
+    return np.sum(x * x)
+
+
+def deleted(x):
+    y = x * 2.0
+    if x[0] > 0.1:
+        z = y
+        del y
+    else:
+        z = x
+    del x
+    return np.sum(z)
+
+
+def products_in_pairs(x):
+    level = list(x[:2]) + [x[2], x[0]]
+    while len(level) > 1:
+        level = [level[i] * level[i + 1] for i in range(0, len(level), 2)]
+    return level[0]
+
+
+def queue(x):
+    todo = [x[0], x[1] * 3.0, x[2]]
+    total = 0.0
+    while todo:
+        v = todo.pop()
+        if v > 1.0:
+            total = total + v * v
+            continue
+        total = total * v + 1.0
+    return total
+
+
+def returned_from_a_loop_over_a_list(x):
+    for p, q in [(1.0, 2.0), (3.0, 0.2), (5.0, 6.0)]:
+        if x[0] * p > q:
+            return x[0] * p
+        x = x * 1.1
+    return x[1] * 7.0
+
+
+def known_at_first(x):
+    s = [10.0]
+    while s[0] > 1.0:
+        s[0] = s[0] * x[0] * 0.5
+    return s[0]
+
+
+MORE = [
+    known_while_tracing, caught_and_continued, returned_from_try, raised_again, not_there, within, deleted,
+    products_in_pairs, queue, returned_from_a_loop_over_a_list, known_at_first,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", MORE, ids=lambda f: f.__name__)
+def test_gradient_of_statements(function):
+    for x in (X, X * 0.3):
+        assert pb.value_and_grad(function)(x)[0] == pytest.approx(function(x), rel=1e-14)
+        check_grad(function, x)
+
+
+def quotient(x):
+    try:
+        return x[0] / x[1]
+    except ZeroDivisionError:
+        return 0.0
+
+
+def logarithm(x):
+    try:
+        y = math.log(x[0])
+    except ValueError:
+        y = 0.0
+    return y
+
+
+def own_raise(x):
+    try:
+        if x[0] < 0.0:
+            raise NoConvergence(1, 2.0)
+        y = x[0]
+    except NoConvergence:
+        y = x[1]
+    return y
+
+
+def subscript(x):
+    try:
+        y = x[int(abs(x[0]) * 100.0)]
+    except IndexError:
+        y = x[1]
+    return y
+
+
+def not_an_array(x):
+    try:
+        y = x.no_such_method()
+    except AttributeError:
+        y = x[1]
+    return y
+
+
+def raising_state(x):
+    with np.errstate(all="raise"):
+        return np.sum(x)
+
+
+class Manager:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+
+def own_manager(x):
+    with Manager():
+        return np.sum(x)
+
+
+def out_of_finally(x):
+    for _ in range(2):
+        try:
+            x = x * 2.0
+        finally:
+            break
+    return x[0]
+
+
+@pytest.mark.parametrize(
+    "function", [quotient, logarithm, own_raise, subscript, raising_state, own_manager, out_of_finally]
+)
+def test_what_only_a_run_can_tell_is_refused(function):
+    with pytest.raises(pb.PullbackError, match=r"cannot trace(.|\n)*Write (.|\n)* instead(.|\n)*line \d+"):
+        pb.grad(function)(X)
+
+
+def test_a_loop_that_does_not_end():
+    def f(x):
+        k = 0
+        while k >= 0:
+            x = [x[0] * 0.5]
+        return x[0]
+
+    with pytest.raises(SyntaxError, match="still true after 1000 iterations"):
+        pb.grad(f)(X)

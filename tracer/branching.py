@@ -29,7 +29,7 @@ class Branching(Looping):
         end = path_end(session, lambda: AssertionError(message()), lambda: AssertionError, source)
         if cond is False:
             raise end
-        session.builder.check(cond, end.message)
+        session.builder.check(cond, end.message(session))
         session.assume(cond, True)
 
     def raise_(self, error: Callable[[], Any], kind: Callable[[], Any], source: str) -> NoReturn:

@@ -20,7 +20,7 @@ from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Lit
 from . import operators
-from .branching import Branching
+from .attempts import Attempts
 from .calls import call
 from .iterate import Sequence, Stream
 from .lists import List, element, is_stacked
@@ -37,7 +37,7 @@ from .targets import Outer
 UNROLL_LIMIT = 1000
 
 
-class Control(Branching):
+class Control(Attempts):
     quiet = False
     """Is the function pullback's own, whose lines say nothing to a user?"""
 

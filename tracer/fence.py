@@ -10,8 +10,6 @@ from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Span
 
 REFUSED: dict[type[ast.AST], tuple[str, str]] = {
-    ast.Try: ("try/except", "an `if` that tests for the exceptional case"),
-    ast.With: ("a with statement", "the same statements outside of the traced function"),
     ast.AsyncFor: ("async for", "a plain loop"),
     ast.AsyncWith: ("async with", "plain statements"),
     ast.Await: ("await", "a plain call"),
@@ -20,7 +18,10 @@ REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.Match: ("match", "if/elif"),
 }
 if hasattr(ast, "TryStar"):
-    REFUSED[ast.TryStar] = REFUSED[ast.Try]
+    REFUSED[ast.TryStar] = ("except*", "a plain except")
+
+
+_JUMPS = (ast.Return, ast.Break, ast.Continue)
 
 
 def refuse(file: str, line: int, what: str, instead: str) -> NoReturn:
@@ -33,8 +34,9 @@ def check_syntax(node: ast.AST, file: str) -> None:
     for inner in ast.walk(node):
         if isinstance(inner, (ast.Yield, ast.YieldFrom)) and id(inner) not in statements:
             refuse(file, inner.lineno, "yield as an expression, whose value is sent to it", "yield as a statement")
-        if isinstance(inner, ast.Delete) and any(isinstance(t, ast.Name) for t in inner.targets):
-            refuse(file, inner.lineno, "del of a variable", "nothing: it ends with the function, or bind another name")
+        final = inner.finalbody if isinstance(inner, ast.Try) else []
+        if any(isinstance(n, _JUMPS) for part in final for n in ast.walk(part)):
+            refuse(file, final[0].lineno, "a jump out of finally", "it behind the try statement")
         found = REFUSED.get(type(inner))
         if found is not None:
             refuse(file, getattr(inner, "lineno", 0), *found)

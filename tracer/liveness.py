@@ -21,6 +21,8 @@ def stored_names(nodes: list[ast.stmt]) -> set[str]:
             found.add(node.id)
         if isinstance(node, ast.NamedExpr):
             found.add(node.target.id)
+        if isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
         if isinstance(node, ast.comprehension):
             for part in (node.iter, *node.ifs):
                 visit(part)
@@ -73,6 +75,13 @@ class Liveness:
                 return then | orelse | read_names(node.test)
             case ast.For() | ast.While():
                 return self._loop(node, out, on_break, on_continue)
+            case ast.Try():
+                return self._try(node, out, on_break, on_continue)
+            case ast.With():
+                body = self._block(node.body, out, on_break, on_continue)
+                items = [i.optional_vars for i in node.items if i.optional_vars is not None]
+                killed = stored_names([ast.Expr(target) for target in items])
+                return (body - killed).union(*(read_names(item) for item in node.items))
             case ast.Return() | ast.Raise():
                 return frozenset(read_names(node))
             case ast.Break():
@@ -87,6 +96,19 @@ class Liveness:
                     reads.add(node.target.id)
                 return out | reads
         return out | read_names(node)
+
+    def _try(self, node: ast.Try, out: Names, on_break: Names, on_continue: Names) -> Names:
+        """What the handlers read is live all through the body, as each of its statements may be the one that raises."""
+        out = self._block(node.finalbody, out, on_break, on_continue)
+        handled: Names = frozenset()
+        for handler in node.handlers:
+            handled |= self._block(handler.body, out, on_break, on_continue) - {handler.name}
+            handled |= read_names(handler.type) if handler.type is not None else set()
+        orelse = self._block(node.orelse, out, on_break, on_continue)
+        always, self.always = self.always, self.always | handled | out
+        body = self._block(node.body, orelse | self.always, on_break, on_continue)
+        self.always = always
+        return body | handled
 
     def _killed(self, node: ast.stmt) -> set[str]:
         if isinstance(node, ast.AnnAssign) and node.value is None:

@@ -277,21 +277,43 @@ class Looping(Streams):
             self._python_while(test, body, problem, line)
             return
         if cond == literal(True, "bool"):
-            raise session.error(
-                UnsupportedSyntax, "the condition of this loop never changes: it would run for ever"
-            )
+            # Known while tracing: it may change as a list gets shorter, or by what else Python counts.
+            session.reset(marks)
+            start.restore()
+            again = lambda: self.while_(test, body, frame, head, after, stored, line)
+            self._python_while(test, body, None, line, again)
 
     def _python_while(
-        self, test: Callable[[], Any], body: Callable[[], None], problem: Exception, line: int
+        self,
+        test: Callable[[], Any],
+        body: Callable[[], None],
+        problem: Exception | None,
+        line: int,
+        again: Callable[[], None] | None = None,
     ) -> None:
+        """Run as Python does; `again` traces the loop from where its condition is a traced one."""
         for _ in range(UNROLL_LIMIT):
             self.at(line)
             cond = self._condition(test())
+            if problem is not None and not isinstance(cond, bool):
+                known = require_session().decide(cond)  # sizes alone may decide it
+                cond = cond if known is None else known
             if cond is False:
                 return
             if cond is not True:
+                if again is not None:
+                    again()
+                    return
                 break
             body()
         if isinstance(problem, LoopTypeChange):
             raise problem.error
+        if problem is None:
+            self.at(line)
+            raise require_session().error(
+                UnsupportedSyntax,
+                f"the condition of this loop is known while tracing, and still true after {UNROLL_LIMIT} iterations: a "
+                "loop over a list or a count that Python keeps is written out. Loop over range(...), or let a traced "
+                "value decide",
+            )
         raise problem

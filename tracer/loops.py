@@ -20,7 +20,7 @@ from .convert import cast, result_dtype
 from .effects import MISSING
 from .lengths import Lengths
 from .raising import PathEnds
-from .regions import assign, is_number, live_slot, region, shown
+from .regions import assign, is_number, live_slot, refuse_deleted, region, shown
 from .session import Session
 from .state import Frame, MaybeUnbound, Slot, State, Unbound, leaves, rebuild
 from .symbol import Array, Cell, Scalar, as_value
@@ -167,8 +167,7 @@ class LoopTracer(AliasChecks, Lengths):
             raise
         except PathEnds as end:
             # An iteration raises for certain: what it leaves behind is of no matter.
-            with self.session.at(end.span):
-                self.builder.check(literal(False, "bool"), end.message)
+            end.check(self.session, literal(False, "bool"))
             at_head.restore()
         finally:
             self.session.binding.pop()
@@ -273,6 +272,7 @@ class LoopTracer(AliasChecks, Lengths):
         for slot in at_head.changed(at_end):
             if not live_slot(slot, self.frame, self.head) or slot in self.advancing:
                 continue
+            refuse_deleted(self.session, at_head, at_end, slot)
             if self.advances(slot, at_head, at_end):
                 settled = False
             elif slot not in self._by_slot():

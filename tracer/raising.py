@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..ir.errors import PullbackError
-from ..ir.program import Check, Node, Span
+from ..ir.program import Atom, Check, Node, Span
 from ..ir.walk import walk
 from .report import reporting
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session
@@ -47,11 +47,17 @@ class PathEnds(Exception):  # noqa: N818  (control flow)
         self.span = span
         self.by_python = by_python
 
-    @property
-    def message(self) -> str:
-        """What a Check says: the class, the text and the user's line."""
-        name = message_of(self.kind, self.text)
-        return name if self.span is None else f"{name} (line {self.span.line}: {self.span.text})"
+    def message(self, session: Session) -> str:
+        """What a Check says: the class, the text and the user's line. The session keeps the class itself."""
+        text = message_of(self.kind, self.text)
+        text = text if self.span is None else f"{text} (line {self.span.line}: {self.span.text})"
+        session.raised.setdefault(text, []).append(self.kind)
+        return text
+
+    def check(self, session: Session, good: Atom) -> None:
+        """The path is only taken where this is not true."""
+        with session.at(self.span):
+            session.builder.check(good, self.message(session))
 
     def final(self) -> BaseException:
         """The exception, raised where nothing traced is around the path."""
@@ -120,13 +126,18 @@ INTERNAL: tuple[type[Exception], ...] = (AssertionError, RecursionError, MemoryE
 """Exceptions that say nothing of the user's program unless the user raised them; loops add theirs."""
 
 
-def known_here(error: BaseException) -> bool:
-    """Is it what the user's Python raises, as far as one can see, and no fault of ours?"""
+def known_here(error: BaseException, strictly: bool = False) -> bool:
+    """Is it what the user's Python raises, as far as one can see, and no fault of ours?
+
+    Strictly, it is not if a symbol raised it, which may know less than the array that it stands for.
+    """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     name = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
     ours = name.split(".")[0] == __name__.split(".")[0]
+    if strictly:
+        return not ours or name in _THIN
     as_python = (TypeError, ValueError, ZeroDivisionError, LookupError, Unbound)
     return not ours or name in _THIN or isinstance(error, as_python)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..ir.build import atom_dim, dim_atom, literal
-from ..ir.errors import PullbackError, TypeMismatch
+from ..ir.errors import PullbackError, TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Check, If, Lit, Node, Phi, Span, Var
 from ..ir.types import I64, Dim, Type
 from .convert import cast, result_dtype
@@ -118,6 +118,8 @@ def trace_if(
         elif gone is not None and holder is frame and not is_flag(name) and name != RESULT:
             # Nobody reads it on the path that has returned.
             new_values[slot] = join.either(name, a, b, gone, missing)
+        elif a is missing and b is missing:
+            new_values[slot] = missing
         elif a is missing or b is missing:
             new_values[slot] = join.partial(name, a, b, a is missing)
         else:
@@ -173,6 +175,14 @@ def _trace_arms(
     return arms
 
 
+def refuse_deleted(session: Session, at_head: State, at_end: State, slot: Slot) -> None:
+    missing = object()
+    if isinstance(at_head.holder(slot), Frame) and at_end.get(slot, missing) is missing:
+        raise session.error(
+            UnsupportedSyntax, f"this loop deletes {slot[1]!r}, which has a value before it. Leave the del out"
+        )
+
+
 def _returned(before: State, first: State, second: State, frame: Frame) -> int | None:
     """Which of two arms (0 or 1) ends with the function having returned, if one does."""
     slot = id(frame), RETURNED
@@ -185,10 +195,9 @@ def _fail(session: Session, cond: Atom, taken: bool, nodes: list[Node], end: Pat
     builder = session.builder
     if not effects(nodes):
         good = FUNCTIONS["not"](Scalar(session, cond)).atom if taken else cond
-        with session.at(end.span):
-            builder.check(good, end.message)
+        end.check(session, good)
         return
-    arm = (*nodes, Check(literal(False, "bool"), end.message, end.span))
+    arm = (*nodes, Check(literal(False, "bool"), end.message(session), end.span))
     builder.add(If(cond, arm if taken else (), () if taken else arm, (), span))
 
 

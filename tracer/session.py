@@ -99,6 +99,8 @@ class Session:
     states    snapshots that somebody may go back to
     shadows   stand for containers that live on after the call: what is done to them is done to these
     captures  how many functions are being differentiated inside of the traced one
+    handling  the exceptions whose handlers are traced, the innermost last
+    raised    the classes of exceptions that Checks stand for, by the Checks' texts
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -125,6 +127,8 @@ class Session:
     opaque: list[str] = field(default_factory=list)
     loops: dict[Any, Any] = field(default_factory=dict)
     binding: list[tuple[Any, tuple[str, ...]]] = field(default_factory=list)
+    raised: dict[str, list[type[BaseException]]] = field(default_factory=dict)
+    handling: list[BaseException] = field(default_factory=list)
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
         default_factory=dict
     )

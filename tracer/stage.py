@@ -8,17 +8,16 @@ statements are refused is in `tracer.fence`.
 from __future__ import annotations
 
 import ast
-import copy
 import types
 from typing import Any
 
 from ..ir.errors import TracedValueError
+from .blocks import Blocks
 from .bound import CONTROL, StagedSource, renamed
-from .comprehensions import Comprehensions
 from .comprehensions import control_call as _call
 from .comprehensions import load as _load
 from .fence import check_syntax
-from .jumps import chain_of, lower_jumps, own_nodes, surely_raises
+from .jumps import chain_of, lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
 from .report import REPORTERS
 from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, mangle, span_of
@@ -86,7 +85,7 @@ YIELD = "_yield_"
 """In the code of a generator: what runs the consumer's body."""
 
 
-class Rewriter(Comprehensions):
+class Rewriter(Blocks):
     """Rewrites one function. `scopes` are the local names of the enclosing functions, innermost last,
     each with the name of the variable that holds its frame; names bound by lambdas and comprehensions
     have no frame."""
@@ -380,32 +379,6 @@ class Rewriter(Comprehensions):
         source = ast.Constant(ast.unparse(node.msg) if node.msg else "")
         message = self.delayed(node.msg) if node.msg else ast.Lambda(arguments_of([]), ast.Constant(""))
         return ast.Expr(_call("assert_", self.condition(node.test), message, source))
-
-    def visit_Raise(self, node: ast.Raise) -> ast.stmt:
-        if node.exc is None:
-            return ast.Expr(_call("raise_again"))
-        kind, source = self.raised(node)
-        return ast.Expr(_call("raise_", self.delayed(node.exc), kind, source))
-
-    def raised(self, node: ast.Raise) -> tuple[ast.expr, ast.expr]:
-        """The class that is raised, delayed, and the text of the arguments."""
-        made = node.exc if isinstance(node.exc, ast.Call) else None
-        kind = made.func if made else node.exc or ast.Constant(RuntimeError)
-        source = ast.Constant(", ".join(map(ast.unparse, made.args)) if made else "")
-        return self.delayed(copy.deepcopy(kind)), source
-
-    def path(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        """A block that is a path of its own. Where it surely raises, what cannot be traced before that is of no matter:
-        text of traced numbers, say, for the message."""
-        end = surely_raises(body)
-        if end is None or body[0] is end:
-            return self.block(body)
-        kind, source = self.raised(end)
-        handler = ast.ExceptHandler(
-            ast.Name("Exception", ast.Load()), "_error_",
-            [ast.Expr(_call("surely_raises", _load("_error_"), kind, source, ast.Constant(end.lineno)))],
-        )  # fmt: skip
-        return [ast.copy_location(ast.Try(self.block(body), [handler], [], []), body[0])]
 
     def visit_Delete(self, node: ast.Delete) -> ast.stmt:
         return ast.Delete([self.visit(t) for t in node.targets])

@@ -200,6 +200,8 @@ class State:
             found += [
                 (key, n) for n, v in content.items() if n != TEMPLATE and (n not in before or not same(before[n], v))
             ]
+            if isinstance(holder, Frame):
+                found += [(key, n) for n in before if n not in content]  # deleted
         return found
 
     def written(self, later: State) -> list[Cell]:

@@ -1,0 +1,147 @@
+"""`try` and `with` of staged code, where what they do is known while tracing."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..ir.errors import PullbackError, UnsupportedSyntax
+from ..ir.program import Check, Let, Node, Span
+from ..ir.walk import walk
+from .branching import Branching
+from .raising import INTERNAL, PathEnds, known_here
+from .session import NeedConcrete, NeedEqual, NeedStatic, Session
+from .symbol import require_session
+
+Classes = tuple[type[BaseException], ...]
+Handler = tuple[Callable[[], Any] | None, Callable[[BaseException], None]]
+"""The classes that it catches (None: all), and its block, given the exception."""
+
+_HARMLESS = frozenset((
+    "add", "sub", "mul", "neg", "maximum", "minimum", "copysign", "lt", "le", "gt", "ge", "eq", "ne", "and", "or",
+    "xor", "invert", "where", "to_f64", "to_f32", "to_bool", "abs", "sign", "isnan", "isinf", "isfinite", "zeros",
+    "empty", "iota", "dim", "copy", "broadcast_to", "reshape", "transpose", "concatenate", "getitem", "at_set",
+    "at_add", "nonzero", "matmul", "sum", "max", "min", "argmax", "argmin", "any", "all", "cumsum",
+))  # fmt: skip
+"""Operations that never raise with numbers of Python or NumPy; others may with Python's (`1 / 0`, `math.log(0)`)."""
+
+
+class Attempts(Branching):
+    """The part of `Control` for try and with."""
+
+    def try_(
+        self,
+        body: Callable[[], None],
+        handlers: tuple[Handler, ...],
+        orelse: Callable[[], None],
+        final: Callable[[], None],
+        line: int,
+    ) -> None:
+        session = require_session()
+        region = session.builder.region
+        start = len(region)
+        end = None
+        try:
+            body()
+        except PathEnds as path:
+            end = path
+        except (PullbackError, NeedStatic, NeedEqual, NeedConcrete, *INTERNAL):
+            raise
+        except Exception as error:
+            if not known_here(error, strictly=True):
+                raise
+            end = PathEnds(error, type(error), str(error), session.span)
+        caught = [_classes(handler[0]) for handler in handlers]
+        for classes in caught:
+            _refuse_what_may_raise(session, region[start:], classes, line)
+        if end is None:
+            orelse()
+        else:
+            self._handle(session, end, list(zip(caught, (block for _, block in handlers))), final)
+        final()
+
+    def _handle(
+        self, session: Session, end: PathEnds, handlers: list[tuple[Classes, Callable[[Any], None]]],
+        final: Callable[[], None],
+    ) -> None:  # fmt: skip
+        for classes, block in handlers:
+            if issubclass(end.kind, classes):
+                error = end.final()
+                session.handling.append(error)
+                try:
+                    return block(error)
+                finally:
+                    session.handling.pop()
+        final()
+        raise end
+
+    def raise_again(self) -> NoReturn:
+        """`raise` without an exception."""
+        session = require_session()
+        if not session.handling:
+            error: BaseException = RuntimeError("No active exception to reraise")
+        else:
+            error = session.handling[-1]
+        raise PathEnds(error, type(error), str(error), session.span)
+
+    def with_(self, manager: Any, body: Callable[[Any], None], line: int) -> None:
+        session = require_session()
+        self.at(line)
+        if isinstance(manager, contextlib.suppress):
+            classes = manager._exceptions  # type: ignore[attr-defined]
+            nothing = lambda *_: None
+            return self.try_(lambda: body(None), ((lambda: classes, nothing),), nothing, nothing, line)
+        if isinstance(manager, contextlib.nullcontext):
+            return body(manager.enter_result)
+        if isinstance(manager, np.errstate):
+            before = np.geterr()
+            with manager:
+                now = np.geterr()
+                raising = [k for k, how in now.items() if how not in ("ignore", "warn", "print", before[k])]
+                if not raising:
+                    return body(None)
+            what = f"np.errstate({raising[0]}={now[raising[0]]!r}): compiled code does not raise there"
+            instead = "test the values with an `if`, e.g. np.isfinite"
+        elif isinstance(manager, warnings.catch_warnings) and not manager._record:  # type: ignore[attr-defined]
+            with manager:
+                return body(None)
+        else:
+            what = f"with a {type(manager).__name__}: entering and leaving it would happen while tracing"
+            instead = "the same statements outside of the traced function"
+        raise session.error(UnsupportedSyntax, f"pullback cannot trace {what}. Write {instead} instead")
+
+
+def _classes(kinds: Callable[[], Any] | None) -> Classes:
+    found = BaseException if kinds is None else kinds()
+    return tuple(found) if isinstance(found, tuple) else (found,)
+
+
+def _refuse_what_may_raise(session: Session, nodes: list[Node], classes: Classes, line: int) -> None:
+    """Only a run can tell whether one of these nodes raises what a handler catches."""
+    for node in walk(nodes):
+        found = _may_raise(session, node)
+        common = [one for one in found if any(issubclass(one, two) or issubclass(two, one) for two in classes)]
+        if common:
+            span: Span | None = getattr(node, "span", None) or session.span
+            what = common[0].__name__
+            raise UnsupportedSyntax(
+                f"pullback cannot trace this try (line {line}): what it catches ({what}) may be raised here, and only "
+                "a run can tell. Write an `if` that tests for the exceptional case instead", span,
+            )  # fmt: skip
+
+
+def _may_raise(session: Session, node: Node) -> Classes:
+    if isinstance(node, Check) and node.message in session.raised:
+        return tuple(session.raised[node.message])
+    if isinstance(node, Check):
+        kind = getattr(builtins, node.message.partition(":")[0], ValueError)
+        return (kind,) if isinstance(kind, type) and issubclass(kind, BaseException) else (ValueError,)
+    if isinstance(node, Let) and node.op.name not in _HARMLESS and not (node.op.elementwise and node.var.type.rank):
+        return ArithmeticError, ValueError
+    return ()
+
