@@ -58,7 +58,7 @@ def contract(program: Program) -> Program:
     """
     while True:
         found = _Contracting(program)
-        body = found.region(program.body, facts_of(program.body, found.orders.deps.form, TRACED))
+        body = found.region(program.body, facts_of(program, found.orders.deps.form, TRACED))
         if not found.done:
             return program
         program = dead_code(found.orders.builder.names.written(program, body=body))

@@ -80,7 +80,7 @@ def interchange(program: Program, reassociate: bool = True) -> Program:
         return z
     """
     found = _Interchange(program, reassociate)
-    body = found.region(program.body, facts_of(program.body, found.orders.deps.form, TRACED))
+    body = found.region(program.body, facts_of(program, found.orders.deps.form, TRACED))
     return dead_code(found.orders.builder.names.written(program, body=body)) if found.any else program
 
 

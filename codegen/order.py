@@ -52,7 +52,7 @@ def free_order(program: Program, reassociate: bool = True, carry: bool = True) -
         return x_end
     """
     orders = Orders(program, reassociate, carry)
-    body = orders.region(program.body, facts_of(program.body, orders.deps.form, TRACED))
+    body = orders.region(program.body, facts_of(program, orders.deps.form, TRACED))
     return orders.builder.names.written(program, body=body)
 
 

@@ -129,7 +129,7 @@ class _Recogniser:
         self.builder = Builder()
         self.builder.names = walk.names_of(program)
         self.forms: dict[str, Affine] = {}
-        self.facts = facts_of(program.body, form_of, TRACED)
+        self.facts = facts_of(program, form_of, TRACED)
         self.uses: Counter[str] = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
             self.uses.update(walk.used_here(node))

@@ -70,7 +70,7 @@ class _Stored:
             if isinstance(node, Let):
                 learn(node, self.forms)
         self.single: set[str] = set()  # zeros stored in one place, each for the next name only
-        self.facts: Facts = facts_of(program.body, self.form, TRACED)
+        self.facts: Facts = facts_of(program, self.form, TRACED)
 
     def form(self, atom: object) -> Affine:
         form = form_of(atom)  # type: ignore[arg-type]

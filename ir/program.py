@@ -151,6 +151,8 @@ class Program:
     origins      per parameter where a hidden input comes from
     cotangents   names of the values that the adjoint pass accumulates: of its arithmetic the order of sums and the sign
                  of zeros are free, of the user's own they are not. A program that was read from text has none.
+    computed     sizes of parameters that a run computes, as those of a backward program's: they may be 0 or 1, which
+                 those of what a user gives may not
     """
 
     name: str
@@ -159,6 +161,7 @@ class Program:
     results: tuple[Atom, ...]
     origins: tuple[str, ...] = field(default=(), compare=False)
     cotangents: frozenset[str] = field(default=frozenset(), compare=False)
+    computed: frozenset[str] = field(default=frozenset(), compare=False)
     graph: ClassVar[Callable[..., Graph]]
     """The dataflow as a picture, see graph.py."""
 

@@ -6,11 +6,11 @@ knowledge while it writes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .affine import Affine, Facts
-from .program import Atom, Check, For, If, Let, Lit, Node, Var, While, atoms
+from .program import Atom, Check, For, If, Let, Lit, Program, Var, While, atoms
 from .types import I64, Dim
 
 
@@ -126,14 +126,16 @@ TRACED = 2
 COMPARISONS = ("ge", "gt", "le", "lt")
 
 
-def facts_of(nodes: Sequence[Node], affine: Callable[[Atom], Affine], least: int = 0) -> Facts:
-    """What the head of a program says of its integers: sizes are at least `least`, guards hold."""
+def facts_of(program: Program, affine: Callable[[Atom], Affine], least: int = 0) -> Facts:
+    """What the head of a program says of its integers: a user's sizes are at least `least`, guards hold."""
     facts = Facts()
     comparisons: dict[str, Affine] = {}
-    for node in nodes:
+    given = set(program.params)
+    for node in program.body:
         match node:
             case Let(var, op, args) if op.name == "dim":
-                facts.bound(var.name, lower=Affine(least))
+                sure = args[0] in given and var.name not in program.computed
+                facts.bound(var.name, lower=Affine(least if sure else 0))
             case Let(var, op, args) if op.name in COMPARISONS and all(a.type == I64 for a in atoms(args)):
                 left, right = map(affine, atoms(args))
                 above = left - right if op.name in ("ge", "gt") else right - left

@@ -48,7 +48,7 @@ def questions(program: Program) -> Iterator[tuple[Dependence, For, Access, Acces
                     yield from region(node.then, facts)
                     yield from region(node.orelse, facts)
 
-    yield from region(program.body, facts_of(program.body, deps.form, TRACED))
+    yield from region(program.body, facts_of(program, deps.form, TRACED))
 
 
 def elements(seeds: Iterable[int]) -> Counter[str]:
@@ -113,7 +113,7 @@ def read_again(seeds: Iterable[int]) -> Counter[str]:
             continue
         scopes = scopes_of(program)
         builder = _builder(program, scopes, set(scopes.var))
-        again = Rereader(scopes, builder, lambda loop, phi: phi.var, facts_of(program.body, builder.affine))
+        again = Rereader(scopes, builder, lambda loop, phi: phi.var, facts_of(program, builder.affine))
         again.patience = 10**9
         times = [timeline(program, values) for values in VALUES[:4]]
         for let in walk(program.body):
@@ -304,6 +304,28 @@ def test_windows_that_a_body_computes(function, options, rng):
         value, gradient = pb.value_and_grad(function)(y, n)
         assert np.isclose(value, function(y, n)) and np.isclose(pb.jit(function)(y, n), value)
     assert abs(gradient @ d - slope) < 1e-4 * (1 + abs(slope))
+
+
+def neighbours_of_what_is_positive(x):
+    y = x[x > 0]
+    z = np.zeros(max(len(y) - 1, 0))
+    for i in range(len(y) - 1):
+        z[i] = y[i] * y[i + 1]
+    return z
+
+
+@pytest.mark.parametrize("positive", range(5))
+def test_sizes_that_a_run_computes_may_be_0(positive):
+    x = np.where(np.arange(5) < positive, np.arange(1.0, 6.0), -1.0)
+    wanted = np.zeros(5)
+    wanted[: max(positive - 1, 0)] += x[1 : max(positive, 1)]
+    wanted[1 : max(positive, 1)] += x[: max(positive - 1, 0)]
+    with pb.options(jit=False, cache=False):
+        z, pull = pb.vjp(neighbours_of_what_is_positive, x)
+        nested = pb.jit(lambda x: pb.vjp(neighbours_of_what_is_positive, x)[1](np.ones_like(z)))
+        bars = [pull(np.ones_like(z)), nested(x)]
+    for bar in bars:
+        np.testing.assert_allclose(bar[0] if isinstance(bar, tuple) else bar, wanted)
 
 
 def test_memory_that_nobody_fills_is_nan_in_uncompiled_code():

@@ -14,7 +14,7 @@ from ..gradient import Gradient, ValueAndGradient
 from ..ir.errors import TypeMismatch
 from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
-from ..ir.passes.adjoint import Saved, differentiate
+from ..ir.passes.adjoint import Saved, computed_sizes, differentiate
 from ..ir.program import Node, Program, Span
 from ..ir.walk import bound, walk
 from ..transform import Transform
@@ -70,7 +70,9 @@ def stages_of(
     name = f"{program.name}_pullback" if seeded else f"{program.name}_value_and_grad"
     results = (*values, *sweeps.cotangents, *aux)
     body = (*sweeps.forward, *sweeps.reverse)
-    adjoint = optimise(Program(name, (*program.params, *sweeps.seeds), body, results, origins, sweeps.named))
+    given = (*program.params, *sweeps.seeds)
+    computed = computed_sizes(program, given)
+    adjoint = optimise(Program(name, given, body, results, origins, sweeps.named, computed))
     chained = shorten_chains(adjoint)
     return Stages(
         getattr(function, "__name__", program.name),

@@ -8,7 +8,7 @@ sweep gets the values (restore.py). This file joins them.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..affine import Affine
@@ -86,7 +86,7 @@ def adjoint(
     body = (*sweeps.forward, *sweeps.reverse)
     origins = p.origins and (*p.origins, *("" for _ in sweeps.seeds))
     params = (*p.params, *sweeps.seeds)
-    return Program(f"{p.name}_pullback", params, body, results, origins, sweeps.named)
+    return Program(f"{p.name}_pullback", params, body, results, origins, sweeps.named, computed_sizes(p, params))
 
 
 def split_adjoint(p: Program, wrt: Sequence[int], count: int | None = None) -> tuple[Program, Program]:
@@ -108,16 +108,23 @@ def split_adjoint(p: Program, wrt: Sequence[int], count: int | None = None) -> t
                 sizes.setdefault(d, (array, axis))
     integers = _integers(sweeps.forward, [v.name for v in made], sizes)
     used |= {a.name for let in integers for a in atoms(let.args) if isinstance(a, Var)}
-    computed = {let.var.name for let in integers} | set(sizes)
+    again = {let.var.name for let in integers} | set(sizes)
     everything = (*p.params, *bound(sweeps.forward))
-    residuals = tuple(v for v in everything if v.name in used and v.name not in computed)
+    residuals = tuple(v for v in everything if v.name in used and v.name not in again)
     results = (*p.results, *residuals)
-    forward = Program(f"{p.name}_forward", p.params, sweeps.forward, results, p.origins, sweeps.named)
+    forward = Program(f"{p.name}_forward", p.params, sweeps.forward, results, p.origins, sweeps.named, p.computed)
     heads = _heads(sizes, integers, {v.name for v in residuals}, sweeps)
     body = (*heads, *sweeps.reverse)
     params = (*residuals, *sweeps.seeds)
-    backward = Program(f"{p.name}_backward", params, body, sweeps.cotangents, cotangents=sweeps.named)
+    computed = computed_sizes(p, params)
+    backward = Program(f"{p.name}_backward", params, body, sweeps.cotangents, (), sweeps.named, computed)
     return forward, backward
+
+
+def computed_sizes(p: Program, params: Iterable[Var]) -> frozenset[str]:
+    """The sizes of these parameters of an adjoint that are not sizes of what p is given."""
+    own, given = ({d for v in vs for d in v.type.dims if isinstance(d, str)} for vs in (params, p.params))
+    return p.computed | own - given
 
 
 def _integers(forward: Sequence[Node], used: list[str], sizes: Container[str]) -> list[Let]:
@@ -253,7 +260,7 @@ def differentiate(
     builder.span = None
     cotangents = tuple(reverse.total_or_zero(bars, v).atom for v in params)
     nodes = pruned(builder.region, {a.name for a in cotangents if isinstance(a, Var)})
-    facts = facts_of(p.body, builder.affine)
+    facts = facts_of(p, builder.affine)
     plan = Planner(scopes, reverse, builder, facts).run(nodes)
     forward_builder = Builder()
     forward_builder.facts = facts.copy()

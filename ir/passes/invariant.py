@@ -51,7 +51,7 @@ def invariant(program: Program) -> Program:
     for node in walk(program.body):
         if isinstance(node, Let):
             sizes.let(node)
-    facts = facts_of(program.body, sizes.form, TRACED)
+    facts = facts_of(program, sizes.form, TRACED)
     return replace(program, body=_hoisted(program.body, lambda size: facts.proves(sizes.form(size))))
 
 
