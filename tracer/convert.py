@@ -34,6 +34,19 @@ def result_dtype(values: list[tuple[Atom, bool]]) -> tuple[str, bool]:
     return dtype, False
 
 
+def joins(a: tuple[Atom, bool], b: tuple[Atom, bool]) -> bool:
+    """May one name be either of these? Floats widen, but short integers and masks would change their meaning."""
+    for (one, _), (two, weak) in ((a, b), (b, a)):
+        if one.type.dtype == two.type.dtype:
+            return True
+        if one.type.dtype in NARROW:
+            limits = np.iinfo(one.type.numpy)
+            return weak and isinstance(two, Lit) and two.type == I64 and limits.min <= int(two.text) <= limits.max
+        if one.type.dtype == "bool" and one.type.rank:
+            return False
+    return True
+
+
 def cast(session: Session, atom: Atom, dtype: str) -> Atom:
     """The value with this dtype."""
     if atom.type.dtype == dtype:
@@ -101,6 +114,16 @@ def float_of(session: Session, dtype: str, what: str) -> str:
     return found
 
 
+def _float_of_all(session: Session, atoms: list[tuple[Atom, bool]], what: str) -> str:
+    """The dtype of a float function of several operands: the least in which each of NumPy's fits."""
+    strong = [atom.type.dtype for atom, is_weak in atoms if not is_weak]
+    floats = [f for f in (d if Type(d).is_float else _FLOAT_OF.get(d, "f64") for d in strong) if f is not None]
+    wide = any(is_weak and atom.type.is_float for atom, is_weak in atoms)
+    if wide and not any(Type(d).is_float for d in strong):
+        return "f64"
+    return promote(*floats) if floats else float_of(session, strong[0], what)
+
+
 def common(
     session: Session, values: list[Any], what: str, *, at_least: str | None = None
 ) -> tuple[list[Atom], bool]:
@@ -113,8 +136,8 @@ def common(
     dtype, weak = result_dtype(atoms)
     if at_least == "i64" and dtype == "bool":
         dtype = "i64" if weak else "i8"
-    if at_least == "float" and not Type(dtype).is_float:
-        dtype = "f64" if weak else float_of(session, dtype, what)
+    if at_least == "float" and (not Type(dtype).is_float or not all(atom.type.is_float for atom, _ in atoms)):
+        dtype = "f64" if weak else _float_of_all(session, atoms, what)
     if at_least == "f64" and not Type(dtype).is_float:
         dtype = "f64"
     return [adapted(session, atom, is_weak, dtype, what) for atom, is_weak in atoms], weak
@@ -186,7 +209,8 @@ def stack_values(session: Session, values: list[tuple[Atom, bool]], dtype: str |
     builder = session.builder
     if not values:
         return builder.emit("zeros", (literal(0, "i64"),), dtype or "f64")
-    dtype = dtype or result_dtype(values)[0]
+    # In a list Python's numbers have the dtype that arrays of them would have.
+    dtype = dtype or promote(*(atom.type.dtype for atom, _ in values))
     rows = [cast(session, atom, dtype) for atom, _ in values]
     if len({row.type.rank for row in rows}) != 1:
         raise session.error(TypeMismatch, f"{what}: the rows of the list differ in shape")

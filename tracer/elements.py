@@ -12,7 +12,7 @@ from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import TypeMismatch
 from ..ir.program import Atom
 from ..ir.types import Dim
-from .convert import cast, result_dtype
+from .convert import cast, joins, result_dtype
 from .session import Session
 from .staged_list import LENGTH, TEMPLATE, StagedList
 from .symbol import FUNCTIONS, Array, Cell, Scalar, as_value
@@ -93,8 +93,10 @@ def join(session: Session, a: Template, b: Template) -> Template:
             raise Unlike(f"{_shown(session, a)} and {_shown(session, b)}")
         if not all(session.same_now(x, y) for x, y in zip(a.dims or (), b.dims or ())):
             raise Unlike(f"{_shown(session, a)} and {_shown(session, b)}")
-        dtype, weak = result_dtype([(literal(0, t.dtype), t.weak) for t in (a, b)])
-        return Leaf(dtype, weak, a.dims)
+        values = [(literal(0, t.dtype), t.weak) for t in (a, b)]
+        if not joins(*values):
+            raise Unlike(f"{_shown(session, a)} and {_shown(session, b)}")
+        return Leaf(*result_dtype(values), a.dims)
     if isinstance(a, Same) and isinstance(b, Same) and type(a.value) is type(b.value) and a.value == b.value:
         return a
     if isinstance(a, Nest) and isinstance(b, Nest) and a.kind is b.kind and len(a.items) == len(b.items):

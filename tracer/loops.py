@@ -16,7 +16,7 @@ from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
 from ..ir.types import BOOL, I64, Dim, Type
 from .aliases import AliasChecks, numbers_and_arrays
-from .convert import cast, result_dtype
+from .convert import adapted, cast, joins, result_dtype
 from .effects import MISSING
 from .lengths import Lengths
 from .raising import PathEnds
@@ -198,8 +198,8 @@ class LoopTracer(AliasChecks, Lengths):
             value = self.before.get(slot)
             if isinstance(value, MaybeUnbound):
                 value = value.value
-            atom, _ = as_value(session, leaves(value)[k])
-            entries[slot, k] = cast(session, atom, want.dtype)
+            atom, weak = as_value(session, leaves(value)[k])
+            entries[slot, k] = adapted(session, atom, weak, want.dtype, "a loop")
         return entries
 
     def _phi_variables(
@@ -329,15 +329,16 @@ class LoopTracer(AliasChecks, Lengths):
         if (want.dims is None) != (rank is None) or (rank is not None and rank != len(want.dims or ())):
             raise self._differs(slot, old, value)
         atom, weak = as_value(self.session, leaf)
-        probe = literal(0, want.dtype)
-        dtype, new_weak = result_dtype([(probe, want.weak), (literal(0, atom.type.dtype), weak)])
+        values = [(literal(0, want.dtype), want.weak), (atom, weak)]
+        if not joins(*values):
+            raise self._differs(slot, old, value)
         dims = want.dims
         if dims is not None:
             dims = tuple(
                 d if d is not None and self.session.same_now(d, now) else None
                 for d, now in zip(dims, atom.type.dims)
             )
-        new = Carried(dtype, new_weak, dims, want.bound)
+        new = Carried(*result_dtype(values), dims, want.bound)
         self.slots[slot, k] = new
         return new == want
 

@@ -14,7 +14,7 @@ from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import PullbackError, TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Check, If, Lit, Node, Phi, Span, Var
 from ..ir.types import I64, Dim, Type
-from .convert import cast, result_dtype
+from .convert import cast, joins, result_dtype
 from .effects import DELETED, MISSING, Choice, Writes
 from .jumps import RETURNED, is_flag
 from .raising import PathEnds, effects, run_path
@@ -274,9 +274,14 @@ class _Join:
             return rebuild(a, iter([self.value(name, x, y) for x, y in zip(one, two)]))
         if is_number(a) and is_number(b):
             values = [as_value(self.session, v) for v in (a, b)]
+            if not joins(*values):
+                raise self.refuse(name, a, b)
             dtype, weak = result_dtype(values)
             return Scalar(self.session, self.atom(name, *(v for v, _ in values), dtype=dtype), weak)
         if isinstance(a, Array) and isinstance(b, Array) and a.type.rank == b.type.rank:
+            differ = a.type.dtype != b.type.dtype and self.session.condition_sources(self.cond)
+            if differ or not joins((Var("", a.type), False), (Var("", b.type), False)):
+                raise self.refuse(name, a, b)
             return self._array(name, a, b)
         raise self.refuse(name, a, b)
 

@@ -92,7 +92,7 @@ def summed(dtype: str) -> str:
 
 def array_operand(value: Any, what: str) -> Any:
     """An operand that the result may be a view of."""
-    if isinstance(value, (Scalar, Array)):
+    if isinstance(value, Array):
         return value
     session = require_session()
     return wrap(session, as_value(session, value, what)[0])

@@ -22,6 +22,7 @@ from ..operators import binary, iterated
 from ..session import Session
 from ..streams import caller
 from ..symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session
+from .pynumbers import weakened
 
 add = functools.partial(binary, "Add")
 ALWAYS.update((builtins.sum, builtins.max, builtins.min, builtins.any, builtins.all))
@@ -35,6 +36,8 @@ def sum_(iterable: Any, /, start: Any = 0) -> Any:
     if is_stacked(iterable):
         iterable = iterable.array()
     if isinstance(iterable, Array) and iterable.type.rank:
+        if iterable.dims[0] == 0:
+            return start
         # Python adds element by element: short integers stay short.
         short = iterable.type.dtype in NARROW
         total = FUNCTIONS[np.sum](iterable, axis=0, dtype=iterable.type.numpy if short else None)
@@ -110,7 +113,7 @@ def larger_or_smaller(session: Session, name: str, a: Any, b: Any) -> Any:
     atoms, weak = common(session, [a, b], f"{name}()")
     if atoms[0].type != I64 or atoms[1].type != I64:
         given = [as_value(session, v)[0].type for v in (a, b)]
-        if any(t.dtype in NARROW for t in given) and atoms[0].type.is_float:
+        if any(t.dtype in NARROW for t in given) and (given[0] != given[1]):
             raise session.error(
                 TypeMismatch, f"{name}() of {given[0]} and {given[1]} is one or the other of them. Convert one"
             )
@@ -155,7 +158,11 @@ def min_(*arguments: Any, **options: Any) -> Any:
 
 def _truth(name: str, iterable: Any) -> Any:
     if isinstance(iterable, Array):
-        return FUNCTIONS[getattr(np, name)](iterable)
+        if not iterable.dims:
+            raise TypeError("iteration over a 0-d array")
+        if len(iterable.dims) > 1:
+            raise ValueError("The truth value of an array with more than one element is ambiguous.")
+        return weakened(FUNCTIONS[getattr(np, name)](iterable))
     if isinstance(iterable, (Sequence, Stream)) or is_stacked(iterable):
         found = caller().found(iterable, name == "any")
         if name == "any":

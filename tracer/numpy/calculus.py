@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.build import dim_atom, literal
-from ...ir.errors import UnsupportedFunction
+from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Index, Var
 from ..convert import common
 from ..symbol import as_value, implements, wrap
@@ -55,7 +55,10 @@ def _end(value: Any, x: Any, axis: int) -> Any:
 
 @implements(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    x = diff(flat(operand(ary, "np.ediff1d")))
+    x = operand(ary, "np.ediff1d")
+    if x.type.dtype == "bool":
+        raise x.session.error(TypeMismatch, "NumPy has no differences of booleans here. Write np.diff(x)")
+    x = diff(flat(x))
     dtype = x.type.numpy
     parts = [
         None if v is None else np.atleast_1d(operand(v, "np.ediff1d", dtype)) for v in (to_begin, to_end)
@@ -66,7 +69,10 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 
 @implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
-    x = operand(f, "np.gradient", at_least="float")
+    x = operand(f, "np.gradient")
+    if x.type.dtype == "bool":
+        raise x.session.error(TypeMismatch, "NumPy has no differences of booleans. Write np.gradient(x.astype(float))")
+    x = operand(x, "np.gradient", at_least="float")
     rank = x.type.rank
     chosen = range(rank) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = [axis_argument(k, rank, "np.gradient") for k in chosen]
@@ -108,7 +114,7 @@ def _slope(x: Any, spacing: Any, axis: int, edge_order: int) -> Any:
 
 @implements(*names(np, "trapezoid", "trapz"))
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
-    v = operand(y, "np.trapezoid", at_least="float")
+    v = operand(y, "np.trapezoid")
     place = axis_argument(axis, v.type.rank, "np.trapezoid")
     middle = (v[along(place, slice(1, None))] + v[along(place, slice(None, -1))]) / 2.0
     if x is None:

@@ -12,7 +12,7 @@ from ...ir.affine import Affine
 from ...ir.build import number
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import I64, NUMPY_DTYPES, dtype_name
+from ...ir.types import I64, INTEGERS, NUMPY_DTYPES, dtype_name
 from ..convert import adapted, agree, cast, cast_value, common, float_of
 from ..session import Session
 from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
@@ -297,6 +297,8 @@ def _scalar_type(x: Any, kind: Any) -> Any:
     session = require_session()
     atom, weak = as_value(session, x)
     name = dtype_argument(session, kind)
+    if weak and atom.type.is_float and name in INTEGERS:
+        atom = as_value(session, FUNCTIONS[int](x))[0]
     return wrap(session, adapted(session, atom, weak, name, f"np.{np.dtype(kind).name}()"))
 
 
@@ -344,19 +346,28 @@ def inplace(x: Array, value: Any) -> None:
 @implements(np.square)
 def square(x: Any, **options: Any) -> Any:
     check_options("square", options)
-    return FUNCTIONS[np.multiply](x, x)
+    session = require_session()
+    (atom,), _ = common(session, [x], "np.square", at_least="i64")
+    return both(session, "mul", [atom, atom], "np.square")
 
 
 @implements(np.reciprocal)
 def reciprocal(x: Any, **options: Any) -> Any:
     check_options("reciprocal", options)
-    return FUNCTIONS[np.true_divide](1.0, x)
+    session = require_session()
+    atom, _ = as_value(session, x)
+    if not atom.type.is_float:
+        raise session.error(TypeMismatch, "np.reciprocal of integers is 1 // x in NumPy. Write 1.0 / x")
+    return FUNCTIONS[np.true_divide](1.0, wrap(session, atom))
 
 
 @implements(np.positive)
 def positive(x: Any, **_: Any) -> Any:
     session = require_session()
-    return wrap(session, as_value(session, x)[0])
+    atom, _ = as_value(session, x)
+    if atom.type.dtype == "bool":
+        raise session.error(TypeMismatch, "NumPy has no np.positive of booleans. Leave it out")
+    return wrap(session, atom)
 
 
 def _scaled(factor: float, *functions: Any) -> None:
@@ -374,5 +385,6 @@ _scaled(180.0 / math.pi, np.rad2deg, np.degrees)
 
 @implements(np.logaddexp2)
 def logaddexp2(a: Any, b: Any, **_: Any) -> Any:
-    scale = math.log(2.0)
-    return FUNCTIONS[np.logaddexp](a * scale, b * scale) / scale
+    session, scale = require_session(), math.log(2.0)
+    one, two = (wrap(session, v) for v in common(session, [a, b], "np.logaddexp2", at_least="float")[0])
+    return FUNCTIONS[np.logaddexp](one * scale, two * scale) / scale  # type: ignore[operator]

@@ -120,7 +120,18 @@ def truth_of(x: Any) -> Any:
     return wrap(session, cast(session, atom, "bool"))
 
 
-@implements("not", np.logical_not)
+@implements("not")
+def not_(x: Any) -> Any:
+    """Python's `not`, whose answer is a bool of its own."""
+    if x.type.rank:
+        raise x.session.error(
+            TypeMismatch,
+            "the truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
+        )
+    return Scalar(x.session, logical_not(x).read(), weak=True)
+
+
+@implements(np.logical_not)
 def logical_not(x: Any, out: Any = None, **options: Any) -> Any:
     check_options("logical_not", options)
     session = require_session()

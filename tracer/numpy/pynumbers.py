@@ -432,7 +432,9 @@ def gcd(*values: Any) -> Any:
 @implements(math.lcm)
 def lcm(*values: Any) -> Any:
     total: Any = 1
-    for value in values:
+    for given in values:
+        session, atom = _integer_operand(given, "math.lcm")
+        value = python(session, atom)
         common = gcd(total, value)
         common = FUNCTIONS[builtins.max](common, 1) if isinstance(common, Symbol) else max(common, 1)
         total = abs(total * (value // common))

@@ -11,7 +11,7 @@ from ...ir.affine import Affine
 from ...ir.build import atom_dim, dim_atom
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import I64
+from ...ir.types import I64, NUMPY_DTYPES, promote
 from ..convert import cast
 from ..iterate import Range
 from ..session import Session
@@ -247,8 +247,8 @@ def _placed(x: Any, axis: int, rank: int) -> Any:
 
 @creates(np.vander)
 def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:  # noqa: N803
-    v = operand(x, "np.vander", at_least="i64")
-    v = v.astype(np.float64) if v.type.dtype == "f32" else v
+    v = operand(x, "np.vander")
+    v = v.astype(NUMPY_DTYPES[promote(v.type.dtype, "i64")])
     session = v.session
     (dim,) = dims_of(v)
     size = dim_atom(dim) if N is None else shape_argument(session, N)[0]

@@ -162,10 +162,10 @@ def _extreme(op: str, a: Any, axis: Any, out: Any, keepdims: Any, options: dict[
     refuse_options(name, options)
     x = operand(a, name)
     axes = axes_argument(axis, x.type.rank, name)
-    if x.type.dtype == "bool":
-        return store_out(reduced({"max": "any", "min": "all"}[op], x, axes, keepdims), out)
     message = f"zero-size array to reduction operation {full} which has no identity"
     require_elements(x.session, [dims_of(x)[k] for k in axes], message)
+    if x.type.dtype == "bool":
+        return store_out(reduced({"max": "any", "min": "all"}[op], x, axes, keepdims), out)
     return store_out(reduced(op, x, axes, keepdims), out)
 
 

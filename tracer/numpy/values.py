@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.errors import UnsupportedFunction
-from ..symbol import FUNCTIONS, METHODS, Scalar, Symbol, implements, require_session
+from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.types import NARROW
+from ..arithmetic import is_python
+from ..convert import common
+from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
 from .arguments import array_operand, names, operand, refuse, refuse_options
 from .elementwise import apply, store_out
+from .pynumbers import weakened
 
 
 def composed(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -38,9 +42,22 @@ def pair(a: Any, b: Any, what: str) -> tuple[Any, Any]:
     return operand(a, what), operand(b, what)
 
 
+def floats(what: str, *values: Any) -> Any:
+    """Operands as a float function of NumPy computes them."""
+    session = require_session()
+    return [wrap(session, atom) for atom in common(session, list(values), what, at_least="float")[0]]
+
+
+def _together(a: Any, b: Any, what: str) -> tuple[Any, Any]:
+    """Operands in their common dtype."""
+    session = require_session()
+    one, two = common(session, [a, b], what)[0]
+    return wrap(session, one), wrap(session, two)
+
+
 @composed(np.heaviside)
 def heaviside(x1: Any, x2: Any) -> Any:
-    x = operand(x1, "np.heaviside", at_least="float")
+    x, x2 = floats("np.heaviside", x1, x2)
     step = np.where(x > 0.0, 1.0, 0.0).astype(x.type.numpy)
     return np.where(x == 0.0, x2, np.where(np.isnan(x), x, step))
 
@@ -72,13 +89,13 @@ def nan_to_num(x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neg
 
 @composed(np.fmax)
 def fmax(a: Any, b: Any) -> Any:
-    x, y = pair(a, b, "np.fmax")
+    x, y = _together(a, b, "np.fmax")
     return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.maximum(x, y)))
 
 
 @composed(np.fmin)
 def fmin(a: Any, b: Any) -> Any:
-    x, y = pair(a, b, "np.fmin")
+    x, y = _together(a, b, "np.fmin")
     return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.minimum(x, y)))
 
 
@@ -97,15 +114,33 @@ def math_pow(a: Any, b: Any) -> Any:
     return Scalar(require_session(), float_power(a, b).read(), weak=True)
 
 
-@composed(np.ldexp, math.ldexp)
+@composed(np.ldexp)
 def ldexp(x: Any, i: Any) -> Any:
-    v = operand(x, "np.ldexp", at_least="float")
-    return v * np.exp2(operand(i, "np.ldexp").astype(v.type.numpy))
+    places = operand(i, "np.ldexp")
+    if is_python(x) and not is_python(i) and not as_value(places.session, x)[0].type.is_float:
+        raise places.session.error(TypeMismatch, "np.ldexp of a Python integer cannot be traced. Write float(x)")
+    (v,) = floats("np.ldexp", x)
+    if places.type.is_float:
+        raise v.session.error(TypeMismatch, "np.ldexp: the exponent must be an integer")
+    # In two halves, each of which is a float where the product is one.
+    half = np.trunc(places.astype(v.type.numpy) * 0.5)
+    scaled = v * np.exp2(half) * np.exp2(places.astype(v.type.numpy) - half)
+    return np.where((v == 0.0) | np.isinf(v), v, scaled)
 
 
-@implements(np.modf, math.modf)
+@implements(math.ldexp)
+def math_ldexp(x: Any, i: Any) -> Any:
+    return weakened(ldexp(FUNCTIONS[float](x), i))
+
+
+@implements(math.modf)
+def math_modf(x: Any) -> tuple[Any, ...]:
+    return tuple(map(weakened, modf(FUNCTIONS[float](x))))
+
+
+@implements(np.modf)
 def modf(x: Any) -> tuple[Any, Any]:
-    v = operand(x, "np.modf", at_least="float")
+    (v,) = floats("np.modf", x)
     whole = np.trunc(v)
     return np.where(np.isinf(v), 0.0, v - np.where(np.isinf(v), 0.0, whole)), whole
 
@@ -126,14 +161,14 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any
 
 @implements(math.isclose)
 def math_isclose(a: Any, b: Any, *, rel_tol: Any = 1e-09, abs_tol: Any = 0.0) -> Any:
-    x, y = (operand(v, "math.isclose", at_least="float") for v in (a, b))
+    x, y = (FUNCTIONS[float](v) for v in (a, b))
     limit = np.maximum(rel_tol * np.maximum(np.abs(x), np.abs(y)), abs_tol)
-    return (x == y) | ((np.abs(x - y) <= limit) & np.isfinite(x) & np.isfinite(y))
+    return weakened((x == y) | ((np.abs(x - y) <= limit) & np.isfinite(x) & np.isfinite(y)))
 
 
 @implements(np.allclose)
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Any:
-    return np.all(isclose(a, b, rtol, atol, equal_nan))
+    return weakened(np.all(isclose(a, b, rtol, atol, equal_nan)))
 
 
 @implements(np.array_equal)
@@ -142,7 +177,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: Any = False) -> Any:
     if not _same_shape(x, y):
         return False
     same = x == y
-    return np.all(same | (np.isnan(x) & np.isnan(y)) if equal_nan else same)
+    return weakened(np.all(same | (np.isnan(x) & np.isnan(y)) if equal_nan else same))
 
 
 def _same_shape(x: Any, y: Any) -> bool:
@@ -176,6 +211,8 @@ def iscomplex(x: Any) -> Any:
 
 @implements(np.isreal)
 def isreal(x: Any) -> Any:
+    if is_python(x):
+        return True
     return np.ones_like(operand(x, "np.isreal"), dtype=bool)
 
 
@@ -185,19 +222,27 @@ for _function in (np.isrealobj,):
     implements(_function)(lambda x: True)
 
 
-@implements(np.real, np.conjugate, np.real_if_close, method="conj")
+@implements(np.real, np.real_if_close)
 def real(x: Any, **options: Any) -> Any:
     """Traced numbers are real."""
     refuse_options("np.real", options)
-    return array_operand(x, "np.real")
+    return x if is_python(x) else array_operand(x, "np.real")
 
 
-METHODS["conjugate"] = real
+@implements(np.conjugate, method="conj")
+def conjugate(x: Any) -> Any:
+    value = array_operand(x, "np.conjugate")
+    return value.astype(np.int8) if value.type.dtype == "bool" else value
+
+
+METHODS["conjugate"] = conjugate
 METHODS["real"] = property(real)  # type: ignore[assignment]
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
+    if is_python(val):
+        return 0.0 if val.type.is_float else 0
     return np.zeros_like(operand(val, "np.imag"))
 
 
@@ -206,7 +251,7 @@ METHODS["imag"] = property(imag)  # type: ignore[assignment]
 
 @implements(np.angle)
 def angle(z: Any, deg: Any = False) -> Any:
-    x = operand(z, "np.angle", at_least="float")
+    (x,) = floats("np.angle", z)
     half_turn = np.where(np.signbit(x), 180.0 if deg else math.pi, 0.0).astype(x.type.numpy)
     return np.where(np.isnan(x), x, half_turn)
 
@@ -215,7 +260,7 @@ def angle(z: Any, deg: Any = False) -> Any:
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:
     refuse_options("np.unwrap", {"discont": discont})
     x = operand(p, "np.unwrap", at_least="float")
-    step = np.diff(x, axis=axis)
+    step = operand(np.diff(operand(p, "np.unwrap"), axis=axis), "np.unwrap", at_least="float")
     half = period / 2
     wrapped = np.mod(step + half, period) - half
     wrapped = np.where((wrapped == -half) & (step > 0), half, wrapped)
@@ -249,13 +294,19 @@ for _ufunc in (np.add, np.subtract, np.multiply, np.true_divide, np.maximum, np.
 
 @implements(math.fsum)
 def fsum(values: Any) -> Any:
-    return FUNCTIONS[builtins.sum](values, 0.0)
+    if isinstance(values, Array):
+        values = values.astype(np.float64)
+    return FUNCTIONS[float](FUNCTIONS[builtins.sum](values, 0.0))
 
 
 @implements(math.prod)
 def math_prod(values: Any, *, start: Any = 1) -> Any:
-    if isinstance(values, Symbol):
-        return np.prod(values, axis=0) * start
+    if isinstance(values, Array):
+        if not values.dims or values.dims[0] == 0:
+            return start
+        # Python multiplies element by element: short integers stay short.
+        short = values.type.dtype in NARROW
+        return np.prod(values, axis=0, dtype=values.type.numpy if short else None) * start
     result = start
     for value in values:
         result = result * value
@@ -264,7 +315,9 @@ def math_prod(values: Any, *, start: Any = 1) -> Any:
 
 @implements(math.dist)
 def dist(p: Any, q: Any) -> Any:
-    return np.linalg.norm(operand(p, "math.dist") - operand(q, "math.dist"))
+    one, two = (operand(v, "math.dist").astype(np.float64) for v in (p, q))
+    apart = operand(one - two, "math.dist")
+    return weakened(np.where(np.any(np.isinf(apart)), np.inf, np.linalg.norm(apart)))
 
 
 @implements(*names(math, "sumprod"))
@@ -274,7 +327,7 @@ def sumprod(p: Any, q: Any) -> Any:
 
 @implements(math.gamma)
 def math_gamma(x: Any) -> Any:
-    return gamma(operand(x, "math.gamma", at_least="float"))
+    return weakened(gamma(FUNCTIONS[float](x)))
 
 
 def gamma(x: Any) -> Any:
