@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cache, locks, options, subscripts, timings
+from . import cache, locks, options, pieces, subscripts, timings
 from .outputs import outputs
 
 counts: Counter[str] = Counter()
@@ -98,8 +98,11 @@ def entry(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 
 
 def _compile(
-    source: str, name: str, jit: bool, folder: Path, kept: bool, vector: bool, outside: bool
+    source: str, name: str, jit: bool, folder: Path, kept: bool, vector: bool, outside: bool, *, overlaps: bool = False
 ) -> Callable[..., Any]:
+    cut = pieces.cut(source, name) if outside and not ON_ALL_CORES.search(source) else None
+    if cut is not None:
+        return _in_pieces(cut, name, folder, kept, vector)
     # By name, because `import pullback` must not load numba.
     vectormath = importlib.import_module(f"{__package__}.vectormath") if vector else None
     library = vectormath.library(source) if vectormath else None
@@ -112,6 +115,7 @@ def _compile(
     swaps += [pages] if pages and pages.useful(source) else []
     swaps += [subscripts] if jit and subscripts.useful(source) else []
     names = [module.NAME for module in swaps]
+    names += ["overlaps"] if overlaps else []
     digest = hashlib.sha256(f"{cache.fingerprint()}\n{library} {names}\n{source}".encode()).hexdigest()[:32]
     stem = f"{name}_{digest}"
     module = _module(source, stem, folder, kept, swaps)
@@ -121,13 +125,28 @@ def _compile(
     machine = importlib.import_module(f"{__package__}.machine")
     if ON_ALL_CORES.search(source):
         importlib.import_module(f"{__package__}.cores").ready()
-        for other in re.findall(r"^def (\w+)", source, re.MULTILINE):
-            if other != name:
-                setattr(module, other, machine.part(getattr(module, other)))
-    compiled = machine.njit(function, folder if kept else None, stem, counts)
+    if pieces.BOXED in source:
+        module.boxed = importlib.import_module(f"{__package__}.boxes").boxed  # type: ignore[attr-defined]
+    for other in re.findall(r"^def (\w+)", source, re.MULTILINE):
+        if other != name:
+            setattr(module, other, machine.part(getattr(module, other)))
+    compiled = machine.njit(function, folder if kept else None, stem, counts, overlaps)
     if compiled is function:  # numba is switched off
         return _compile(source, name, False, folder, kept, vector, False)
     return split.wrapper(compiled) if split else compiled
+
+
+def _in_pieces(cut: pieces.Cut, name: str, folder: Path, kept: bool, vector: bool) -> Callable[..., Any]:
+    """A function that runs as Python, and calls its loops, which are compiled."""
+    digest = hashlib.sha256(f"{cache.fingerprint()}\n{cut.main}".encode()).hexdigest()[:32]
+    module = _module(cut.main, f"{name}_{digest}", folder, kept, [])
+    module.unboxed = pieces.unboxed  # type: ignore[attr-defined]
+    for piece, text in cut.pieces.items():
+        overlaps = piece not in cut.apart
+        setattr(module, piece, _compile(text, piece, True, folder, kept, vector, False, overlaps=overlaps))
+    lines = cut.main.count("\n")
+    timings.note(f"{name}: {lines} lines, one after the other, run as Python; {len(cut.pieces)} loops are compiled")
+    return _plain(getattr(module, name))
 
 
 def _module(source: str, stem: str, folder: Path, kept: bool, swaps: list[Any]) -> ModuleType:

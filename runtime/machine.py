@@ -151,18 +151,22 @@ class _Compiling:
                     _set_options(1)
 
 
-def _ours(dispatcher: Any, function: Callable[..., Any]) -> None:
+def _ours(dispatcher: Any, function: Callable[..., Any], overlaps: bool = False) -> None:
     if hasattr(dispatcher, "_compiler"):  # not if NUMBA_DISABLE_JIT is set
         dispatcher._compiler.compile = _Compiling(dispatcher._compiler, function.__name__)
-        dispatcher._compiler._customize_flags = _without_aliases
+        if not overlaps:
+            dispatcher._compiler._customize_flags = _without_aliases
 
 
 def njit(
-    function: Callable[..., Any], folder: Path | None, stem: str, counts: Counter[str]
+    function: Callable[..., Any], folder: Path | None, stem: str, counts: Counter[str], overlaps: bool = False
 ) -> Callable[..., Any]:
-    """The function compiled by numba for each tuple of argument types it is called with."""
+    """The function compiled by numba for each tuple of argument types it is called with.
+
+    overlaps    may what it writes to be a part of another array that it is given?
+    """
     dispatcher: Any = numba.njit(error_model="numpy", nogil=True, boundscheck=False)(function)
-    _ours(dispatcher, function)
+    _ours(dispatcher, function, overlaps)
     if hasattr(dispatcher, "_cache"):  # not if NUMBA_DISABLE_JIT is set
         dispatcher._cache = VerifiedCache(folder, stem, counts) if folder else CountingCache(counts)
     return dispatcher

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 class Timings:
     """Seconds by stage, in the order in which the stages were first entered; `total` has what lies between, too.
 
+    `notes` say what made the call long: loops that were written out.
+
     recall          look for a trace on disk, and compare all that tracing looked at
     trace           run the function on symbols
     optimise        simplify programs
@@ -31,6 +33,7 @@ class Timings:
     seconds: dict[str, float] = field(default_factory=dict)
     details: list[tuple[str, str, float]] = field(default_factory=list)
     total: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
     def add(self, stage: str, seconds: float, detail: str = "") -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -52,6 +55,7 @@ class Timings:
             shown = names[0][0] if len(names) == 1 else ", ".join(f"{name} {s:.3f}" for name, s in names)
             lines.append(f"  {stage:14} {seconds:6.3f} s  {shown}".rstrip())
         lines.append(f"  {'other':14} {self.total - sum(self.seconds.values()):6.3f} s")
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
 
@@ -77,6 +81,13 @@ def recording() -> Iterator[Timings]:
     finally:
         timings.total = time.perf_counter() - start
         _open.reset(token)
+
+
+def note(text: str) -> None:
+    """Say something about the first call that is being recorded."""
+    now = _open.get()
+    if now is not None and text not in now.timings.notes:
+        now.timings.notes.append(text)
 
 
 @contextmanager
