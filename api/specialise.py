@@ -10,6 +10,7 @@ import numpy as np
 
 from .ir.errors import TypeMismatch
 from .ir.types import NUMPY_DTYPES
+from .tracer.foreign import refusal
 from .tracer.hidden import Found
 from .tracer.paths import UNREADABLE, differs, named
 from .tracer.trace import Input, Traced
@@ -90,7 +91,7 @@ def read_hidden(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
         outside.append(f"        {name} = {value}")
         if given.type.rank or isinstance(found.value, np.ndarray):
             odd = f"not {name}.flags.carray or id({name}.dtype) not in own"
-            outside.append(f"        if type({name}) is ndarray and ({odd}): {name} = canonical({name})")
+            outside.append(f"        if type({name}) is not ndarray or {odd}: {name} = canonical({name})")
     return ["    try:", *outside, f"    except unreadable: return {miss}"] if outside else []
 
 
@@ -172,6 +173,8 @@ def canonical(leaf: Any) -> Any:
     Strided and foreign arrays are copied; a read-only one is looked at through a writeable view, because
     generated code never writes to its parameters.
     """
+    if type(leaf) is not np.ndarray and refusal(leaf) is not None:
+        return leaf  # no form fits it, and tracing says why
     if not isinstance(leaf, np.ndarray):
         if isinstance(leaf, np.integer) and type(leaf) is not _BUILT[leaf.dtype.char].type:
             return _BUILT[leaf.dtype.char].type(leaf)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,7 @@ def _operand(symbol: Symbol, value: Any) -> bool:
     """Does NumPy's operation apply? A Python number leaves lists alone: `[0.0] * n` repeats one."""
     if isinstance(value, (list, tuple)):
         return not (isinstance(symbol, Scalar) and symbol.weak)
-    return isinstance(value, (Symbol, np.ndarray, np.generic, complex, *PythonNumber))
+    return isinstance(value, (Symbol, np.ndarray, np.generic, numbers.Number))
 
 
 OPERATORS = {

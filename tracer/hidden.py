@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.build import literal
 from ..ir.errors import TypeMismatch
 from ..ir.program import Atom
-from .convert import stack_values
+from .constants import assembled, holds_symbol, plain_array
 from .effects import DELETED, MISSING, Effects, Place
 from .fingerprint import PURE
+from .foreign import refusal, title
 from .paths import Guard, Path, cell_of, items_of
 from .session import Session
 from .shadows import KINDS, Appended, Shadows, key_of, same_content
@@ -307,6 +307,9 @@ class Hidden:
             if key_of(known.path) != key_of(path):
                 self._guard("same", path, known.path, name)
             return known.now
+        why = refusal(value, name)
+        if why is not None:
+            raise self.session.error(TypeMismatch, f"{name} ({origin}) is {title(value)}: {why}")
         if isinstance(value, (*_NUMBERS, np.ndarray)) and not isinstance(value, (bool, np.bool_, enum.Enum)):
             return self._number(name, origin, value, path)
         if isinstance(value, (list, tuple)):
@@ -392,10 +395,16 @@ class Hidden:
         self.inputs.append(Found(name, "drawn", path, value))
         return symbol
 
-    def object(self, name: str, value: Any, path: Path) -> None:
-        """An argument that is an object of the user's, or the function itself: its attributes are hidden inputs."""
+    def object(self, name: str, value: Any, path: Path) -> Any:
+        """An argument that is an object of the user's, or the function itself: its attributes are hidden inputs.
+
+        Of a container that is no list, tuple or dict of arguments (a deque, a subclass), the elements are.
+        """
+        if isinstance(value, (list, dict, deque)):
+            return self._input(name, "argument", value, path)
         self.watch(value, name)
         self.reach(value, name, path)
+        return value
 
     # -- constants -----------------------------------------------------------------------------------------
 
@@ -404,13 +413,13 @@ class Hidden:
         if not isinstance(value, np.ndarray):
             if isinstance(value, StagedList) and value.rows is not None:
                 return value.array().read()
-            if _has_symbol(value):
-                return _assembled(session, value, what)
-            value = _plain_array(session, value, what)
-        if dtype_of_or_none(value) is None:
+            if holds_symbol(value):
+                return assembled(session, value, what)
+            value = plain_array(session, value, what)
+        if dtype_name(value.dtype) is None:
             raise session.dtype_error(what, value.dtype)
         if value.size <= SMALL_CONSTANT:
-            return _assembled(session, value, what)
+            return assembled(session, value, what)
         if id(value) not in self.constants:
             fixed = value.copy()
             symbol = self.make_input("constant", "constant", fixed)
@@ -458,37 +467,3 @@ def _holds_numbers(values: Any) -> bool:
         or (isinstance(v, (list, tuple, dict)) and _holds_numbers(list(v)))
         for v in values
     )
-
-
-def _has_symbol(value: Any) -> bool:
-    if isinstance(value, StagedList) and value.rows is not None:
-        return True
-    return isinstance(value, Symbol) or (isinstance(value, (list, tuple)) and any(map(_has_symbol, value)))
-
-
-def dtype_of_or_none(value: np.ndarray) -> str | None:
-    return dtype_name(value.dtype)
-
-
-def _plain_array(session: Session, value: Any, what: str) -> np.ndarray:
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise session.error(TypeMismatch, f"{what}: {error}") from None
-
-
-def _assembled(session: Session, value: Any, what: str) -> Atom:
-    """A small array, element by element (rows may be arrays)."""
-    if isinstance(value, StagedList) and value.rows is not None:
-        return value.array().read()
-    from_array = isinstance(value, np.ndarray)
-    if from_array and value.ndim == 0:
-        return literal(value[()], dtype_name(value.dtype) or "f64")
-    items = [value[k] for k in range(len(value))]
-    atoms = []
-    for item in items:
-        if isinstance(item, (list, tuple, np.ndarray)):
-            atoms.append((_assembled(session, item, what), not from_array))
-        else:
-            atoms.append(as_value(session, item, what))
-    return stack_values(session, atoms, dtype_name(value.dtype) if from_array else None, what)

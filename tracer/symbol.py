@@ -19,6 +19,7 @@ from ..ir.build import dim_atom, literal, number
 from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedFunction
 from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64, Dim, Type, dtype_name
+from .foreign import refusal, title
 from .report import may_show
 from .session import NeedStatic, Session, current
 from .staged_list import StagedList
@@ -423,6 +424,9 @@ def as_value(session: Session, value: Any, what: str = "this operation") -> tupl
     if isinstance(value, (np.number, np.bool_)):
         dtype_ = _dtype(session, value.dtype, what)
         return literal(value, dtype_), False
+    why = refusal(value)
+    if why is not None:
+        raise session.error(TypeMismatch, f"{what} of {title(value)}: {why}")
     if isinstance(value, (np.ndarray, list, tuple)):
         return session.hidden.constant(session, value, what), False
     raise session.error(TypeMismatch, f"{what} of a {type(value).__name__}: expected an array or a number")

@@ -6,6 +6,7 @@ number the function is traced again with that one static.
 
 from __future__ import annotations
 
+import enum
 import functools
 import keyword
 import re
@@ -30,6 +31,7 @@ from .calls import call
 from .control import Control
 from .exact import with_checks
 from .examples import INTEGER, Examples
+from .foreign import refusal, title
 from .hidden import Found, Hidden
 from .naming import identifier, tidy_names
 from .paths import Guard, Path
@@ -218,8 +220,10 @@ class _Run:
                 else:
                     positions.append(None)
                     static[k] = symbol
-                    session.hidden.object(name, symbol, Path("leaf", k))
                 symbols.append(symbol)
+            for k, leaf in static.items():  # when all arguments have their parameters
+                if leaf is leaves[k]:
+                    symbols[k] = session.hidden.object(names[k], leaf, Path("leaf", k))
             args, kwargs = rebuild(symbols)
             session.hidden.object("self", self.function, Path("object", self.function))
             try:
@@ -246,7 +250,10 @@ class _Run:
     def leaf(self, k: int, leaf: Any, name: str) -> Any:
         if isinstance(leaf, (str, bytes, bool, type(None))) or callable(leaf):
             return leaf
-        return self.input(("leaf", k), name, "", leaf)
+        why = refusal(leaf, name)
+        if why is not None:
+            raise TypeMismatch(f"argument {name} is {title(leaf)}: {why}")
+        return leaf if isinstance(leaf, enum.Enum) else self.input(("leaf", k), name, "", leaf)
 
     def hidden_input(self, name: str, origin: str, value: Any) -> Any:
         return self.input(("hidden", name), name, origin, value)
