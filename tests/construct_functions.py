@@ -636,3 +636,124 @@ def recursion_in_a_loop(x, depth):
     return s
 
 
+
+
+# -- numba's functions -------------------------------------------------------------------------------------------------
+
+
+@numba.njit("float64(float64, float64)")
+def _signed(a, b):
+    return a * b + a
+
+
+@numba.njit
+def _unpacks(p):
+    x, y = p
+    return x * y
+
+
+@numba.njit(cache=False, fastmath=True)
+def _unpacks_rows(p):
+    a, b, c = p
+    return a[0] * b[1] + c[2]
+
+
+@numba.vectorize(["float64(float64)"], nopython=True)
+def _log_half(x):
+    return np.log(0.5 * x)
+
+
+@numba.vectorize
+def _relu_product(x, y):
+    if x > 0.0:
+        return x * y
+    return 0.0
+
+
+@numba.njit
+def _of_vectorized(x):
+    return np.sum(_relu_product(x, 2.0)) + _relu_product(x[0], x[1])
+
+
+@numba.guvectorize(["void(float64[:], float64[:], float64[:])"], "(n),()->(n)")
+def _shifted(x, y, out):
+    for i in range(x.shape[0]):
+        out[i] = x[i] * y[0] + i
+
+
+@numba.guvectorize(["void(float64[:], float64[:])"], "(n)->()")
+def _row_sum(x, out):
+    s = 0.0
+    for v in x:
+        s += v * v
+    out[0] = s
+
+
+@numba.stencil
+def _laplace(a):
+    return a[-1, 0] + a[1, 0] - 2.0 * a[0, 0]
+
+
+@numba.stencil(cval=1.5)
+def _two(a, b):
+    return a[-1] * b[0] + a[2]
+
+
+@numba.njit
+def _stencil_in_njit(x):
+    return np.sum(_laplace(x) * x)
+
+
+@case(V)
+def njit_with_signature(x):
+    return _signed(x[0], x[1])
+
+
+@case(V)
+def njit_unpacks(x):
+    return _unpacks((x[0], x[1])) + _unpacks(x[:2])
+
+
+@case(M)
+def njit_unpacks_rows(x):
+    return _unpacks_rows(x)
+
+
+@case(np.array([0.5, 1.25, 2.0]))
+def vectorized(x):
+    return np.sum(_log_half(x)) + _log_half(x[0])
+
+
+@case(V, M[0])
+def vectorized_broadcast(x, y):
+    return np.sum(_relu_product(x[:, None], y) * np.arange(3.0)) + np.sum(_relu_product(x, 2.0))
+
+
+@case(V)
+def vectorized_in_njit(x):
+    return _of_vectorized(x)
+
+
+@case(V)
+def guvectorized(x):
+    return np.sum(_shifted(x, x[0]) ** 2) + _row_sum(x)
+
+
+@case(M)
+def guvectorized_broadcast(x):
+    return np.sum(_row_sum(x) * np.arange(3.0)) + np.sum(_shifted(x, x[0]) ** 2)
+
+
+@case(M)
+def stencil(x):
+    return np.sum(_laplace(x) * np.arange(3.0))
+
+
+@case(V, V[::-1].copy())
+def stencil_of_two(x, y):
+    return np.sum(_two(x, y) ** 2)
+
+
+@case(M)
+def stencil_in_njit(x):
+    return _stencil_in_njit(x)

@@ -26,8 +26,8 @@ from .symbol import FUNCTIONS, has_symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 """Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""
-CALLED: dict[type, Any] = {}
-"""What a call of an object of these types means: `(object, args, kwargs)`."""
+CALLED: dict[type | str, Any] = {}
+"""What a call of an object of these types means, `(object, args, kwargs)`; numba's by name, as it loads late."""
 SPECIAL: dict[str, Any] = {}
 """scipy.special's functions by name, so that SciPy is imported only by who uses it."""
 IMPURE = {
@@ -120,8 +120,9 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if module_of(function).partition(".")[0] not in OF_SEQUENCES:
             args, kwargs = with_arrays(args), {name: with_arrays(value) for name, value in kwargs.items()}
         return implementation(*args, **kwargs)
-    if type(function) in CALLED:
-        return CALLED[type(function)](function, args, kwargs)
+    called = CALLED.get(type(function)) or CALLED.get(f"{type(function).__module__}.{type(function).__qualname__}")
+    if called is not None:
+        return called(function, args, kwargs)
     method = special(function, "__call__")
     if method is not None:
         return invoke(method, "__call__", function, *args, **kwargs)
@@ -219,7 +220,10 @@ def _called(function: Any) -> str:
 
 def _shown_module(function: Any) -> str:
     if isinstance(function, np.ufunc):
-        return "np." if getattr(np, function.__name__, None) is function else "scipy.special."
+        if getattr(np, function.__name__, None) is function:
+            return "np."
+        special = sys.modules.get("scipy.special")
+        return "scipy.special." if getattr(special, function.__name__, None) is function else ""
     module = module_of(function)
     if module.startswith("numpy"):
         return module.replace("numpy", "np", 1) + "."

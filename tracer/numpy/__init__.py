@@ -3,6 +3,7 @@
 from . import (
     builtins,
     calculus,
+    compiled,
     conditions,
     create,
     einsum,
@@ -26,8 +27,8 @@ from . import (
 )
 
 __all__ = [
-    "builtins", "calculus", "conditions", "create", "einsum", "elementwise", "grids", "iteration", "join", "linalg",
-    "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options",
+    "builtins", "calculus", "compiled", "conditions", "create", "einsum", "elementwise", "grids", "iteration", "join",
+    "linalg", "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options",
     "values", "written",
 ]  # fmt: skip
 
