@@ -39,6 +39,16 @@ def turned_nest(seed: int) -> Program:
     return verify(parse(_Turned(random.Random(seed)).program()))
 
 
+def near_nest(seed: int) -> Program:
+    """A loop that adds to elements side by side, as the adjoint of a stencil does."""
+    return verify(parse(_Near(random.Random(seed)).program()))
+
+
+def product_nest(seed: int) -> Program:
+    """Three loops that sum products of elements of matrices, or something that looks like it."""
+    return verify(parse(_Product(random.Random(seed)).program()))
+
+
 def handed_nest(seed: int) -> Program:
     """Loops of one range that hand on a vector, and touch other arrays on the way."""
     return verify(parse(_Handed(random.Random(seed)).program()))
@@ -283,3 +293,90 @@ class _Handed(_Writer):
                     state[cell] = self.let(depth, type, f"last({name})", cell)
             if not turn:
                 vector = self.let(depth, "f64[n]", f"last({first})", "h")
+
+
+class _Near(_Writer):
+    def nests(self, pool: list[str], values: list[str], state: dict[str, str]) -> None:
+        self.loop(1, pool, values, state, self.rng.choice((1, 1, 2)))
+
+    def ends(self, depth: int, pool: list[str]) -> tuple[str, str]:
+        return self.rng.choice(("0", "0", "1", "m")), "n"
+
+    def body(self, depth: int, pool: list[str], values: list[str], state: dict[str, str], levels: int) -> None:
+        index = next(name for name in pool if name.startswith("i"))
+        for _ in range(self.rng.randint(1, 3)):
+            values.append(self.let(depth, "f64", f"B0[{self.subscript(depth, [*pool, index])}]", "v"))
+            near = index if self.rng.random() < 0.9 else self.number(depth, list(pool))
+            place = self.let(depth, "i64", f"{MIDDLE + self.rng.choice((0, 1, 1, 2, -1))} + {near}", "p")
+            state["A"] = self.let(depth, "f64[s]", f"{state['A']}.at[{place}].add({values[-1]})", "A")
+        if levels == 2:
+            self.loop(depth, pool, values, state, 1)
+
+
+class _Product(_Writer):
+    """`for i: for j: for k: C[i, j] += E[i, k] * F[k, j]` with anything about it changed."""
+
+    def program(self) -> str:
+        rng = self.rng
+        head = HEAD.replace("D: f64[n]", "E: f64[s, s], F: f64[s, s], D: f64[n]")
+        self.lines = head.splitlines()
+        indices = [self.name("i") for _ in range(3)]
+        order = rng.sample(indices, 3)
+        version, names = "C0", []
+        pool = ["n", "m"]
+        for depth, index in enumerate(order, 1):
+            low, high = self.range(depth, pool)
+            trips = f"range({low}, {high})"
+            pool.append(index)
+            self.put(depth, f"for {index} in {f'reversed({trips})' if rng.random() < 0.2 else trips}:")
+            names.append((self.name("C"), version))
+            version = names[-1][0]
+            self.put(depth + 1, f"{version}: f64[s, s] = phi({names[-1][1]}, NEXT{depth})")
+            if rng.random() < 0.15:
+                version = self.other(depth + 1, pool, version)
+        i, j, k = indices
+        factors = []
+        for name, places in (("E", [i, k]), ("F", [k, j])):
+            name = version if rng.random() < 0.1 else name
+            if rng.random() < 0.4:
+                places.reverse()
+            factors.append(self.let(4, "f64", f"{name}[{self.place(4, pool, places)}]", "v"))
+        value = self.let(4, "f64", f"{factors[0]} * {factors[1]}", "v")
+        if rng.random() < 0.2:
+            value = self.let(4, "f64", f"{value} * v0", "v")
+        places = [i, j] if rng.random() < 0.9 else [i, k]
+        next_ = self.let(4, "f64[s, s]", f"{version}.at[{self.place(4, pool, places)}].add({value})", "C")
+        for depth in (3, 2, 1):
+            first = names[depth - 1][0]
+            self.lines = [line.replace(f"NEXT{depth}", next_) for line in self.lines]
+            next_ = self.let(depth, "f64[s, s]", f"last({first})", "C")
+            if depth > 1 and rng.random() < 0.15:
+                next_ = self.other(depth, pool[: depth + 1], next_)
+        return "\n".join([*self.lines, f"    return A0, B0, {next_}, v0"])
+
+    def range(self, depth: int, pool: list[str]) -> tuple[str, str]:
+        rng, inner = self.rng, pool[2:]
+        low, high = rng.choice(("0", "0", "1")), rng.choice(("n", "n", "m"))
+        if inner and rng.random() < 0.5:
+            kind = rng.choice(("{} + 1", "{} * 2", "{} // 2", "{} % 3", "minimum({}, m)", "maximum({}, 1)", "{} + 0"))
+            end = self.let(depth, "i64", kind.format(rng.choice(inner)), "e")
+            low, high = rng.choice(((low, end), (end, high)))
+        return low, high
+
+    def place(self, depth: int, pool: list[str], names: list[str]) -> str:
+        rng, found = self.rng, []
+        for name in names:
+            if rng.random() < 0.06:
+                name = self.number(depth, list(pool))
+            plus = 0 if rng.random() < 0.8 else rng.choice((1, 2))
+            found.append(self.let(depth, "i64", f"{MIDDLE + plus} + {name}", "p"))
+        return ", ".join(found)
+
+    def other(self, depth: int, pool: list[str], version: str) -> str:
+        """Something else that happens to the array."""
+        inner = pool[2:]
+        first = self.place(depth, pool, [inner[0], self.rng.choice(inner)])
+        second = first if self.rng.random() < 0.5 else self.place(depth, pool, [self.rng.choice(inner), inner[0]])
+        read = self.let(depth, "f64", f"{version}[{first}]", "v")
+        value = self.let(depth, "f64", f"{read} * 0.5", "v")
+        return self.let(depth, "f64[s, s]", f"{version}.at[{second}].{self.rng.choice(('set', 'add'))}({value})", "C")

@@ -3,17 +3,29 @@
 `python tests/test_dependence.py 20000` tries so many of each kind, from 0 on.
 """
 
+import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 
 import numpy as np
 import pytest
 from brute_force import Touched, arguments, timeline
-from loop_nests import VALUES, handed_nest, loop_nest, turned_nest
+from loop_nests import MIDDLE, SIZE, VALUES, handed_nest, loop_nest, near_nest, product_nest, turned_nest
 
 import pullback as pb
-from pullback.codegen import contract, emit, free_order, hoist, interchange, parallel_loops, storage
+from pullback.codegen import (
+    contract,
+    emit,
+    free_order,
+    generate,
+    hoist,
+    interchange,
+    parallel_loops,
+    recognise_products,
+    storage,
+)  # fmt: skip
 from pullback.codegen.analysis.dependence import Access, Dependence, pairs_of
 from pullback.ir import Program
 from pullback.ir.affine import Facts
@@ -25,6 +37,7 @@ from pullback.ir.program import For, If, Let, Node
 from pullback.ir.sizes import TRACED, facts_of
 from pullback.ir.verify import verify
 from pullback.ir.walk import walk
+from pullback.runtime import support
 from pullback.runtime.compile import compile_source
 
 # -- each question ---------------------------------------------------------------------------------------
@@ -77,11 +90,11 @@ def elements(seeds: Iterable[int]) -> Counter[str]:
     return count
 
 
-def on_cores(seeds: Iterable[int]) -> Counter[str]:
+def on_cores(make: Callable[[int], Program], seeds: Iterable[int]) -> Counter[str]:
     """Loops that may run on all cores: no iteration disturbs another, but by additions as far away as the plan says."""
     count: Counter[str] = Counter()
     for seed in seeds:
-        program = loop_nest(seed)
+        program = make(seed)
         touched, deps = Touched(program), Dependence()
         loops = {node.index.name: node for node in walk(program.body) if isinstance(node, For)}
         for let in walk(program.body):
@@ -181,6 +194,68 @@ def written(seeds: Iterable[int]) -> Counter[str]:
     return count
 
 
+def products(seeds: Iterable[int]) -> Counter[str]:
+    """Loops that are matrix products, made by calls however small; nan and inf meet what they met."""
+    count: Counter[str] = Counter()
+    for seed in seeds:
+        program = product_nest(seed)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(import_module("pullback.codegen.recognise"), "LARGE", 1)
+            changed = verify(recognise_products(program))
+        count["nests"] += 1
+        if changed == program:
+            continue
+        count["changed"] += 1
+        for values in VALUES:
+            rng = np.random.default_rng(seed)
+            args = [rng.normal(size=[values[0] if d == "n" else SIZE for d in p.type.dims]) for p in program.params[:6]]
+            for matrix in args[2:5]:
+                if rng.random() < 0.3:
+                    matrix[tuple(MIDDLE + rng.integers(4, size=2))] = rng.choice([np.nan, np.inf, -np.inf])
+            wanted, found = (evaluate(p, *args, *values[1:]) for p in (program, changed))
+            for a, b in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=f"nest {seed} at {values}")
+    return count
+
+
+def in_any_order(seeds: Iterable[int]) -> Counter[str]:
+    """Loops on all cores, their parts one after the other in random order."""
+    count: Counter[str] = Counter()
+    rng = random.Random(0)
+
+    def run(function: Callable[..., object], parts: int, args: tuple[object, ...], every: Sequence[int] = ()) -> None:
+        every = every or range(parts)
+        for part in rng.sample(every, len(every)):
+            function(part, parts, *args)
+
+    def turns(function: Callable[..., object], parts: int, args: tuple[object, ...]) -> None:
+        for first in range(min(2, parts)):
+            run(function, parts, args, range(first, parts, 2))
+
+    def parts(limit: int, work: int, trips: int, summed: int) -> int:
+        return min(rng.choice((2, 3, 5)), trips) if trips > 1 else 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (run, turns, parts):
+            name = {"run": "on_all_cores", "turns": "in_two_turns"}.get(function.__name__, "parts")
+            patch.setattr(support, name, function)
+        for seed in seeds:
+            for make in (loop_nest, near_nest, turned_nest, handed_nest):
+                program = make(seed)
+                source = generate(program, parallel=1)
+                if "_part" not in source or Touched(program).complete < len(VALUES):
+                    continue
+                count["nests"] += 1
+                count["in turns"] += "in_two_turns" in source
+                function = compile_source(source, "f", jit=False)
+                for values in VALUES[:3]:
+                    args = arguments(values, seed)
+                    for a, b in zip(function(*args), evaluate(program, *args), strict=True):
+                        message = f"{make.__name__} {seed} at {values}"
+                        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=message)
+    return count
+
+
 # Floors: an analysis that proves nothing would pass, too.
 
 
@@ -192,8 +267,8 @@ def test_elements_of_two_iterations():
 
 
 def test_loops_on_all_cores():
-    count = on_cores(range(400))
-    assert count["loops"] > 150 and count["near"] and count["copies"] > 50
+    count = on_cores(loop_nest, range(300)) + on_cores(near_nest, range(100))
+    assert count["loops"] > 150 and count["near"] > 30 and count["copies"] > 50
 
 
 def test_elements_read_again():
@@ -202,7 +277,8 @@ def test_elements_read_again():
 
 
 def test_loops_that_run_upwards():
-    assert same(loop_nest, free_order, range(150))["changed"] > 60
+    assert same(loop_nest, free_order, range(120))["changed"] > 50
+    assert same(near_nest, free_order, range(60))["changed"] > 40
 
 
 def test_loops_that_change_places():
@@ -211,6 +287,15 @@ def test_loops_that_change_places():
 
 def test_loops_that_become_one():
     assert same(handed_nest, contract, range(120))["changed"] > 40
+
+
+def test_loops_that_are_products():
+    assert products(range(500))["changed"] > 40
+
+
+def test_loops_on_all_cores_in_any_order():
+    count = in_any_order(range(30))
+    assert count["nests"] > 50 and count["in turns"] > 4
 
 
 def test_nests_as_python():
@@ -337,9 +422,12 @@ def test_memory_that_nobody_fills_is_nan_in_uncompiled_code():
 if __name__ == "__main__":
     many = range(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
     print("two iterations", elements(many))
-    print("all cores", on_cores(many))
+    print("all cores", on_cores(loop_nest, many) + on_cores(near_nest, many))
     print("read again", read_again(many[: len(many) // 10]))
     print("upwards", same(loop_nest, free_order, many[: len(many) // 10]))
+    print("side by side", same(near_nest, free_order, many[: len(many) // 10]))
     print("change places", same(turned_nest, interchange, many[: len(many) // 10]))
     print("become one", same(handed_nest, contract, many[: len(many) // 10]))
+    print("products", products(many[: len(many) // 5]))
+    print("any order", in_any_order(many[: len(many) // 40]))
     print("as Python", written(many[: len(many) // 20]))
