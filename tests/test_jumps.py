@@ -397,6 +397,46 @@ def known_at_first(x):
     return s[0]
 
 
+def newton(x):
+    a, y = x[2], 1.0
+    for k in range(20):
+        d = y * y - a
+        if abs(d) < 1e-3:
+            return y, k, d
+        y = y - d / (2.0 * y)
+    return y, 20, d
+
+
+def a_tuple_of_arrays(x):
+    for k in range(3):
+        y = 0.7 * x[::-1]
+        r = np.sum((y - x) ** 2)
+        if r < 0.5:
+            return y, (r, x, k)
+        x = y
+    return x, (r, y, -1)
+
+
+def from_nested_loops(x):
+    for i in range(3):
+        for j in range(3):
+            if x[2] * (i + j) > 2.0:
+                return (x[0] * i, x[1] * j), i
+    return (x[0], x[1]), -1
+
+
+def first(value):
+    return first(value[0]) if isinstance(value, tuple) else np.sum(value)
+
+
+@pytest.mark.parametrize("function", [newton, a_tuple_of_arrays, from_nested_loops])
+def test_tuples_are_returned_from_loops(function):
+    for x in (X, X * 0.3, X * 2.0):
+        got, _ = pb.vjp(function, x)
+        assert repr(got) == repr(function(x.copy()))
+        check_grad(lambda x, function=function: first(function(x)), x)
+
+
 MORE = [
     known_while_tracing, caught_and_continued, returned_from_try, raised_again, not_there, within, deleted,
     products_in_pairs, queue, returned_from_a_loop_over_a_list, known_at_first,

@@ -13,7 +13,8 @@ from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from . import operators
 from .iterate import Sequence, Stream, sequence_of
-from .loops import LoopTracer, LoopTypeChange, trace_for, trace_while
+from .loop_nodes import trace_for, trace_while
+from .loops import LoopTracer, LoopTypeChange
 from .restage import restaged
 from .session import NeedConcrete, NeedUnrolled
 from .state import RUN_OVER, ContainerChange, Frame, State

@@ -13,7 +13,7 @@ from typing import Any
 from ..ir.affine import Affine
 from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
-from ..ir.program import Atom, Exit, For, Lit, Node, Phi, Var, While
+from ..ir.program import Atom, Exit, Lit, Node, Phi, Var
 from ..ir.types import BOOL, I64, Dim, Type
 from .aliases import AliasChecks, numbers_and_arrays
 from .convert import adapted, cast, joins, result_dtype
@@ -66,10 +66,9 @@ class LoopTracer(AliasChecks, Lengths):
         place = (self.span.file, self.span.line) if self.span else None
         self.memory = session.loops.setdefault(place, ({}, set()))
         self.depth = len(self.builder._regions)
-        self.parted: set[tuple[Slot, int]] = (
-            set()
-        )  # names of an array that others have on entry, but not later
+        self.parted: set[tuple[Slot, int]] = set()  # names of an array that others have on entry, but not later
         self.unwritable: dict[tuple[Slot, int], str] = {}  # arrays at the head that may be others, and why
+        self.nests: dict[Slot, Any] = {}  # names that only the body binds, with a value of theirs
         self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
         self.cells: dict[Cell, None] = {c: None for c in self.before.cells if c.name in self.memory[1]}
         rebound = {name for (name, _), carried in self.memory[0].items() if carried.dims is not None}
@@ -247,7 +246,7 @@ class LoopTracer(AliasChecks, Lengths):
             if isinstance(old, MaybeUnbound):
                 old = old.value
             fresh = [self._symbol((slot, k), variables, cells, old, k) for k in ks]
-            value = fresh[0] if old is None else rebuild(old, iter(fresh))
+            value = rebuild(self.nests.get(slot, old), iter(fresh))
             if (slot, 0) in self.slots and not self.slots[slot, 0].bound:
                 value = MaybeUnbound(self.session, value, variables[(slot, 0), "bound"])
             assign(self.before.holder(slot), slot[1], value)
@@ -297,18 +296,20 @@ class LoopTracer(AliasChecks, Lengths):
         if slot[0] == id(effects.frame) and effects.entry(slot[1]) is not MISSING and self.before.get(slot) is None:
             # Read and then written: after no iteration it is what it was.
             self.before.holders[slot[0]][1][slot[1]] = effects.entry(slot[1])
-            if self._assume_slot(slot):
+            if self.assume(slot):
                 return
         old = self.before.get(slot, missing)
         if old is not missing:
             raise self._differs(slot, old, value)
-        if isinstance(value, tuple) or not (is_number(value) or isinstance(value, Array)):
+        if not all(is_number(leaf) or isinstance(leaf, Array) for leaf in leaves(value)):
             raise self.session.error(
                 TypeMismatch, f"{slot[1]!r} becomes {shown(value)} in a traced loop and is read after it"
             )
-        atom, weak = as_value(self.session, value)
-        dims = tuple(map(self._outside, atom.type.dims)) if atom.type.rank else None
-        self.slots[slot, 0] = Carried(atom.type.dtype, weak, dims, bound=False)
+        self.nests[slot] = value
+        for k, leaf in enumerate(leaves(value)):
+            atom, weak = as_value(self.session, leaf)
+            dims = tuple(map(self._outside, atom.type.dims)) if atom.type.rank else None
+            self.slots[slot, k] = Carried(atom.type.dtype, weak, dims, bound=False)
 
     def _outside(self, dim: Dim) -> Dim | Affine | None:
         """A size of the body as one of before the loop, or as a form of such; None if it is neither."""
@@ -430,7 +431,7 @@ class LoopTracer(AliasChecks, Lengths):
                 cells[token].origins |= self._origins.get((slot, k), frozenset())
                 fresh.append(Array(session, cells[token]))
             value = rebuild(end_value, iter(fresh))
-            if (slot, 0) in self._exact:
+            if ks == [0] and (slot, 0) in self._exact:
                 value = self._exact[slot, 0]
             elif not self.slots[slot, 0].bound:
                 value = MaybeUnbound(session, value, ends[variables[(slot, 0), "bound"].name])
@@ -447,54 +448,3 @@ class LoopTypeChange(Exception):  # noqa: N818
     def __init__(self, error: Exception):
         super().__init__(str(error))
         self.error = error
-
-
-def trace_for(
-    session: Session,
-    tracer: LoopTracer,
-    index: str,
-    start: Atom,
-    stop: Atom,
-    reverse: bool,
-    body: Callable[[Var], None],
-    trips: Atom,
-) -> None:
-    builder = session.builder
-    span = session.span
-    var = builder.var(index, I64)
-    session.loop_variables.append(var)
-    low, high = builder.affine(start), builder.affine(stop)
-    tracer.ordinal = high - builder.affine(var) - 1 if reverse else builder.affine(var) - low
-    tracer.trips = trips
-    count = high - low
-
-    def run() -> None:
-        builder.facts.bound(var.name, lower=low, upper=high - 1)
-        builder.facts.assume(high - low - 1)
-        if not count.terms:
-            return body(var)
-        with session.under(session.root_names(count) if session.from_inputs(count) else None):
-            return body(var)
-
-    tracer.runs = lambda: session.ensure(high - low - 1)
-    phis, _, nodes, _, exits = tracer.trace(run)
-    builder.add(For(var, start, stop, reverse, tuple(phis), tuple(nodes), tuple(exits), span))
-
-
-def trace_while(
-    session: Session, tracer: LoopTracer, test: Callable[[], Atom], body: Callable[[], None]
-) -> Atom | None:
-    """Returns the condition if it turned out not to depend on what the loop changes."""
-    builder = session.builder
-    span = session.span
-
-    def run() -> None:
-        with session.under(None):
-            body()
-
-    phis, test_nodes, nodes, cond, exits = tracer.trace(run, test)
-    if cond is None or isinstance(cond, Lit):
-        tracer.before.restore()
-        return cond
-    builder.add(While(tuple(phis), tuple(test_nodes), cond, tuple(nodes), tuple(exits), span))
-    return None
