@@ -19,7 +19,7 @@ import numpy as np
 from .ir.types import INTEGERS, NUMPY_DTYPES
 from .transform import Transform
 
-TYPE = re.compile(r"(f64|f32|i64|bool)(?:\[([^\[\]]*)\])?")
+TYPE = re.compile(rf"({'|'.join(NUMPY_DTYPES)})(?:\[([^\[\]]*)\])?")
 NAME = re.compile(r"[A-Za-z_]\w*")
 FIRST_SIZE = 5
 """The first size without a number is 5, the next 6, ...: all different, so that a mistaken shape shows."""

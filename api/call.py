@@ -24,6 +24,7 @@ from .ir.passes import optimise
 from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
 from .ir.text import lines
+from .ir.types import NUMPY_DTYPES
 from .ir.walk import rebuilt
 from .plain import own_error
 from .runtime import cache, locks, options, timings
@@ -35,8 +36,8 @@ from .tree import Tree, flatten
 MAX_PINNED = 8
 IN_SOURCE = ("bounds_check", "reassociate", "parallel")
 """The options that decide what is written."""
-_ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, np.float64, np.float32, np.int64, np.bool_))
-_TYPE_TEXT = re.compile(r"(f64|f32|i64|bool)(\[.*\])?")
+_ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, *(dtype.type for dtype in NUMPY_DTYPES.values())))
+_TYPE_TEXT = re.compile(rf"({'|'.join(NUMPY_DTYPES)})(\[.*\])?")
 
 
 class Specialisation:

@@ -286,10 +286,8 @@ functions under @njit can call them, with contiguous arrays.
 
 CHECKS = {
     "_array": '''def _array(name, value, dtype, ndim):
-    """The array, contiguous, if it is of this dtype (integers of any width) and rank."""
+    """The array, contiguous, if it is of this dtype and rank."""
     fits = isinstance(value, np.ndarray) and value.ndim == ndim
-    if fits and dtype == np.int64 and value.dtype.kind in "iu" and value.dtype != np.uint64:
-        return np.ascontiguousarray(value, np.int64)
     if not fits or value.dtype != dtype:
         found = f"{value.dtype} of rank {value.ndim}" if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(f"{name} must be an array of {np.dtype(dtype)} of rank {ndim}, not {found}")

@@ -164,8 +164,6 @@ class Glue:
         if not leaf.type.rank:
             return f"np.{SCALARS[leaf.type.dtype].__name__}({leaf.text})" if leaf.type.dtype != "bool" else leaf.text
         text = leaf.text
-        if leaf.kind.dtype != NUMBA[leaf.type.dtype]:
-            return f"{text}.astype(np.int64)"
         if leaf.kind.layout != "C" or not leaf.kind.aligned:
             return f"np.ascontiguousarray({text})"
         return text if leaf.kind.mutable else f"writeable({text})"

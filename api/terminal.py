@@ -13,7 +13,7 @@ _TOKENS = re.compile(
     r"(?P<comment>#[^\n]*)"
     r"|(?P<string>'[^'\n]*'|\"[^\"\n]*\")"
     r"|(?P<word>\b(?:def|return|for|in|while|if|else|elif|import|from|as|assert|not|and|or|break|raise)\b)"
-    r"|(?P<type>\b(?:f64|f32|i64|bool)\b(?:\[[^\]\n]*\])?)"
+    r"|(?P<type>\b(?:[fiu](?:8|16|32|64)|bool)\b(?:\[[^\]\n]*\])?)"
 )
 _COLOURS = {"comment": DIM, "string": GREEN, "word": BLUE, "type": CYAN}
 

@@ -468,7 +468,7 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def _as_given(entry: Scalar) -> bool:
-    """Is storing the number again what was there? Small integers come in as int64."""
+    """Is storing the number again what was there?"""
     return entry.weak or entry.type.dtype in ("f64", "f32")
 
 

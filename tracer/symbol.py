@@ -46,6 +46,9 @@ def implements(
     return register
 
 
+_PYTHON = {"b": bool, "i": int, "u": int, "f": float}
+
+
 class Symbol:
     """What scalars and arrays share: Python's operators, NumPy's protocols and methods."""
 
@@ -89,6 +92,10 @@ class Symbol:
             if hasattr(np.ndarray, name):
                 raise self.session.error(
                     UnsupportedFunction, f"the array attribute or method .{name} cannot be traced"
+                )
+            if isinstance(self, Scalar) and hasattr(_PYTHON[self.type.numpy.kind], name):
+                raise self.session.error(
+                    UnsupportedFunction, f"the method or attribute .{name} of a traced number cannot be traced"
                 )
             raise AttributeError(f"{type_name(self)!r} object has no attribute {name!r}")
         if isinstance(method, property):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..call import Specialisation, Traceable
 from ..ir.errors import TypeMismatch
-from ..ir.types import dtype_name
+from ..ir.types import NUMPY_DTYPES, dtype_name
 from ..tracer.trace import Abstract
 from ..transform import Jit
 from ..tree import flatten
@@ -48,7 +48,7 @@ def function(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_NAMES = {"f64": "float64", "f32": "float32", "i64": "int64", "bool": "bool"}
+_NAMES = {name: dtype.name for name, dtype in NUMPY_DTYPES.items()}
 
 
 def _traced(traceable: Traceable, kinds: list[tuple[str, int]]) -> Specialisation:

@@ -58,8 +58,8 @@ def as_dtype(d: Any) -> dtype:
         name = dtype_name(d)
     except TypeError:
         name = None
-    if name is None:
-        raise TypeMismatch(f"dtype {d} is not supported: float64, float32, int64 and bool are")
+    if name not in _BY_IR:
+        raise TypeMismatch(f"dtype {d} is not supported: float64, float32, int64 and bool are. Convert the array first")
     return _BY_IR[name]
 
 

@@ -8,7 +8,7 @@ import re
 _TOKENS = re.compile(
     r"(?P<comment>#.*)"
     r"|(?P<string>[rbfuRBFU]{0,2}(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))"
-    r"|(?P<type>\b(?:f64|f32|i64|bool)\b(?:\[[^\]]*\])?)"
+    r"|(?P<type>\b(?:[fiu](?:8|16|32|64)|bool)\b(?:\[[^\]]*\])?)"
     r"|(?P<word>\b(?:def|return|for|in|while|if|else|elif|import|from|as|assert|not|and|or|break|continue|raise|"
     r"lambda|True|False|None|with|class|pass|is)\b)"
     r"|(?P<number>(?<![\w.])\d[\d_]*\.?\d*(?:e[-+]?\d+)?)"

@@ -10,11 +10,11 @@ from ...ir.affine import Affine
 from ...ir.build import dim_atom
 from ...ir.errors import UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import Dim
+from ...ir.types import NARROW, Dim
 from ..calls import call
 from ..convert import agree, common
 from ..session import Session
-from ..symbol import FUNCTIONS, Array, implements, require_session, wrap
+from ..symbol import FUNCTIONS, Array, Symbol, implements, require_session, wrap
 from .arguments import axis_argument, dims_of, operand
 from .bounds import note
 from .elementwise import store_out
@@ -48,6 +48,12 @@ def clip(
     low = a_min if min is None else min
     high = a_max if max is None else max
     result = x
+    kind = x.type if isinstance(x, Symbol) else None
+    if kind is not None and kind.dtype in NARROW:
+        # Ends that no element reaches, as NumPy takes them here.
+        limits = np.iinfo(kind.numpy)
+        low = None if isinstance(low, int) and low < limits.min else low
+        high = None if isinstance(high, int) and high > limits.max else high
     if low is not None:
         result = FUNCTIONS[np.maximum](result, low)
     if high is not None:

@@ -17,6 +17,7 @@ import numpy as np
 from ...ir.build import literal, number
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
+from ...ir.types import I64
 from ..arithmetic import PYTHON
 from ..convert import cast
 from ..session import NeedStatic, Session
@@ -94,14 +95,17 @@ def _quotient(session: Session, op: str, a: Atom, b: Atom) -> Any:
 
 def _true_quotient(session: Session, op: str, a: Atom, b: Atom) -> Any:
     """Integers beyond 2**53 would be rounded twice."""
-    return Scalar(session, session.builder.emit("div", as_float(session, a), as_float(session, b)), weak=True)
+    one, two = as_float(session, a, b), as_float(session, b, a)
+    return Scalar(session, session.builder.emit("div", one, two), weak=True)
 
 
-def as_float(session: Session, atom: Atom) -> Atom:
+def as_float(session: Session, atom: Atom, beside: Atom) -> Atom:
     """An integer as a float, which must not round it."""
     if isinstance(atom, Lit):
         value = int(atom.text)
         if int(float(value)) != value:
+            if beside.type == I64:
+                must_fit(session, beside, -1)  # known, too, if the inputs make it
             raise session.error(
                 TypeMismatch, f"the integer {value} is not exact as a float: write float({value}) if that is meant"
             )
@@ -178,7 +182,7 @@ def _comparison(name: str, function: Any, own: Callable[[Any, Any], bool]) -> No
         atoms = [as_value(session, v)[0] for v in (a, b)]
         if len({atom.type.is_float for atom in atoms}) == 2:
             # Python compares an integer and a float exactly.
-            floats = [v if v.type.is_float else as_float(session, cast(session, v, "i64")) for v in atoms]
+            floats = [v if v.type.is_float else as_float(session, cast(session, v, "i64"), v) for v in atoms]
             a, b = (Scalar(session, v, weak=True) for v in floats)
         elif all(isinstance(atom, Lit) and not atom.type.is_float for atom in atoms):
             return own(*(number(atom).item() for atom in atoms))  # type: ignore[arg-type]
