@@ -128,6 +128,19 @@ def test_zeros_before_a_users_sum_stay(jit):
         assert pb.jit(angles)(1.0, x) == pb.value_and_grad(angles)(1.0, x)[0] == angles(1.0, x) == 0.0
 
 
+def stored_zero(x, v):
+    x[0] = 0.0
+    np.add.at(x, 0, v)
+    return np.arctan2(0.0, x[0])
+
+
+def test_a_users_sum_of_a_zero_keeps_its_sign():
+    x = np.ones(3)
+    with pb.options(jit=False, cache=False):
+        assert pb.jit(stored_zero)(x.copy(), -0.0) == stored_zero(x.copy(), -0.0) == 0.0
+        assert pb.value_and_grad(stored_zero)(x.copy(), -0.0)[0] == 0.0
+
+
 def sums(x_bar, w_bar):
     s_bar = 0.0
     for i in range(len(x_bar)):

@@ -145,8 +145,7 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             _is_whole(items, type.dims) and args[2].type.dims == type.dims
         ):
             return args[2]
-        # What the adjoint of `x[i] -= v` writes: take a cotangent out, put it back. (0.0 + v is v but for the
-        # sign of a zero; a user's own sum of a stored zero is not an at_add.)
+        # What the adjoint of `x[i] -= v` writes: take a cotangent out, put it back. Only there 0.0 + v is v: see found.
         case index.at_add, Made(index.at_set, (x, where, Lit("0.0"))), Index(), _ if where == args[1] and _is_part(
             where
         ):
@@ -210,7 +209,7 @@ def fold(op: Primitive, args: tuple[Any, ...], dtype: str) -> Lit | None:
     if dtype == "i64":
         # What NumPy only warns of has no number here: the program keeps the operation and its checks.
         divides = op in (arith.floordiv, arith.mod) and not values[1]
-        if divides or op is arith.int_power or not all(abs(int(v)) < 2**62 for v in values):
+        if divides or op is arith.int_power or not all(-(2**62) < v < 2**62 for v in values):
             return None
     with np.errstate(all="ignore"):
         return literal(op.numpy(*values), dtype)
@@ -224,10 +223,12 @@ class _Simplifier:
         self.atom, self.var, self.dim = substitution(self.values)
         self.lets: dict[str, Let] = {}
         self.sizes = Sizes()
+        self.cotangents: frozenset[str] = frozenset()
 
     def program(self, program: Program) -> Program:
         for param in program.params:
             self.sizes.bind(param)
+        self.cotangents = program.cotangents
         body = self.nodes(program.body)
         return replace(program, body=body, results=tuple(map(self.atom, program.results)))
 
@@ -269,7 +270,9 @@ class _Simplifier:
         type = let.var.type
         if not type.dims and (lit := fold(let.op, let.args, type.dtype)):
             return lit
-        return self.size(let) or rewrite(let.op, let.args, type, tuple(map(self.view, let.args)))
+        found = self.size(let) or rewrite(let.op, let.args, type, tuple(map(self.view, let.args)))
+        users = let.op is index.at_add and let.var.name not in self.cotangents
+        return None if users else found  # the sign of a zero may change
 
     def same_type(self, a: Atom, b: Atom) -> bool:
         """Equal dtypes and sizes: an operand that was broadcast is not the result."""
