@@ -122,7 +122,9 @@ class _Writer:
     def write(self, depth: int, pool: list[str], values: list[str], state: dict[str, str], cell: str) -> None:
         value = self.rng.choice(values[-3:])
         if self.rng.random() < 0.3:
-            value = self.let(depth, "f64", f"{value} * 0.5", "v")
+            other = self.rng.choice(values[-3:])
+            operation = self.rng.choice((f"{value} * 0.5", f"sin({value})", f"{value} * {other}"))
+            value = self.let(depth, "f64", operation, "v")
         place, how = self.element(depth, pool, cell), self.rng.choice(("set", "add", "add"))
         type = "f64[s]" if ARRAYS[cell] == 1 else "f64[s, s]"
         state[cell] = self.let(depth, type, f"{state[cell]}.at[{place}].{how}({value})", cell)
