@@ -34,6 +34,8 @@ from .tracer.trace import Abstract, Slot, Traced, trace
 from .tree import Tree, flatten
 
 MAX_PINNED = 8
+MANY = 20
+"""Iterations from which on `timings` mentions that a loop was written out."""
 IN_SOURCE = ("bounds_check", "reassociate", "parallel")
 """The options that decide what is written."""
 _ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, *(dtype.type for dtype in NUMPY_DTYPES.values())))
@@ -322,6 +324,9 @@ class Traceable:
                 )
         except PullbackError as error:
             raise error.with_traceback(None) from None
+        for span, trips in traced.written_out:
+            if trips >= MANY:
+                timings.note(f"written out {trips} times: line {span.line}, {span.text.strip()}")
         return Specialisation(traced, out[-1], tree)
 
     def names(self, tree: Tree) -> list[str]:

@@ -17,7 +17,7 @@ from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
 from .plain import own_error
-from .runtime import options, timings
+from .runtime import options, progress, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
 from .tracer.nested import own
@@ -88,7 +88,7 @@ class Transform:
         """A call that goes the long way, with a record of where the time went if anything was made for it."""
         if current() is not None:  # called by code that is not staged, such as map
             return self.__pullback_call__(*args, **kwargs)
-        with timings.recording() as times:
+        with timings.recording() as times, progress.shown(self._shown_name(), times):
             result = self._call(args, kwargs)
         if times.seconds.keys() - {"run"}:
             self.timings = times
@@ -111,9 +111,11 @@ class Transform:
         """What a bound method calls: the same, and by default the first argument behind the instance counts."""
         return self
 
+    def _shown_name(self) -> str:
+        return f"{self._kind} of {getattr(self._traceable.function, '__name__', 'function')}"
+
     def __repr__(self) -> str:
-        name = getattr(self._traceable.function, "__name__", "function")
-        return f"<pullback.{self._kind} of {name}>"
+        return f"<pullback.{self._shown_name()}>"
 
     @property
     def _numba_type_(self) -> Any:

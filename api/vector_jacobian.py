@@ -18,7 +18,7 @@ from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.program import Atom
 from .ir.walk import inline
 from .plain import own_error
-from .runtime import options, timings
+from .runtime import options, progress, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
 from .tracer.convert import cast
@@ -65,10 +65,11 @@ def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _first(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    with timings.recording() as times:
+    name = f"vjp of {getattr(traceable.function, '__name__', 'function')}"
+    with timings.recording() as times, progress.shown(name, times):
         result = _run(traceable, args, kwargs)
     if options.current().timings and times.seconds.keys() - {"run"}:
-        print(f"<pullback.vjp of {getattr(traceable.function, '__name__', 'function')}>: {times}")
+        print(f"<pullback.{name}>: {times}")
     return result
 
 

@@ -40,7 +40,9 @@ class Affine:
         return Affine.of(self.constant * factor, {n: c * factor for n, c in self.terms})
 
     def substitute(self, name: str, value: Affine) -> Affine:
-        coefficient = dict(self.terms).get(name, 0)
+        coefficient = next((c for n, c in self.terms if n == name), 0)
+        if not coefficient:
+            return self
         rest = Affine.of(self.constant, {n: c for n, c in self.terms if n != name})
         return rest + value.scaled(coefficient)
 
@@ -83,25 +85,24 @@ class Facts:
     """What is known of i64 names: bounds, and forms known to be >= 0."""
 
     def __init__(self) -> None:
-        self.lower: dict[str, list[Affine]] = {}
-        self.upper: dict[str, list[Affine]] = {}
-        self.nonnegative: list[Affine] = []
+        self.lower: dict[str, tuple[Affine, ...]] = {}
+        self.upper: dict[str, tuple[Affine, ...]] = {}
+        self.nonnegative: dict[tuple[tuple[str, int], ...], int] = {}  # by terms, the smallest constant
 
     def copy(self) -> Facts:
         """Facts to which a region may add its own."""
         new = Facts()
-        new.lower = {name: list(bounds) for name, bounds in self.lower.items()}
-        new.upper = {name: list(bounds) for name, bounds in self.upper.items()}
-        new.nonnegative = list(self.nonnegative)
+        new.lower, new.upper, new.nonnegative = dict(self.lower), dict(self.upper), dict(self.nonnegative)
         return new
 
     def update(self, other: Facts) -> None:
         """Add what others say."""
         for mine, theirs in ((self.lower, other.lower), (self.upper, other.upper)):
             for name, bounds in theirs.items():
-                known = mine.setdefault(name, [])
-                known += [b for b in bounds if b not in known]
-        self.nonnegative += [form for form in other.nonnegative if form not in self.nonnegative]
+                known = mine.get(name, ())
+                mine[name] = (*known, *(b for b in bounds if b not in known))
+        for terms, constant in other.nonnegative.items():
+            self._never_negative(Affine(constant, terms))
 
     def renamed(self, names: Mapping[str, str]) -> Facts:
         """What is said of these names, of others that stand for them: of another iteration's numbers.
@@ -114,20 +115,24 @@ class Facts:
         new = Facts()
         for old, mine in ((self.lower, new.lower), (self.upper, new.upper)):
             for name, bounds in old.items():
-                mine[names.get(name, name)] = [b.renamed(names) for b in bounds]
-        new.nonnegative = [form.renamed(names) for form in self.nonnegative]
+                mine[names.get(name, name)] = tuple(b.renamed(names) for b in bounds)
+        for terms, constant in self.nonnegative.items():
+            new._never_negative(Affine(constant, terms).renamed(names))
         return new
+
+    def _never_negative(self, form: Affine) -> None:
+        self.nonnegative[form.terms] = min(form.constant, self.nonnegative.get(form.terms, form.constant))
 
     def bound(self, name: str, lower: Affine | None = None, upper: Affine | None = None) -> None:
         """Record lower <= name <= upper."""
         if lower is not None:
-            self.lower.setdefault(name, []).append(lower)
+            self.lower[name] = (*self.lower.get(name, ()), lower)
         if upper is not None:
-            self.upper.setdefault(name, []).append(upper)
+            self.upper[name] = (*self.upper.get(name, ()), upper)
 
     def assume(self, form: Affine) -> None:
         """Record form >= 0."""
-        self.nonnegative.append(form)
+        self._never_negative(form)
         if len(form.terms) == 1:
             ((name, coefficient),) = form.terms
             if coefficient == 1:
@@ -146,10 +151,9 @@ class Facts:
         """
         if not form.terms:
             return form.constant >= 0
-        for fact in self.nonnegative:
-            rest = form - fact
-            if not rest.terms and rest.constant >= 0:
-                return True
+        least = self.nonnegative.get(form.terms)
+        if least is not None and form.constant >= least:
+            return True
         if depth == 0:
             return False
         for name, coefficient in form.terms:

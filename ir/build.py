@@ -331,7 +331,8 @@ class Builder:
 
     def _resolve(self, form: Affine) -> Affine:
         for name in form.names:
-            form = form.substitute(name, self.affine(name))
+            if name in self._affine or name in self._alias:
+                form = form.substitute(name, self.affine(name))
         return form
 
     def canonical_dim(self, dim: Dim) -> Dim:
@@ -357,12 +358,14 @@ class Builder:
     def unify(self, name: str, form: Affine) -> None:
         """From now on `name` is known to equal `form`."""
         form = self._resolve(form)
-        self._alias = {n: f.substitute(name, form) for n, f in self._alias.items()}
+        for other, value in self._alias.items():
+            if name in value.names:
+                self._alias[other] = value.substitute(name, form)
         self._alias[name] = form
         # Forms in the tables mention the old name: make them again from the new one.
         for known in self._known:
             for key, atom in list(known.items()):
-                if isinstance(key, Affine) and name in key.names:
+                if isinstance(key, Affine) and any(n == name for n, _ in key.terms):
                     known.setdefault(key.substitute(name, form), atom)
             if len(form.terms) > 1 or (form.terms and form.constant):
                 known[form] = Var(name, I64)  # an input's size is the name that is bound first

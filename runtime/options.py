@@ -37,6 +37,7 @@ class Options:
                   in another order. A number instead of True says what is long: how many simple operations
                   (True is two million, about half a millisecond)
     timings       print where the time of each first call goes; `f.timings` has the last one as data anyway
+    progress      say in the terminal or the notebook if a first call compiles for more than two seconds
     check_nan     find the line and the operation that make the first NaN or inf: programs are interpreted, slowly
     """
 
@@ -49,6 +50,7 @@ class Options:
     parallel: bool | int = False
     check_nan: bool = False
     timings: bool = False
+    progress: bool = True
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -74,7 +76,7 @@ def _parallel(name: str, value: Any) -> bool | int:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
     "vector_math": _flag, "reassociate": _flag, "parallel": _parallel, "check_nan": _flag,
-    "timings": _flag,
+    "timings": _flag, "progress": _flag,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 class Timings:
     """Seconds by stage, in the order in which the stages were first entered; `total` has what lies between, too.
 
-    `notes` say what made the call long: loops that were written out.
+    `notes` say what made the call long: loops that were written out. `doing` is the stage that runs.
 
     recall          look for a trace on disk, and compare all that tracing looked at
     trace           run the function on symbols
@@ -34,6 +34,7 @@ class Timings:
     details: list[tuple[str, str, float]] = field(default_factory=list)
     total: float = 0.0
     notes: list[str] = field(default_factory=list)
+    doing: str = ""
 
     def add(self, stage: str, seconds: float, detail: str = "") -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -99,9 +100,11 @@ def stage(name: str, detail: str = "") -> Iterator[None]:
         return
     now.inner.append(0.0)
     start = time.perf_counter()
+    before, now.timings.doing = now.timings.doing, name
     try:
         yield
     finally:
+        now.timings.doing = before
         seconds = time.perf_counter() - start
         now.timings.add(name, seconds - now.inner.pop(), detail)
         now.inner[-1] += seconds

@@ -17,6 +17,7 @@ from .loop_nodes import trace_for, trace_while
 from .loops import LoopTracer, LoopTypeChange
 from .restage import restaged
 from .session import NeedConcrete, NeedUnrolled
+from .source import span_of
 from .state import RUN_OVER, ContainerChange, Frame, State
 from .streams import SHORT, Streams, thaw
 from .symbol import FUNCTIONS, Scalar, require_session
@@ -163,9 +164,12 @@ class Looping(Streams):
         self, items: Any, body: Callable[[Any], None], frame: Frame, live: tuple[str, ...],
         stops: list[tuple[Frame, str]], line: int,
     ) -> None:  # fmt: skip
-        for item in items:
+        session = require_session()
+        span = span_of(self.file, line)
+        for trip, item in enumerate(items, 1):
             if not self._unless(stops, lambda item=item: body(item), frame, live):  # type: ignore[misc]
                 break
+            session.written_out[span] = max(trip, session.written_out.get(span, 0))
 
     def _peeled(
         self, change: LoopTypeChange, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any,

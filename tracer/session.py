@@ -101,6 +101,7 @@ class Session:
     captures  how many functions are being differentiated inside of the traced one
     handling  the exceptions whose handlers are traced, the innermost last
     raised    the classes of exceptions that Checks stand for, by the Checks' texts
+    written_out  loops that run as Python's own, and for how many iterations
     frames    the variables of every staged function call, and `cells` the content of every array
     """
 
@@ -113,6 +114,7 @@ class Session:
     callers: list[Any] = field(default_factory=list)
     stops: list[tuple[Any, str]] = field(default_factory=list)
     cells: list[Any] = field(default_factory=list)
+    written_out: dict[Span, int] = field(default_factory=dict)
     hidden: Any = None
     states: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     shadows: list[Any] = field(default_factory=list)

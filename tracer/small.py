@@ -32,9 +32,11 @@ def small_sizes(session: Session, program: Program) -> set[str]:
     guards = set(session.guards)
     equal = [g.names for g in guards if len(g.names) == 2 and not g.constant and g.scaled(-1) in guards]
     rows = {p.type.dims[0] for p in program.params if p.type.rank > 1}
-    for _ in equal:
-        found |= {n for names in equal if found & set(names) for n in names}
-        rows |= {n for names in equal if rows & set(names) for n in names}
+    for among in (found, rows):
+        before = -1
+        while before != len(among):
+            before = len(among)
+            among.update(*(names for names in equal if not among.isdisjoint(names)))
     return found & small - rows
 
 

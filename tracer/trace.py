@@ -103,6 +103,7 @@ class Traced:
     written: frozenset[int] = frozenset()  # parameters that the function writes to
     opaque: tuple[str, ...] = ()  # what nothing can check in another process
     stores: Stores | None = None  # what the call does to things that live on after it
+    written_out: tuple[tuple[Span, int], ...] = ()  # loops that the program has once for each iteration, and how many
 
 
 class _Result:
@@ -402,7 +403,7 @@ class _Run:
             session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed], self.code,
             self._guarded(), frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
             (*session.opaque, *session.unstaged, *["print"][: len(session.printed)], *["stores"][: stores is not None]),
-            stores,
+            stores, tuple(session.written_out.items()),
         )  # fmt: skip
 
     def _equal_names(self, body: Sequence[Node]) -> dict[str, Dim]:
