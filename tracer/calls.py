@@ -75,6 +75,8 @@ def find(function: Any) -> Any:
         special = sys.modules.get("scipy.special")
         if special is not None and getattr(special, name, None) is function:
             return SPECIAL[name]
+    if type(function).__module__.startswith("scipy.stats") or type(owner).__module__.startswith("scipy.stats"):
+        return FUNCTIONS["scipy.stats"](function)
     return None
 
 
@@ -115,6 +117,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if asked is not None:
         return asked()
     traced = has_symbol(args) or has_symbol(kwargs)
+    if drawn.generator_of(function) is not None:
+        return drawn.draw(require_session(), function, args, kwargs)
     implementation = find(function)
     if implementation is not None and (traced or function in ALWAYS):
         if module_of(function).partition(".")[0] not in OF_SEQUENCES:
@@ -131,8 +135,6 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return call(function.func, (*given, *args), {**named, **kwargs})
     if drawn.is_maker(function):
         return drawn.made(require_session(), function, args, kwargs)
-    if drawn.generator_of(function) is not None:
-        return drawn.draw(require_session(), function, args, kwargs)
     if is_reporter(function):
         with reporting(require_session()):
             return function(*args, **kwargs)

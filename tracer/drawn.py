@@ -48,6 +48,8 @@ def generator_of(function: Any) -> Any:
     owner = getattr(function, "__self__", None)
     if isinstance(owner, (np.random.Generator, np.random.RandomState, random.Random)):
         return owner
+    if getattr(function, "__name__", "") == "rvs" and type(owner).__module__.startswith("scipy.stats"):
+        return getattr(owner, "random_state", None)
     return None
 
 
@@ -92,8 +94,8 @@ def draw(session: Session, function: Any, args: tuple[Any, ...], kwargs: dict[st
     if name in _STANDARD and (has_symbol(args) or has_symbol(kwargs)):
         return _shifted(session, function, name, args, kwargs)
     args, kwargs = _known(session, args), {k: _known(session, v) for k, v in kwargs.items()}
-    generator = generator_of(function)
-    fixed = id(generator) in session.seeded
+    generator = kwargs.get("random_state") or generator_of(function)
+    fixed = id(generator) in session.seeded or isinstance(generator, (int, np.integer))
     if not fixed and id(generator) not in session.drawn_from:
         session.drawn_from[id(generator)] = generator, _state(generator)
     value = function(*args, **kwargs)

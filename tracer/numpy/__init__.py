@@ -21,6 +21,7 @@ from . import (
     select,
     shape,
     special,
+    stats,
     ufunc_options,
     values,
     written,
@@ -28,8 +29,8 @@ from . import (
 
 __all__ = [
     "builtins", "calculus", "compiled", "conditions", "create", "einsum", "elementwise", "grids", "iteration", "join",
-    "linalg", "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "ufunc_options",
-    "values", "written",
+    "linalg", "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "stats",
+    "ufunc_options", "values", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered
