@@ -287,7 +287,8 @@ class Emitter:
                 case Let():
                     self.let(node)
                 case Check(cond, message, span):
-                    text = spell.call("not {0}", self.text(cond))
+                    surely = isinstance(cond, Lit) and cond.text == "False"
+                    text = Text("True") if surely else spell.call("not {0}", self.text(cond))
                     self.line(f"if {text.text}:", span)
                     own = [Part("", span)]
                     kind, _, rest = message.partition(": ")

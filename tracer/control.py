@@ -20,11 +20,11 @@ from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Lit
 from . import operators
-from .attempts import Attempts
 from .calls import call
 from .iterate import Sequence, Stream
 from .lists import List, element, is_stacked
 from .objects import attribute, place
+from .patterns import Patterns
 from .regions import choose
 from .report import is_reporter, reporting
 from .scopes import SCOPES, scope_of
@@ -37,7 +37,7 @@ from .targets import Outer
 UNROLL_LIMIT = 1000
 
 
-class Control(Attempts):
+class Control(Patterns):
     quiet = False
     """Is the function pullback's own, whose lines say nothing to a user?"""
 

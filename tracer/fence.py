@@ -15,7 +15,6 @@ REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.Await: ("await", "a plain call"),
     ast.ClassDef: ("a class definition", "a class outside of the traced function"),
     ast.AsyncFunctionDef: ("an async function", "a plain function"),
-    ast.Match: ("match", "if/elif"),
 }
 if hasattr(ast, "TryStar"):
     REFUSED[ast.TryStar] = ("except*", "a plain except")

@@ -19,6 +19,7 @@ from .comprehensions import load as _load
 from .fence import check_syntax
 from .jumps import chain_of, lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
+from .matching import expand_matches
 from .report import REPORTERS
 from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, mangle, span_of
 
@@ -112,7 +113,7 @@ class Rewriter(Blocks):
         framed = {name for names, frame in self.scopes if frame for name in names}
         self.outer = {n for d in declarations for n in d.names if isinstance(d, ast.Global) or n not in framed}
         body = [s for s in node.body if not _is_docstring(s)]
-        body = lower_jumps(body)
+        body = lower_jumps(expand_matches(body))
         self.liveness = Liveness(body)
         local = (set(params) | stored_names(body)) - declared
         self.scopes = (*self.scopes, (frozenset(local), self.frame))
@@ -227,6 +228,9 @@ class Rewriter(Blocks):
     # -- expressions ---------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
+        question = getattr(node, "question", None)  # of a match
+        if question is not None:
+            return ast.copy_location(_call(question, *map(self.visit, node.args)), node)
         if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args and self.first:
             node.args = [ast.copy_location(_load(name), node) for name in ("__class__", self.first)]
         # A walrus among the arguments keeps what it binds: then their text is not only shown.
