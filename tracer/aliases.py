@@ -11,7 +11,7 @@ from ..ir.program import Var
 from ..ir.types import Dim
 from .regions import live_slot
 from .session import Session
-from .state import RUN_OVER, Frame, MaybeUnbound, Slot, State, leaves
+from .state import RUN_OVER, Frame, Slot, State
 from .symbol import Array, Cell
 from .view import Run, Strided
 
@@ -43,6 +43,7 @@ class AliasChecks:
     slots: dict[tuple[Slot, int], Carried]
     runs: Callable[[], bool]
     parted: set[tuple[Slot, int]]
+    leaves_of: Callable[[Slot, State], list[Any]]
     unwritable: dict[tuple[Slot, int], str]
 
     def _check_aliases(self, at_head: State, at_end: State) -> None:
@@ -108,11 +109,11 @@ class AliasChecks:
         """What is live at the head and shows an array there and at the end."""
         known = {slot for slot, _ in at_head.slots()}
         found: list[Name] = []
-        for slot, value in at_end.slots():
+        for slot, _ in at_end.slots():
             if not live_slot(slot, self.frame, self.head) or slot not in known:
                 continue
-            entries = numbers_and_arrays(self.before.get(slot))
-            heads, ends = numbers_and_arrays(at_head.get(slot)), numbers_and_arrays(value)
+            entries = self.leaves_of(slot, self.before)
+            heads, ends = self.leaves_of(slot, at_head), self.leaves_of(slot, at_end)
             for k, (head, end) in enumerate(zip(heads, ends)):
                 entry = entries[k] if k < len(entries) and isinstance(entries[k], Array) else None
                 bound = (slot, k) not in self.slots or self.slots[slot, k].bound
@@ -151,7 +152,7 @@ class AliasChecks:
     def _frozen_after(self, slot: Slot, k: int, end: Array) -> str | None:
         """Why what a name shows after the loop may not be written: because of the end, or of the entry."""
         reason = self._frozen.get(end.cell) or end.cell.frozen
-        entries = numbers_and_arrays(self.before.get(slot))
+        entries = self.leaves_of(slot, self.before)
         if reason is None and k < len(entries) and isinstance(entries[k], Array) and entries[k].cell.frozen:
             reason = None if self.runs() else entries[k].cell.frozen
         return reason
@@ -165,9 +166,9 @@ class AliasChecks:
         self._exact: dict[tuple[Slot, int], Array] = {}
         alive = [
             (slot, k, array)
-            for slot, value in at_end.slots()
+            for slot, _ in at_end.slots()
             if live_slot(slot, self.frame, self.after)
-            for k, array in enumerate(numbers_and_arrays(value))
+            for k, array in enumerate(self.leaves_of(slot, at_end))
             if isinstance(array, Array)
         ]
         for slot, k, array in alive:
@@ -204,11 +205,6 @@ class AliasChecks:
                 names |= {item.size} if isinstance(item, Run) else set()
         builder = self.session.builder
         return all(isinstance(n, int) or builder.in_scope(n, self.depth) for n in names)
-
-
-def numbers_and_arrays(value: Any) -> list[Any]:
-    """The leaves of a variable's value, bound on every path or not."""
-    return leaves(value.value if isinstance(value, MaybeUnbound) else value)
 
 
 def _relation(a: Array, b: Array) -> str:

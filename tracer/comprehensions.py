@@ -74,6 +74,13 @@ class Comprehensions(ast.NodeTransformer):
         return self._streamed(node, "comprehension")
 
     def visit_List(self, node: ast.List) -> ast.expr:
+        if isinstance(node.ctx, ast.Load) and any(isinstance(e, ast.Starred) for e in node.elts):
+            parts: list[ast.expr] = []
+            for e in node.elts:
+                value = e.value if isinstance(e, ast.Starred) else e
+                starred = ast.Constant(isinstance(e, ast.Starred))
+                parts.append(ast.Tuple([starred, self.visit(value)], ast.Load()))
+            return control_call("display", *parts)
         new = self.generic_visit(node)
         return control_call("list_", new) if isinstance(node.ctx, ast.Load) else new  # type: ignore[arg-type,return-value]
 

@@ -35,6 +35,10 @@ class Leaf:
     def mapped(self, size: Callable[[Dim], Dim]) -> Leaf:
         return self if self.dims is None else replace(self, dims=tuple(map(size, self.dims)))
 
+    def unsized(self) -> Leaf:
+        """What is left without the dtype and the sizes, which a loop carries."""
+        return Leaf("", False, None if self.dims is None else (0,) * len(self.dims))
+
 
 @dataclass(frozen=True)
 class Same:
@@ -43,6 +47,9 @@ class Same:
     value: Any
 
     def mapped(self, size: Callable[[Dim], Dim]) -> Same:
+        return self
+
+    def unsized(self) -> Same:
         return self
 
 
@@ -56,6 +63,9 @@ class Nest:
     def mapped(self, size: Callable[[Dim], Dim]) -> Nest:
         return replace(self, items=tuple(item.mapped(size) for item in self.items))
 
+    def unsized(self) -> Nest:
+        return replace(self, items=tuple(item.unsized() for item in self.items))
+
 
 @dataclass(frozen=True)
 class Run:
@@ -66,6 +76,23 @@ class Run:
 
     def mapped(self, size: Callable[[Dim], Dim]) -> Run:
         return Run(size(self.length), self.item.mapped(size))
+
+    def unsized(self) -> Run:
+        return Run(0, self.item.unsized())
+
+
+def fitted(template: Template, parts: Iterator[Any]) -> Template:
+    """The template for elements in these arrays (the first axis counts the elements)."""
+    match template:
+        case Leaf(_, weak, dims):
+            part = next(parts)
+            return Leaf(part.type.dtype, weak, None if dims is None else part.dims[1:])
+        case Nest(kind, items):
+            return Nest(kind, tuple(fitted(item, parts) for item in items))
+        case Run(_, item):
+            shapes = list(parts)[: len(fields(item))]
+            return Run(shapes[0].dims[1], item)
+    return template
 
 
 def describe(session: Session, value: Any) -> Template:

@@ -51,7 +51,7 @@ class Looping(Streams):
         self.at(line)
         # Names of its own for what it runs over: the body may bind the user's names to other arrays.
         names = {f"{RUN_OVER}{k or ''}": a for k, a in enumerate(sequence.arrays)}
-        over = Frame(session, "a loop", names)  # noqa: F841
+        over = Frame(session, "a loop", names)
         start = State(session)
         marks, flags = session.marks(), start.flags()
         count = int(sequence.length.text) if isinstance(sequence.length, Lit) else None
@@ -99,6 +99,7 @@ class Looping(Streams):
             self._peeled(change, sequence, body, frame, head, after, stored, target, flag, line)
         finally:
             session.short_loops = outer
+            vars(over).clear()
 
     def _consume(
         self, stream: Stream, body: Callable[[Any], None], frame: Frame, live: set[str], flag: str | None, loop: Any

@@ -15,14 +15,15 @@ from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Exit, Lit, Node, Phi, Var
 from ..ir.types import BOOL, I64, Dim, Type
-from .aliases import AliasChecks, numbers_and_arrays
+from .aliases import AliasChecks
+from .containers import Rebound, described
 from .convert import adapted, cast, joins, result_dtype
 from .effects import MISSING
 from .lengths import Lengths
 from .raising import PathEnds
 from .regions import assign, is_number, live_slot, refuse_deleted, region, shown
 from .session import Session
-from .state import Frame, MaybeUnbound, Slot, State, Unbound, leaves, rebuild
+from .state import Frame, MaybeUnbound, Slot, State, Unbound, leaves
 from .symbol import Array, Cell, Scalar, as_value
 
 
@@ -39,7 +40,7 @@ class Carried:
     bound: bool = True  # has it a value on entry?
 
 
-class LoopTracer(AliasChecks, Lengths):
+class LoopTracer(AliasChecks, Lengths, Rebound):
     """Traces one loop; `run` traces what stands in the body and returns the condition of a while."""
 
     def __init__(
@@ -57,6 +58,7 @@ class LoopTracer(AliasChecks, Lengths):
         self.trips: Atom | None = None
         self.advancing: dict[Slot, Affine] = {}  # lengths of lists: how many elements an iteration adds
         self.irregular: set[Slot] = set()
+        self.deep: set[Slot] = set()  # variables that the body binds to new containers
         self.frame = frame
         self.head = head
         self.after = after
@@ -90,7 +92,7 @@ class LoopTracer(AliasChecks, Lengths):
                 self.slots[key] = replace(carried, dims=dims)
 
     def _entry(self, slot: Slot) -> list[Any]:
-        return numbers_and_arrays(self.before.get(slot))
+        return self.leaves_of(slot, self.before)
 
     def assume(self, slot: Slot) -> bool:
         """Carry a slot, as its entry value suggests. False if it has none that can be carried."""
@@ -148,6 +150,7 @@ class LoopTracer(AliasChecks, Lengths):
                     return None
                 phis = self._close(entries, variables, dim_phis, cell_vars, at_end)
         self._check_aliases(at_head, at_end)
+        self.check_containers(at_head, at_end)
         self.before.restore()
         builder.span = self.span
         exits = self._exits(variables, phis, cell_vars, at_end)
@@ -194,10 +197,7 @@ class LoopTracer(AliasChecks, Lengths):
                     dims = [0 if d is None else d for d in want.dims]
                     entries[slot, k] = builder.emit("zeros", tuple(map(dim_atom, dims)), want.dtype)
                 continue
-            value = self.before.get(slot)
-            if isinstance(value, MaybeUnbound):
-                value = value.value
-            atom, weak = as_value(session, leaves(value)[k])
+            atom, weak = as_value(session, self.leaves_of(slot, self.before)[k])
             entries[slot, k] = adapted(session, atom, weak, want.dtype, "a loop")
         return entries
 
@@ -246,7 +246,7 @@ class LoopTracer(AliasChecks, Lengths):
             if isinstance(old, MaybeUnbound):
                 old = old.value
             fresh = [self._symbol((slot, k), variables, cells, old, k) for k in ks]
-            value = rebuild(self.nests.get(slot, old), iter(fresh))
+            value = self.together(slot, self.nests.get(slot, old), fresh, self.before)
             if (slot, 0) in self.slots and not self.slots[slot, 0].bound:
                 value = MaybeUnbound(self.session, value, variables[(slot, 0), "bound"])
             assign(self.before.holder(slot), slot[1], value)
@@ -256,7 +256,7 @@ class LoopTracer(AliasChecks, Lengths):
         if want.dims is None:
             return Scalar(self.session, variables[key], want.weak)
         # Names that showed one cell on entry show one cell at the head, too.
-        before = leaves(old)[k] if old is not None else None
+        before = self.leaves_of(key[0], self.before)[k] if old is not None else None
         token = key
         if isinstance(before, Array) and key not in self.parted:
             token = before.cell, before.maps
@@ -276,6 +276,9 @@ class LoopTracer(AliasChecks, Lengths):
                 settled = False
             elif slot not in self._by_slot():
                 settled = False
+                if self.is_rebound(slot, at_end):
+                    self.grown(slot, at_end)
+                    self.deep.add(slot)
                 if not self.assume(slot):
                     self._carry_new(slot, at_end.get(slot))
         for cell in at_head.written(at_end):
@@ -284,7 +287,7 @@ class LoopTracer(AliasChecks, Lengths):
                 settled = False
         for (slot, k), want in list(self.slots.items()):
             if not any(isinstance(dim, Affine) for dim in want.dims or ()):  # else it is new
-                settled = self._widen(slot, k, want, at_end.get(slot)) and settled
+                settled = self._widen(slot, k, want, at_end) and settled
         return self.lengths_settled(at_head, at_end) and settled
 
     def _carry_new(self, slot: Slot, value: Any) -> None:
@@ -302,9 +305,8 @@ class LoopTracer(AliasChecks, Lengths):
         if old is not missing:
             raise self._differs(slot, old, value)
         if not all(is_number(leaf) or isinstance(leaf, Array) for leaf in leaves(value)):
-            raise self.session.error(
-                TypeMismatch, f"{slot[1]!r} becomes {shown(value)} in a traced loop and is read after it"
-            )
+            why = f"{slot[1]!r} becomes {shown(value)} in a traced loop and is read after it. Bind it before"
+            raise LoopTypeChange(self.session.error(TypeMismatch, why))
         self.nests[slot] = value
         for k, leaf in enumerate(leaves(value)):
             atom, weak = as_value(self.session, leaf)
@@ -318,11 +320,14 @@ class LoopTracer(AliasChecks, Lengths):
         form = self.builder.affine(dim)
         return form if all(self.builder.in_scope(name, self.depth) for name in form.names) else None
 
-    def _widen(self, slot: Slot, k: int, want: Carried, value: Any) -> bool:
+    def _widen(self, slot: Slot, k: int, want: Carried, at_end: State) -> bool:
+        value, old = at_end.get(slot), self.before.get(slot)
         if isinstance(value, MaybeUnbound):
             value = value.value
-        found = leaves(value)
-        old = self.before.get(slot)
+        found = self.leaves_of(slot, at_end)
+        error = self.check_form(slot, at_end) if slot in self.deep else None
+        if error is not None:
+            raise LoopTypeChange(error)
         if k >= len(found) or not (is_number(found[k]) or isinstance(found[k], Array)):
             raise self._differs(slot, old, value)
         leaf = found[k]
@@ -347,8 +352,9 @@ class LoopTracer(AliasChecks, Lengths):
         return LoopTypeChange(
             self.session.error(
                 TypeMismatch,
-                f"{slot[1]!r} is {shown(old)} before this loop and {shown(new)} after an iteration; a traced loop "
-                "needs one type. Start it with a value of the final shape, such as np.zeros(...)",
+                f"{slot[1]!r} is {described(old, self.before)} before this loop and {described(new, None)} after an "
+                "iteration; a traced loop needs one type. Start it with a value of the final shape, "
+                "such as np.zeros(...)",
             )
         )
 
@@ -380,10 +386,7 @@ class LoopTracer(AliasChecks, Lengths):
         return phis
 
     def _end_atom(self, key: Any, at_end: State) -> Atom:
-        value = at_end.get(key[0])
-        if isinstance(value, MaybeUnbound):
-            value = value.value
-        return as_value(self.session, leaves(value)[key[1]])[0]
+        return as_value(self.session, self.leaves_of(key[0], at_end)[key[1]])[0]
 
     def _exits(
         self, variables: dict[Any, Var], phis: list[Phi], cell_vars: dict[Cell, Var], at_end: State
@@ -418,7 +421,7 @@ class LoopTracer(AliasChecks, Lengths):
                 if want.dims is None:
                     fresh.append(Scalar(session, exit_var, want.weak))
                     continue
-                leaf = leaves(end_value)[k]
+                leaf = self.leaves_of(slot, at_end)[k]
                 at_last = leaf.cell, leaf.maps
                 token = tokens.get(at_last, at_last)
                 if want.bound:
@@ -430,7 +433,7 @@ class LoopTracer(AliasChecks, Lengths):
                 cells[token].frozen = cells[token].frozen or self._frozen_after(slot, k, leaf)
                 cells[token].origins |= self._origins.get((slot, k), frozenset())
                 fresh.append(Array(session, cells[token]))
-            value = rebuild(end_value, iter(fresh))
+            value = self.together(slot, end_value, fresh, at_end)
             if ks == [0] and (slot, 0) in self._exact:
                 value = self._exact[slot, 0]
             elif not self.slots[slot, 0].bound:

@@ -14,6 +14,7 @@ from ..ir.build import atom_dim, dim_atom, literal
 from ..ir.errors import PullbackError, TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Check, If, Lit, Node, Phi, Span, Var
 from ..ir.types import I64, Dim, Type
+from .containers import is_container, joined_containers
 from .convert import cast, joins, result_dtype
 from .effects import DELETED, MISSING, Choice, Writes
 from .jumps import RETURNED, is_flag
@@ -283,6 +284,10 @@ class _Join:
             if differ or not joins((Var("", a.type), False), (Var("", b.type), False)):
                 raise self.refuse(name, a, b)
             return self._array(name, a, b)
+        if is_container(a) and is_container(b):
+            joined = joined_containers(self.session, self.states, name, a, b, self.value)
+            if joined is not None:
+                return joined
         raise self.refuse(name, a, b)
 
     def either(self, name: str, a: Any, b: Any, gone: int, missing: object) -> Any:

@@ -60,6 +60,7 @@ def prepare(session: Session, found: ContainerChange, trips: Atom | None) -> Non
             holder.room = len(builder._regions), found.step
         return
     capacity: Atom | None = None
+    trips = None if found.rebound else trips
     added = _highest(session, end, found.facts)
     if trips is not None and added is not None and not holder.shrinks and builder.facts.proves(added - before):
         added = added - before

@@ -11,7 +11,7 @@ from ..ir.errors import UnsupportedFunction
 from ..ir.ops.array import full_slice
 from ..ir.program import Atom, Index, Lit
 from .convert import cast
-from .elements import Template, Unlike, as_array, atoms_of, build, describe, fields, freeze, join
+from .elements import Template, Unlike, as_array, atoms_of, build, describe, fields, fitted, freeze, join
 from .index import resolve_place
 from .session import Session
 from .staged_list import LENGTH, TEMPLATE, StagedList
@@ -107,6 +107,22 @@ class Rows(StagedList):
     def _set_length(self, session: Session, form: Affine) -> None:
         assert self.rows is not None
         self.rows[LENGTH] = Scalar(session, session.builder.integer(form), weak=True)
+
+    def fit(self) -> None:
+        """Length and template from arrays that have just been put in, exactly as long as the list."""
+        session = require_session()
+        assert self.rows is not None
+        parts = self.parts()
+        self.rows[LENGTH] = Scalar(session, dim_atom(session.builder.canonical_dim(parts[0].dims[0])), weak=True)
+        self.rows[TEMPLATE] = fitted(self.rows[TEMPLATE], iter(parts))
+
+    def fit_exactly(self) -> None:
+        """Give memory back that no element needs."""
+        if self.rows is not None:
+            session = require_session()
+            for (key, _), part in zip(self._named_parts(), self.shown()):
+                if part.maps:
+                    self.rows[key] = Array(session, Cell(session, part.read(), self.name))
 
     def shown(self) -> list[Array]:
         """Each part, as far as there are elements."""

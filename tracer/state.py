@@ -39,6 +39,7 @@ class ContainerChange(UnsupportedSyntax):
     after: dict[Any, Any]
     facts: Any
     step: Affine | None = None
+    rebound: bool = False  # the name of the list is bound to another one
     restored: bool = False  # the state before the branch is there again
     given_up: bool = False  # nothing but writing out a loop around it helps
 
@@ -128,7 +129,7 @@ class State:
     def _holder(self, holder: Any) -> None:
         if id(holder) in self.holders:
             return
-        content = _content(holder)
+        content = content_of(holder)
         self.holders[id(holder)] = (holder, content)
         for value in content.values():
             self._reach(value)
@@ -273,7 +274,7 @@ LIBRARIES = frozenset(("numpy", "scipy", "numba", "builtins", "math", "pullback"
 """Packages whose content nobody replaces while a program runs."""
 
 
-def _content(holder: Any) -> dict[Any, Any]:
+def content_of(holder: Any) -> dict[Any, Any]:
     if isinstance(holder, StagedList):
         return holder.content()
     if isinstance(holder, list):

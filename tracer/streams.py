@@ -39,6 +39,19 @@ class Streams:
         """A list display."""
         return List(items)
 
+    def display(self, *parts: tuple[bool, Any]) -> List:
+        """A list display with starred parts."""
+        found = List()
+        for starred, value in parts:
+            if starred:
+                value = self.gather(value)
+                found = found + value if is_stacked(value) or is_stacked(found) else List([*found, *value])
+            elif is_stacked(found):
+                found = found + [value]
+            else:
+                found.append(value)
+        return found
+
     def comprehension(self, iterable: Any, make: Callable[[Any, Body], Body]) -> List:
         return self.gather(self.generator(iterable, make))
 
@@ -105,6 +118,8 @@ class Streams:
         out = List()
         frame = Frame(require_session(), "a comprehension", {"out": out})
         self.over(iterable, lambda value: vars(frame)["out"].append(value), frame, ("out",))
+        vars(frame).clear()  # whatever keeps the frame, the list is known to who asked for it alone
+        out.fit_exactly()
         return out
 
     def fold(self, iterable: Any, step: Callable[[Any, Any], Any], start: Any) -> Any:
