@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import random
 
 import numpy as np
 import pytest
@@ -210,3 +212,60 @@ def test_weakness(function, value):
             return
     assert have.dtype == want.dtype
     np.testing.assert_array_equal(have, want)
+
+
+def expression(rng, depth, names):
+    """A random expression of integers."""
+
+    def part():
+        return expression(rng, depth - 1, names)
+
+    if depth == 0 or rng.random() < 0.15:
+        return rng.choice([*names, *map(str, (0, 1, 2, 3, -1, -2, 7, 31, 2**20, 2**40))])
+    form = rng.choice(
+        ["{} + {}"] * 2 + ["{} - {}"] * 2 + ["{} * {}"] * 4 + ["{} // {}", "{} % {}", "{} ** 2", "{} ** (k & 7)"]
+        + ["{} << k", "{} >> 3", "{} & {}", "{} | {}", "{} ^ {}", "-{}", "~{}", "abs({})", "min({}, {})", "max({}, {})"]
+        + ["({} > {}) + ({} == {})", "{} if {} > {} else {}", "int({} / 4)", "math.gcd({}, {})"]
+    )  # fmt: skip
+    return f"({form.format(*(part() for _ in range(form.count('{}'))))})"
+
+
+def random_functions(rng, count):
+    lines = ["import math"]
+    for p in range(count):
+        trips = rng.choice(["m", "n % 7", "1, m", "m, 0, -1"])
+        lines += [f"def f{p}(n, m):", "    a, b, k = 1, n, 0", f"    for k in range({trips}):"]
+        lines += [f"        a = {expression(rng, 3, ['n', 'k', 'a', 'b'])}"]
+        indent = "        "
+        if rng.random() < 0.4:
+            lines += [f"        if {expression(rng, 1, ['n', 'k', 'a'])} > b:"]
+            indent += "    "
+        lines += [f"{indent}b {rng.choice(['+=', '-=', '='])} {expression(rng, 2, ['n', 'k', 'a', 'b'])}"]
+        lines += [f"    return {expression(rng, 2, ['n', 'a', 'b', 'm'])}"]
+    return "\n".join(lines)
+
+
+ERRORS = (OverflowError, ZeroDivisionError, ValueError, PullbackError)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_random_programs_of_integers(tmp_path):
+    """Equal to Python's, or an error: never a number that wrapped."""
+    file = tmp_path / "integers.py"
+    file.write_text(random_functions(random.Random(5), 40))
+    spec = importlib.util.spec_from_file_location("integers", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    equal = 0
+    with pb.options(jit=False, cache=False):
+        for p in range(40):
+            function = getattr(module, f"f{p}")
+            traced = pb.jit(function)
+            for args in ((3, 4), (-7, 3), (2**33 + 5, 3), (2**61, 2)):
+                try:
+                    have = traced(*args)
+                except ERRORS:
+                    continue
+                assert have == function(*args), (p, args)
+                equal += 1
+    assert equal > 60

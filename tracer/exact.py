@@ -315,7 +315,7 @@ class _Writer:
         result: list[Node] = []
         for node in nodes:
             match node:
-                case Let(var) if var.name in self.session.exact:
+                case Let(var, op) if var.name in self.session.exact and op.name in MAY_LEAVE:
                     result += self.needed(node)
                 case For():
                     node = replace(node, body=tuple(self.nodes(node.body)))
@@ -386,6 +386,8 @@ class _Writer:
         return list(nodes)
 
 
+MAY_LEAVE = {"add", "sub", "mul", "neg", "abs", "floordiv", "int_power", "to_f64"}
+"""Operations whose result may need more bits than the operands."""
 _DOES_NOT_FIT = "an integer does not fit 64 bits. Compute with floats: start with 1.0, or write float(n)"
 _MESSAGES = {
     "int_power": "an integer power does not fit 64 bits. Compute with floats: 2.0 ** k instead of 2 ** k",
