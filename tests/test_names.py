@@ -67,13 +67,13 @@ def gradient_of(function, args) -> tuple[Program, Program]:
 
 
 def operations(program: Program) -> list[tuple[str, str, int]]:
-    """What it computes, in order, without the arithmetic of sizes: its terms are sorted by name."""
+    """What it computes, but for the arithmetic of sizes and for the order of what is independent: by names, too."""
     found = []
     for node in walk(program.body):
         kind = node.op.name if isinstance(node, Let) else type(node).__name__
         types = [v.type for v in defined(node)] or [BOOL]
         found += [(kind, type.dtype, type.rank) for type in types if type != I64]
-    return found
+    return sorted(found)
 
 
 def flat(value) -> list[np.ndarray]:
@@ -87,6 +87,8 @@ def check(seed: int, folder) -> bool:
     text = renamed(given.source, seed)
     after = fuzz.load(text, folder, given.name)
     args = given.arguments(SIZES[seed % len(SIZES)])
+    if fuzz.plain_problem(before, args) is not None:
+        return False
     with pb.options(jit=False, cache=False), np.errstate(all="ignore"):
         try:
             old = gradient_of(before, args)
@@ -101,10 +103,10 @@ def check(seed: int, folder) -> bool:
             results = [pb.vjp(f, *fuzz.copies(args)) for f in (before, after)]
             bars = [pull(tuple(map(np.ones_like, y)) if isinstance(y, tuple) else 1.0) for y, pull in results]
         for a, b in zip(flat(results[0][0]), flat(results[1][0])):
-            np.testing.assert_array_equal(a, b, err_msg=text)
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12, err_msg=text)
         for a, b in zip(bars[0], bars[1]):
             if not isinstance(a, np.ndarray) or a.dtype.kind == "f":
-                np.testing.assert_array_equal(a, b, err_msg=text)
+                np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12, err_msg=text)
     return True
 
 

@@ -288,8 +288,8 @@ def differentiate(
         for s in plan.saves
         if s.array is not None
     )
-    bars = builder.names.cotangents
-    named = frozenset({names[n] for n in bars if n in names} | bars & kept)
+    marked = builder.names.cotangents
+    named = frozenset({names[n] for n in marked if n in names} | marked & kept)
     return Sweeps(written[:count], written[count:], tuple(seed_vars), cotangents, saved, sizes, named)
 
 
