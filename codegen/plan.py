@@ -39,7 +39,7 @@ def planned(orders: Orders, node: For, found: Mapping[str, Sequence[Access]], fa
     if inside is None:
         return plan, True
     wider = _Planner(orders, node, inside).plan(found)
-    if orders.deps.known(facts).proves(orders.deps.length(node) - 1):
+    if orders.deps.proves(facts, orders.deps.length(node) - 1):
         return wider, True
     gained = len(wider.summed) + len(wider.moved) > len(plan.summed) + len(plan.moved)
     return (replace(wider, runs=True), False) if gained else (plan, True)
@@ -60,8 +60,7 @@ def _within(orders: Orders, node: For, facts: Facts) -> Facts | None:
 def _in_range(orders: Orders, form: Affine, size: Affine, facts: Facts) -> bool:
     if (form, size) in orders.there:
         return True
-    known = orders.deps.known(facts)
-    return known.proves(form) and known.proves(size - form - 1)
+    return all(orders.deps.proves(facts, bound) for bound in (form, size - form - 1))
 
 
 class _Planner:
@@ -96,7 +95,7 @@ class _Planner:
         again = [let for let in moved if self.made_again(let, lifted)]
         if len({let.args[2] for let in moved if let not in again}) > VALUES:
             moved, again = [], []
-        runs = orders.deps.known(self.facts).proves(length - 1)
+        runs = orders.deps.proves(self.facts, length - 1)
         return Plan(tuple(lifted), tuple(summed), tuple(moved), tuple(again), tuple(lines), runs)
 
     def side_by_side(self, adds: Sequence[Access]) -> tuple[list[Line], list[Let]]:

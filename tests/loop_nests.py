@@ -59,6 +59,7 @@ class _Writer:
         self.rng = rng
         self.count = 0
         self.lines = HEAD.splitlines()
+        self.older: dict[str, list[str]] = {cell: [] for cell in ARRAYS}  # versions before the present ones, in scope
         self.shared = rng.random() < 0.5  # do subscripts keep to the indices and what is computed of one?
 
     def program(self) -> str:
@@ -117,7 +118,10 @@ class _Writer:
     # -- lines -----------------------------------------------------------------------------------------
 
     def read(self, depth: int, pool: list[str], values: list[str], state: dict[str, str], cell: str) -> None:
-        values.append(self.let(depth, "f64", f"{state[cell]}[{self.element(depth, pool, cell)}]", "v"))
+        version = state[cell]
+        if self.older[cell] and self.rng.random() < 0.08:
+            version = self.rng.choice(self.older[cell])
+        values.append(self.let(depth, "f64", f"{version}[{self.element(depth, pool, cell)}]", "v"))
 
     def write(self, depth: int, pool: list[str], values: list[str], state: dict[str, str], cell: str) -> None:
         value = self.rng.choice(values[-3:])
@@ -127,6 +131,7 @@ class _Writer:
             value = self.let(depth, "f64", operation, "v")
         place, how = self.element(depth, pool, cell), self.rng.choice(("set", "add", "add"))
         type = "f64[s]" if ARRAYS[cell] == 1 else "f64[s, s]"
+        self.older[cell].append(state[cell])
         state[cell] = self.let(depth, type, f"{state[cell]}.at[{place}].{how}({value})", cell)
 
     def step(self, depth: int, pool: list[str], values: list[str], state: dict[str, str]) -> None:
@@ -143,12 +148,13 @@ class _Writer:
         arms = []
         for word in (f"if {condition}:", "else:"):
             self.put(depth, word)
-            arm = dict(state)
+            arm, older = dict(state), {name: list(versions) for name, versions in self.older.items()}
             length = len(self.lines)
             if word != "else:" or self.rng.random() < 0.5:
                 self.write(depth + 1, list(pool), list(values), arm, cell)
             if len(self.lines) == length:
                 self.put(depth + 1, "pass")
+            self.older = older
             arms.append(arm[cell])
         type = "f64[s]" if ARRAYS[cell] == 1 else "f64[s, s]"
         state[cell] = self.let(depth, type, f"phi({', '.join(arms)})", cell)
@@ -177,7 +183,9 @@ class _Writer:
         self.put(depth, f"for {index} in {f'reversed({trips})' if rng.random() < 0.45 else trips}:")
         head = len(self.lines)
         inner = {cell: self.name(cell) for cell in ARRAYS}
-        began, older = dict(inner), list(values)
+        began, before = dict(inner), list(values)
+        older = {name: [*versions, state[name]] for name, versions in self.older.items()}
+        self.older = {name: list(versions) for name, versions in older.items()}
         pool.append(index)
         total, carried = self.name("t"), self.name("q")
         sums, counts = rng.random() < 0.2, rng.random() < 0.12
@@ -206,7 +214,7 @@ class _Writer:
             if inner[cell] != first:
                 type = "f64[s]" if ARRAYS[cell] == 1 else "f64[s, s]"
                 state[cell] = self.let(depth, type, f"last({first})", cell)
-        values[:] = older
+        values[:], self.older = before, older
         if sums:
             values.append(self.let(depth, "f64", f"last({total})", "v"))
 

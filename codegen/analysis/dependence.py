@@ -116,6 +116,11 @@ class Dependence:
         result.update(self.limits)
         return result
 
+    def proves(self, facts: Facts, form: Affine) -> bool:
+        """Is form >= 0, by the facts and by what maxima and minima are?"""
+        more = self.limits.lower or self.limits.upper
+        return facts.proves(form) or bool(more) and self.known(facts).proves(form)
+
     def reached(self, nodes: Iterable[Node]) -> set[tuple[Affine, Affine]]:
         """The subscripts of elements that these nodes surely read or write, each with the size of its axis.
 
