@@ -104,6 +104,8 @@ def _by_entry(
     """
     if not by_numba(function) or any(map(is_drawn, traced.hidden)):  # an entry may look, and then not fit
         return None
+    if any(given.zero_dim for given in traced.inputs):  # an entry would hand over the arrays
+        return None
     count, expression, names = results
     given = parameters(traced)
     front = None if effects else _front(traced, tree, settings)

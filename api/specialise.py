@@ -164,6 +164,8 @@ def _tests(name: str, k: int, given: Input, scope: dict[str, Any], miss: str) ->
         else:
             seen[dim] = size
             lines.append(f"    if {size} < 2: return {miss}")
+    if given.zero_dim:
+        lines.append(f"    {name} = {name}[()]")  # in the program it is a number
     return lines
 
 

@@ -144,7 +144,7 @@ class Sweeps:
         shapes = [v.shape if type(v) is np.ndarray else () for v in values[: self._count]]
 
         def pull(seed: Any) -> tuple[Any, ...]:
-            fits = type(seed) is np.ndarray and seed.dtype is self._only and seed.flags.carray
+            fits = type(seed) is np.ndarray and seed.ndim and seed.dtype is self._only and seed.flags.carray
             seeds = [seed] if fits and seed.shape == shapes[0] else _checked_seeds(self.form, seed, shapes)
             return self._bars(self.backward(*residuals, *seeds))
 

@@ -173,7 +173,7 @@ def _replaceable(program: Program) -> set[str]:
         match node:
             case Let(var, op, args):
                 used = {a.name for a in atoms(args) if isinstance(a, Var)} & small
-                known = op.name in ("getitem", "at_set", "at_add") and _fixed(args[1])
+                known = op.name in ("getitem", "at_set", "at_add") and _fixed(args[1], args[0].type)  # type: ignore[union-attr]
                 if known and op.name == "getitem" and not var.type.rank:
                     continue
                 if known and not args[2].type.rank or op.name == "copy":  # type: ignore[union-attr]
@@ -191,8 +191,16 @@ def _replaceable(program: Program) -> set[str]:
     return {name for name in small if find(name) not in roots}
 
 
-def _fixed(index: object) -> bool:
-    return isinstance(index, Index) and all(isinstance(item, Lit) for item in index.items)
+def _fixed(index: object, type_: Type) -> bool:
+    """Is it a known place of the array? Behind a check that fails there may be others."""
+    return (
+        isinstance(index, Index)
+        and len(index.items) == type_.rank
+        and all(
+            isinstance(item, Lit) and isinstance(dim, int) and 0 <= int(item.text) < dim
+            for item, dim in zip(index.items, type_.dims)
+        )
+    )
 
 
 def _places(type: Type) -> list[tuple[int, ...]]:

@@ -321,7 +321,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         return form if all(self.builder.in_scope(name, self.depth) for name in form.names) else None
 
     def _widen(self, slot: Slot, k: int, want: Carried, at_end: State) -> bool:
-        value, old = at_end.get(slot), self.before.get(slot)
+        value, old, before = at_end.get(slot), self.before.get(slot), want
         if isinstance(value, MaybeUnbound):
             value = value.value
         found = self.leaves_of(slot, at_end)
@@ -332,6 +332,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
             raise self._differs(slot, old, value)
         leaf = found[k]
         rank = leaf.type.rank if isinstance(leaf, Array) else None
+        if not want.dims and not rank and (want.dims is None) != (rank is None):
+            rank, want = None, replace(want, dims=None)  # an array of rank 0 and a number: a number
         if (want.dims is None) != (rank is None) or (rank is not None and rank != len(want.dims or ())):
             raise self._differs(slot, old, value)
         atom, weak = as_value(self.session, leaf)
@@ -346,7 +348,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
             )
         new = Carried(*result_dtype(values), dims, want.bound)
         self.slots[slot, k] = new
-        return new == want
+        return new == before
 
     def _differs(self, slot: Slot, old: Any, new: Any) -> Exception:
         return LoopTypeChange(

@@ -72,7 +72,7 @@ def activation(session: Session, function: types.FunctionType, args: Any, kwargs
 
 def _alike(session: Session, before: Activation, leaves: tuple[Any, ...], name: str) -> int:
     """Make static what decides that there is another call; how many calls were as this one."""
-    conditions = session.open[before.open :]
+    conditions = [c for c in session.open[before.open :] if c is None or c]  # empty: a number of trips that is known
     sources = frozenset[str]().union(*(c for c in conditions if c))
     if sources:
         session.pin(sources)

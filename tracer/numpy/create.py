@@ -12,7 +12,18 @@ from ..calls import ALWAYS
 from ..convert import broadcast_value, cast
 from ..index import session_int, whole
 from ..session import Session
-from ..symbol import METHODS, Array, Symbol, as_value, dtype_name, implements, require_session, size, wrap
+from ..symbol import (
+    METHODS,
+    Array,
+    Cell,
+    Symbol,
+    as_value,
+    dtype_name,
+    implements,
+    require_session,
+    size,
+    wrap,
+)
 from .elementwise import dtype_argument
 from .layout import keeps_order
 
@@ -54,7 +65,8 @@ def zeros(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
 
 
 def wrap_array(session: Session, atom: Atom) -> Any:
-    return wrap(session, atom)
+    """A new array: of rank 0 too, which is no number because it can be written to."""
+    return wrap(session, atom) if atom.type.rank else Array(session, Cell(session, atom))
 
 
 @creates(np.full)
@@ -68,7 +80,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **_: 
     if atom.type.rank:
         atom = broadcast_value(session, atom, dims)
         return wrap(session, atom)
-    return wrap(session, session.builder.emit("broadcast_to", atom, sizes))
+    return wrap_array(session, session.builder.emit("broadcast_to", atom, sizes))
 
 
 @creates(np.ones)

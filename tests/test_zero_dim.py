@@ -1,0 +1,86 @@
+"""Arrays of rank 0 as arguments, seeds and local arrays, and writes past the end: compiled and not."""
+
+import numpy as np
+import pytest
+
+import pullback as pb
+
+FUNCTIONS = {
+    "the argument itself": lambda a: a,
+    "abs": lambda a: abs(a),
+    "np.abs": lambda a: np.abs(a) * np.sqrt(a),
+    "float": lambda a: float(a) * 2.0 + int(a) + (1.0 if bool(a) else 0.0),
+    "one arm as it is": lambda a: a if a > 0.2 else 2.0 * a,
+    "an arm with a number": lambda a: a if a > 0.2 else 0.5,
+    "an arm with a sum": lambda a: np.sum(a) if a > 0.2 else 2.0 * a,
+    "both arms": lambda a: np.sum(a) if a > 0.2 else a,
+    "reductions": lambda a: np.sum(a) * np.prod(a) + np.max(a) + np.mean(a),
+    "where": lambda a: np.where(a > 0.2, a, 2.0 * a),
+    "min": lambda a: min(a, 0.5) + max(a, 0.1),
+    "subscript": lambda a: np.asarray(a)[()] * 2.0,
+    "reshape": lambda a: np.reshape(a, 1)[0] * 3.0,
+}
+
+
+def doubled(a):
+    while a < 3.0:
+        a = a * 2.0
+    return a
+
+
+def powers(a):
+    s = a
+    for _ in range(3):
+        s = s * a
+    return s
+
+
+def written(a):
+    b = np.zeros(())
+    b[()] = a
+    b += a
+    c = b
+    c *= 2.0
+    return b * 1.0
+
+
+FUNCTIONS |= {"while": doubled, "for": powers, "written": written}
+COMPILED = ("abs", "one arm as it is", "an arm with a sum", "while", "written")
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("what", FUNCTIONS)
+def test_rank_0(what, jit):
+    if jit and what not in COMPILED:
+        return
+    f, step = FUNCTIONS[what], 1e-6
+    slope = (f(0.3 + step) - f(0.3 - step)) / (2.0 * step)
+    with pb.options(jit=jit, cache=False):
+        gradient = pb.grad(f)
+        for a in (np.array(0.3), np.array(0.3), np.array(0.3), 0.3, np.float64(0.3)):
+            assert float(gradient(a)) == pytest.approx(float(slope))
+            assert type(gradient(a)) is type(a)
+            y, pull = pb.vjp(f, a)
+            assert float(y) == pytest.approx(float(f(a)))
+            for seed in (1.0, np.ones_like(y), np.array(1.0)):
+                assert float(pull(seed)[0]) == pytest.approx(float(slope))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_seed_of_rank_0_for_an_element(jit):
+    with pb.options(jit=jit, cache=False):
+        y, pull = pb.vjp(lambda x: x[0] if x[0] > 0.2 else x[1], np.array([0.3, 0.4]))
+        assert list(pull(np.ones_like(y))[0]) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("n", [3, 4])
+def test_writing_past_the_end_in_a_loop(n, jit):
+    def f(x):
+        y = x.copy()
+        for i in range(5):
+            y[i] = x[0] * 2.0
+        return np.sum(y)
+
+    with pb.options(jit=jit, cache=False), pytest.raises(IndexError, match="out of bounds"):
+        pb.grad(f)(np.linspace(1.0, 2.0, n))
