@@ -29,7 +29,7 @@ from .ir.walk import rebuilt
 from .plain import own_error
 from .runtime import cache, locks, options, timings
 from .runtime.compile import compile_source
-from .specialise import canonical, matcher, refuse_overlaps
+from .specialise import canonical, guards_fail, matcher, refuse_overlaps
 from .tracer.trace import Abstract, Slot, Traced, trace
 from .tree import Tree, flatten
 
@@ -300,7 +300,11 @@ class Traceable:
         pins: set[Slot] = set()
         for form in forms:
             if form.traced.guards and _fits_but_for_guards(form, leaves):
-                pins |= set(form.traced.guarded)
+                # A counter is left alone where it is not its guard that fails: each call would be a trace of its own.
+                numbers = {slot for slot in form.traced.guarded if slot[0] == "hidden" and slot[2] < 0}
+                pins |= set(form.traced.guarded - numbers)
+                if numbers and guards_fail(form.traced, leaves):
+                    pins |= numbers
         return frozenset(pins) if len(forms) <= MAX_PINNED else frozenset()
 
     def trace(

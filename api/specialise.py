@@ -40,11 +40,30 @@ def matcher(traced: Traced) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]
     return scope["match"]
 
 
+def guards_fail(traced: Traced, leaves: Sequence[Any]) -> bool:
+    """Is it the guards on sizes and integers, and nothing else, that keeps a call from fitting?"""
+    scope: dict[str, Any] = {"unreadable": UNREADABLE}
+    targets = [f"a{p}" if p is not None else f"s{k}" for k, p in enumerate(traced.leaves)]
+    unpack = f"{', '.join(targets)}{',' * (len(targets) == 1)} = leaves" if targets else "if leaves: return False"
+    lines = ["def match(leaves):", f"    {unpack}", *_before_guards(traced, scope, "False")]
+    exec("\n".join([*lines, f"    return not ({guard_text(traced) or True})"]), scope)
+    return bool(scope["match"](leaves))
+
+
 def tests(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
     """Lines of a function that returns `miss` if a call does not fit, and else has the parameters as a0, a1, ...
 
     On entry leaf k is bound to a{its parameter}, or to s{k} if it is static.
     """
+    lines = _before_guards(traced, scope, miss)
+    guards = guard_text(traced)
+    if guards:
+        lines.append(f"    if not ({guards}): return {miss}")
+    lines += draws(traced, scope)  # at last: a call that does not fit draws nothing
+    return lines + overlap_tests(traced, scope)
+
+
+def _before_guards(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
     names = parameters(traced)
     count = len(traced.inputs) - len(traced.hidden)
     lines = static_tests(traced, scope, miss)
@@ -54,11 +73,7 @@ def tests(traced: Traced, scope: dict[str, Any], miss: str) -> list[str]:
     for k, given in enumerate(traced.inputs[count:], count):
         if not is_drawn(traced.hidden[k - count]):
             lines += _tests(names[k], k, given, scope, miss)
-    guards = guard_text(traced)
-    if guards:
-        lines.append(f"    if not ({guards}): return {miss}")
-    lines += draws(traced, scope)  # at last: a call that does not fit draws nothing
-    return lines + overlap_tests(traced, scope)
+    return lines
 
 
 def parameters(traced: Traced) -> list[str]:

@@ -194,17 +194,17 @@ def module(name: str, source: str, folder: Path) -> types.ModuleType:
 
 
 def look(value, seen=None):
-    """What can be seen of a value: types, numbers, and which parts are one object."""
+    """What can be seen of a value: its parts, their types, and which of them are one object."""
     seen = {} if seen is None else seen
-    if isinstance(value, (float, np.floating)):
-        return type(value).__name__, round(float(value), 9)
-    if value is None or isinstance(value, (bool, int, str, np.generic)):
-        return type(value).__name__, repr(value)
+    if isinstance(value, (bool, int, float, np.generic)):
+        return "number", round(float(value), 9)  # where paths meet, numbers in containers have one type
+    if value is None or isinstance(value, str):
+        return type(value).__name__, value
+    if isinstance(value, np.ndarray):
+        return "array", str(value.dtype), value.shape, np.round(value, 9).tolist()
     if id(value) in seen:
         return "seen", seen[id(value)]
     seen[id(value)] = len(seen)
-    if isinstance(value, np.ndarray):
-        return "array", str(value.dtype), value.shape, np.round(value, 9).tolist()
     if isinstance(value, dict):
         return type(value).__name__, [(look(k, seen), look(v, seen)) for k, v in value.items()]
     if isinstance(value, (set, frozenset)):

@@ -11,12 +11,12 @@ from ..ir.program import Var
 from ..ir.types import Dim
 from .regions import live_slot
 from .session import Session
-from .state import RUN_OVER, Frame, Slot, State
+from .state import RUN_OVER, Frame, MaybeUnbound, Slot, State
 from .symbol import Array, Cell
 from .view import Run, Strided
 
 if TYPE_CHECKING:
-    from .loops import Carried
+    from .carried import Carried
 
 
 @dataclass(eq=False)
@@ -164,6 +164,7 @@ class AliasChecks:
         shows the same memory may be written any more.
         """
         self._exact: dict[tuple[Slot, int], Array] = {}
+        surely = {slot for slot, value in at_end.slots() if not isinstance(value, MaybeUnbound)}
         alive = [
             (slot, k, array)
             for slot, _ in at_end.slots()
@@ -184,7 +185,8 @@ class AliasChecks:
                 that.cell is array.cell and (other, j) in self.slots and self.slots[other, j].bound
                 for other, j, that in alive
             )
-            if array.cell in self.before.cells and others and not carried and self._outside_only(array) and self.runs():
+            outside = array.cell in self.before.cells and slot in surely and self._outside_only(array)
+            if outside and others and not carried and self.runs():
                 self._exact[slot, k] = array
             elif any(array.maps or that.maps or (other, 0) not in self.slots for other, that in others):
                 reason = (

@@ -14,15 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Span
 from .paths import Path
 from .session import Session
-from .state import Frame, MaybeUnbound
-from .symbol import Symbol
+from .state import Frame, MaybeUnbound, Slot, State, container_change
+from .symbol import Array, Scalar
 
 if TYPE_CHECKING:
     from .hidden import Hidden
+    from .loops import LoopTracer
 
 
 class Writes(Frame):
@@ -121,7 +124,26 @@ class Effects:
         """The number on entry that was read before the first write, or MISSING: then it need not be known."""
         place = self.places[key]
         value = self.entries.get((id(place.holder), place.name), MISSING)
-        return value if isinstance(value, Symbol) else MISSING
+        return value if isinstance(value, (Scalar, Array)) else MISSING
+
+    def carry(self, loop: LoopTracer, slot: Slot, value: Any) -> bool:
+        """Something that lives on, and that a loop's body binds: False if the loop carries it as any other name."""
+        if slot[0] != id(self.frame):
+            return False
+        entry = self.entry(slot[1])
+        if entry is not MISSING and loop.before.get(slot) is None:
+            # Read and then written: after no iteration it is what it was.
+            loop.before.holders[slot[0]][1][slot[1]] = entry
+            return loop.assume(slot)
+        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if (self.hidden.lives_on(value) and not number) or _is_of(loop.before, value):
+            loop.carry_fixed(slot, value)
+            return True
+        return False
+
+    def refuse_in_loop(self, slot: Slot, value: Any) -> None:
+        if slot[0] == id(self.frame):
+            raise container_change(self.session, value, {}, {})  # a short loop can be written out
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -164,6 +186,11 @@ class Effects:
 
 def _no_choice(*_: Any) -> Any:
     raise AssertionError("set by tracer.control")
+
+
+def _is_of(state: State, value: Any) -> bool:
+    """Is it a whole array that was there in this state?"""
+    return isinstance(value, Array) and not value.maps and value.cell in state.cells
 
 
 def _identifier(name: str) -> str:

@@ -165,7 +165,7 @@ class Hidden:
 
     def lives_on(self, value: Any) -> bool:
         """Was the object there before the call?"""
-        return is_fixed(value) or id(value) in self.paths or self.is_container(value)
+        return value is None or is_fixed(value) or id(value) in self.paths or self.is_container(value)
 
     def is_container(self, value: Any) -> bool:
         """Does it stand for a list, a dict or a set that was there before the call?"""

@@ -7,7 +7,7 @@ changed more than was assumed, or when a value came back with a wider type.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..ir.affine import Affine
@@ -16,6 +16,7 @@ from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Exit, Lit, Node, Phi, Var
 from ..ir.types import BOOL, I64, Dim, Type
 from .aliases import AliasChecks
+from .carried import Carried, LoopTypeChange
 from .containers import Rebound, described
 from .convert import adapted, cast, joins, result_dtype
 from .effects import MISSING
@@ -23,21 +24,8 @@ from .lengths import Lengths
 from .raising import PathEnds
 from .regions import assign, is_number, live_slot, refuse_deleted, region, shown
 from .session import Session
-from .state import Frame, MaybeUnbound, Slot, State, Unbound, leaves
+from .state import Frame, MaybeUnbound, Slot, State, Unbound, leaves, same
 from .symbol import Array, Cell, Scalar, as_value
-
-
-@dataclass
-class Carried:
-    """What is assumed of a carried value: dtype, weakness, and sizes (None: changes between iterations).
-
-    A size that only the body has a name for is a form of names from outside, until it is written there.
-    """
-
-    dtype: str
-    weak: bool
-    dims: tuple[Any, ...] | None  # None: a scalar
-    bound: bool = True  # has it a value on entry?
 
 
 class LoopTracer(AliasChecks, Lengths, Rebound):
@@ -254,7 +242,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
     def _symbol(self, key: Any, variables: dict[Any, Var], cells: dict[Any, Cell], old: Any, k: int) -> Any:
         want = self.slots[key]
         if want.dims is None:
-            return Scalar(self.session, variables[key], want.weak)
+            return Scalar(self.session, variables[key], want.weak) if want.fixed is MISSING else want.fixed
         # Names that showed one cell on entry show one cell at the head, too.
         before = self.leaves_of(key[0], self.before)[k] if old is not None else None
         token = key
@@ -294,17 +282,17 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         """A name that only the body binds, but that is read later."""
         if isinstance(value, MaybeUnbound):
             value = value.value
+        if self.session.hidden.effects.carry(self, slot, value):
+            return
         missing = object()
-        effects = self.session.hidden.effects
-        if slot[0] == id(effects.frame) and effects.entry(slot[1]) is not MISSING and self.before.get(slot) is None:
-            # Read and then written: after no iteration it is what it was.
-            self.before.holders[slot[0]][1][slot[1]] = effects.entry(slot[1])
-            if self.assume(slot):
-                return
         old = self.before.get(slot, missing)
         if old is not missing:
             raise self._differs(slot, old, value)
+        self._carry_number(slot, value)
+
+    def _carry_number(self, slot: Slot, value: Any) -> None:
         if not all(is_number(leaf) or isinstance(leaf, Array) for leaf in leaves(value)):
+            self.session.hidden.effects.refuse_in_loop(slot, value)
             why = f"{slot[1]!r} becomes {shown(value)} in a traced loop and is read after it. Bind it before"
             raise LoopTypeChange(self.session.error(TypeMismatch, why))
         self.nests[slot] = value
@@ -312,6 +300,10 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
             atom, weak = as_value(self.session, leaf)
             dims = tuple(map(self._outside, atom.type.dims)) if atom.type.rank else None
             self.slots[slot, k] = Carried(atom.type.dtype, weak, dims, bound=False)
+
+    def carry_fixed(self, slot: Slot, value: Any) -> None:
+        """A name that only the body binds, always to this object."""
+        self.slots[slot, 0] = Carried("bool", True, None, bound=False, fixed=value)
 
     def _outside(self, dim: Dim) -> Dim | Affine | None:
         """A size of the body as one of before the loop, or as a form of such; None if it is neither."""
@@ -324,11 +316,18 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         value, old, before = at_end.get(slot), self.before.get(slot), want
         if isinstance(value, MaybeUnbound):
             value = value.value
+        if want.fixed is not MISSING:
+            if not same(want.fixed, value):
+                self._carry_number(slot, value)
+            return same(want.fixed, value)
         found = self.leaves_of(slot, at_end)
         error = self.check_form(slot, at_end) if slot in self.deep else None
         if error is not None:
             raise LoopTypeChange(error)
-        if k >= len(found) or not (is_number(found[k]) or isinstance(found[k], Array)):
+        whole = old.value if isinstance(old, MaybeUnbound) else old
+        same_form = isinstance(whole, tuple) == isinstance(value, tuple) and len(leaves(whole)) == len(leaves(value))
+        fits = k < len(found) and (is_number(found[k]) or isinstance(found[k], Array))
+        if not fits or (want.bound and slot not in self.deep and not same_form):
             raise self._differs(slot, old, value)
         leaf = found[k]
         rank = leaf.type.rank if isinstance(leaf, Array) else None
@@ -388,6 +387,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         return phis
 
     def _end_atom(self, key: Any, at_end: State) -> Atom:
+        if self.slots[key].fixed is not MISSING:
+            return literal(False, "bool")
         return as_value(self.session, self.leaves_of(key[0], at_end)[key[1]])[0]
 
     def _exits(
@@ -421,7 +422,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 exit_var = ends[variables[slot, k].name]
                 want = self.slots[slot, k]
                 if want.dims is None:
-                    fresh.append(Scalar(session, exit_var, want.weak))
+                    fresh.append(Scalar(session, exit_var, want.weak) if want.fixed is MISSING else want.fixed)
                     continue
                 leaf = self.leaves_of(slot, at_end)[k]
                 at_last = leaf.cell, leaf.maps
@@ -447,9 +448,3 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         return exits
 
 
-class LoopTypeChange(Exception):  # noqa: N818
-    """A value has another rank or kind after an iteration; the first iteration may be peeled."""
-
-    def __init__(self, error: Exception):
-        super().__init__(str(error))
-        self.error = error

@@ -103,7 +103,7 @@ def trace_if(
         before.restore()
         change.restored = True
         raise
-    join = _Join(session, cond, arms)
+    join = _Join(session, cond, arms, before)
     gone = _returned(before, first, second, frame)
     new_values: dict[Slot, Any] = {}
     missing = MISSING
@@ -216,6 +216,8 @@ def assign(holder: Any, name: Any, value: Any) -> None:
         holder.append(value)
     elif isinstance(holder, (list, dict, deque)):
         holder[name] = value
+    elif isinstance(holder, set):
+        holder.add(name)
     elif isinstance(holder, Frame):
         vars(holder)[name] = value
     else:
@@ -245,8 +247,10 @@ def choose(session: Session, cond: Atom, then: Callable[[], Any], orelse: Callab
 class _Join:
     """Joins what two arms left behind."""
 
-    def __init__(self, session: Session, cond: Atom, arms: list[Arm]):
+    def __init__(self, session: Session, cond: Atom, arms: list[Arm], before: State):
         self.session = session
+        self.before = before
+        self.made: dict[int, tuple[Any, Any]] = {}  # containers of one arm as they are known after both
         self.cond = cond
         self.states = [state for state, _ in arms]
         self.nodes = [nodes for _, nodes in arms]
@@ -340,16 +344,14 @@ class _Join:
         if a is MISSING or b is MISSING:
             value = b if a is MISSING else a
             entry = self.session.hidden.effects.entry(name) if lives_on else MISSING
-            if isinstance(entry, Scalar) and isinstance(value, Scalar) and _as_given(entry):
+            if isinstance(entry, Scalar) and isinstance(value, Scalar) and _alike(entry, value) and _as_given(entry):
                 return self.value(name, *((entry, value) if a is MISSING else (value, entry)))
             return self._conditional(name, value, int(a is MISSING))
         if same(a, b):
             return a
-        if isinstance(a, (Scalar, Array)) or isinstance(b, (Scalar, Array)) or isinstance(a, MaybeUnbound):
-            try:
-                return self.value(name, a, b)
-            except TypeMismatch:
-                pass
+        held = [v.value if isinstance(v, MaybeUnbound) else v for v in (a, b)]
+        if _alike(*held) or not lives_on:
+            return self.value(name, a, b)
         if not isinstance(a, MaybeUnbound) and not isinstance(b, MaybeUnbound):
             return Choice(self.cond, self._visible(name, a, 0), self._visible(name, b, 1))
         pairs = [(v.value, v.bound) if isinstance(v, MaybeUnbound) else (v, literal(True, "bool")) for v in (a, b)]
@@ -372,10 +374,15 @@ class _Join:
         def inside(inner: Any) -> Any:
             return self._visible(name, inner, arm)
 
+        if id(value) in self.made:
+            return self.made[id(value)][1]
+
         if isinstance(value, Scalar):
             pair = (self._zero(value), value) if arm else (value, self._zero(value))
             return self.value(name, *pair)
         if isinstance(value, Array):
+            if not value.maps and value.cell in self.before.cells:
+                return value  # the same array, whatever is written to it
             pair = (self._blank(value, 0), value) if arm else (value, self._blank(value, 1))
             return self._array(name, *pair)
         if isinstance(value, Choice):
@@ -387,10 +394,10 @@ class _Join:
             return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
         if value is DELETED or self.session.hidden.lives_on(value):
             return value
-        if type(value) is list:
-            return [inside(v) for v in value]
+        if type(value) is list or (isinstance(value, StagedList) and value.rows is None):
+            return self.made.setdefault(id(value), (value, [inside(v) for v in value]))[1]
         if type(value) is dict:
-            return {k: inside(v) for k, v in value.items()}
+            return self.made.setdefault(id(value), (value, {k: inside(v) for k, v in value.items()}))[1]
         if is_record(value) or isinstance(value, (list, dict, set, deque)):
             raise self.session.error(
                 TypeMismatch,

@@ -141,6 +141,10 @@ class Appended:
         return self._shown_
 
     @property
+    def real(self) -> Any:
+        return self._real_
+
+    @property
     def __class__(self) -> type:  # type: ignore[override]
         return type(self._real_)
 

@@ -18,9 +18,10 @@ from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Span, Var
 from .effects import DELETED, MISSING, Choice
 from .hidden import is_fixed
-from .paths import Path, named
+from .paths import Guard, Path, named
 from .session import Session
 from .shadows import Appended, Shadow
+from .staged_list import StagedList
 from .state import MaybeUnbound, attributes, has_own, is_record, set_own
 from .symbol import Array, Scalar, Symbol, as_value
 
@@ -263,7 +264,10 @@ class Collector:
         for shadow in self.hidden.shadows.all.values():
             if shadow.changed:
                 self._container(shadow)
+                self._keep_apart(shadow.real, shadow.path)
         for appended in self.hidden.shadows.appended.values():
+            if appended._pending_:
+                self._keep_apart(appended._real_, appended._path_)
             for value in appended._pending_:
                 self._store(appended._path_, "append", None, value, appended._shown_, self.session.span)
         effects, lives_on = self.hidden.effects, self.hidden.is_container
@@ -272,6 +276,8 @@ class Collector:
             if value is effects.entries.get((id(place.holder), place.name), MISSING) and lives_on(value):
                 continue  # `self.log += [x]` binds the list that it was bound to
             self._store(place.path, place.how, place.name, value, place.shown, place.span)
+            if place.how == "attr":
+                self._keep_apart(place.holder, place.path)
         return Stores(self.own, len(self.results), self.stores) if self.stores else None
 
     def _store(self, path: Path, do: str, name: Any, value: Any, shown: str, span: Span | None) -> None:
@@ -333,6 +339,16 @@ class Collector:
     def _keep(self, path: Path, do: str, name: Any, encoded: Any, shadow: Shadow) -> None:
         self.stores.append(Store(path, do, name, encoded, None, shadow.shown, shadow.span))
 
+    def _keep_apart(self, real: Any, path: Path) -> None:
+        """What is written to must be none of the others of its type that were met: they would change with it."""
+        hidden = self.hidden
+        met = list(hidden.paths.values())
+        met += [(one.real, one.shown, one.path) for one in hidden.shadows.all.values()]
+        met += [(one.real, one.shown, one.path) for one in hidden.shadows.appended.values()]
+        for value, shown, place in met:
+            if value is not real and type(value) is type(real):
+                hidden.guards.append(Guard("distinct", path, place, shown))
+
     def _result(self, atom: Atom) -> int:
         if atom not in self.results[self.own :]:
             self.results.append(atom)
@@ -390,6 +406,8 @@ class Collector:
         def all_of(values: Any) -> tuple[Any, ...]:
             return tuple(self.encode(v, shown, span) for v in values)
 
+        if isinstance(value, StagedList) and value.rows is None:
+            return Made(list, (), all_of(value))
         if kind in (tuple, list):
             return Made(kind, (), all_of(value))
         if kind is deque:
