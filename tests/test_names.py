@@ -105,7 +105,8 @@ def check(seed: int, folder) -> bool:
         for a, b in zip(flat(results[0][0]), flat(results[1][0])):
             np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12, err_msg=text)
         for a, b in zip(bars[0], bars[1]):
-            if not isinstance(a, np.ndarray) or a.dtype.kind == "f":
+            assert (a is None) == (b is None)
+            if a is not None and np.asarray(a).dtype.kind == "f":
                 np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12, err_msg=text)
     return True
 
