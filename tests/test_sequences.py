@@ -12,16 +12,10 @@ import pullback as pb
 
 SIZES = (5, 7, 6)
 ONE_TRACE: list = []
-ANY: list = []
 
 
 def one_trace(function):
     ONE_TRACE.append(function)
-    return function
-
-
-def traced_per_length(function):
-    ANY.append(function)
     return function
 
 
@@ -392,6 +386,26 @@ def break_in_a_written_out_loop(x):
     return s
 
 
+@one_trace
+def places_as_keys(x):
+    s, done, doubled = 0.0, set(), {}
+    for i in range(4):
+        doubled[i] = x[i] * 2
+        if i % 3 in done:
+            continue
+        done.add(i % 3)
+        s += x[i]
+    return s + sum(doubled.values()) + doubled[2] + doubled.get(7, 1.0)
+
+
+@one_trace
+def pairwise_products(x):
+    level = list(x[:4])
+    while len(level) > 1:
+        level = [level[i] * level[i + 1] for i in range(0, len(level) - 1, 2)]
+    return level[0]
+
+
 @pytest.mark.parametrize("f", ONE_TRACE, ids=lambda f: f.__name__)
 def test_one_trace_for_every_length(f):
     with pb.options(jit=False, cache=False):
@@ -406,3 +420,14 @@ def test_compiled(f):
     g = pb.value_and_grad(f)
     for n in SIZES[:2]:
         check(f, g, vector(n))
+
+
+def test_a_place_is_no_key_of_its_own():
+    def f(x):
+        weights, s = {0: 1.0}, 0.0
+        for i in range(len(x)):
+            s += weights.get(i, 0.0) * x[i]
+        return s
+
+    with pb.options(jit=False, cache=False), pytest.raises(pb.PullbackError, match="only known when the program runs"):
+        pb.grad(f)(vector(5))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import UnsupportedFunction
+from ..ir.types import I64
 from . import drawn
 from .construct import construct, make
 from .fingerprint import is_pure
@@ -22,7 +23,7 @@ from .recursion import activation
 from .report import is_reporter, reporting
 from .stage import staged_source
 from .state import LIBRARIES
-from .symbol import FUNCTIONS, has_symbol, implements, require_session
+from .symbol import FUNCTIONS, Scalar, has_symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 """Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""
@@ -116,6 +117,12 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     asked = built_in(function, args, kwargs)
     if asked is not None:
         return asked()
+    holder = getattr(function, "__self__", None)
+    if args and isinstance(args[0], Scalar) and args[0].type != I64 and isinstance(holder, (dict, set)):
+        raise require_session().error(
+            UnsupportedFunction,
+            "a traced number cannot be looked up in a dict or set: its value is only known when the program runs",
+        )
     traced = has_symbol(args) or has_symbol(kwargs)
     if drawn.generator_of(function) is not None:
         return drawn.draw(require_session(), function, args, kwargs)

@@ -19,6 +19,7 @@ import numpy as np
 from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
 from ..ir.program import Atom, Lit
+from ..ir.types import I64
 from . import operators
 from .calls import call
 from .iterate import Sequence, Stream
@@ -31,7 +32,7 @@ from .scopes import SCOPES, scope_of
 from .source import span_of
 from .stage import RESULT
 from .state import Frame
-from .symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
+from .symbol import FUNCTIONS, Array, Scalar, Symbol, has_symbol, require_session
 from .targets import Outer
 
 UNROLL_LIMIT = 1000
@@ -238,6 +239,12 @@ class Control(Patterns):
             and isinstance(a, Symbol)
             and isinstance(b, (list, tuple, set, dict, range))
         ):
+            if isinstance(a, Scalar) and a.type == I64 and not has_symbol(b):
+                a = operator.index(a)  # looked up by its value, for which a loop may have to be written out
+                return (a in b) if name == "In" else (a not in b)
+            if isinstance(b, List):
+                found = b.contains(a)
+                return found if name == "In" else self.not_(found)
             raise require_session().error(
                 UnsupportedSyntax, "`in` with a traced value on the left cannot be decided while tracing. Use ==",
             )  # fmt: skip

@@ -218,6 +218,10 @@ class Scalar(Symbol):
             return super().__index__()
         return self.session.concrete(self.atom, "the number itself")
 
+    def __hash__(self) -> int:
+        # As the key of a dict or in a set an integer is looked up by its value; floats are keys by identity, of caches.
+        return hash(self.__index__()) if self.type == I64 else id(self)
+
     def __int__(self) -> int:
         return self.__index__() if self.type == I64 else super().__int__()
 
