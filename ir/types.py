@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 Dim = int | str
 """A size: a number, or the name of an i64 value of the program."""
 
-NUMPY_DTYPES = {
+NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "bool": np.dtype(np.bool_),
     "i64": np.dtype(np.int64),
     "f32": np.dtype(np.float32),
@@ -60,7 +61,7 @@ class Type:
         return self.dtype in INTEGERS
 
     @property
-    def numpy(self) -> np.dtype:
+    def numpy(self) -> np.dtype[Any]:
         return NUMPY_DTYPES[self.dtype]
 
     def with_dims(self, dims: tuple[Dim, ...]) -> Type:

@@ -29,7 +29,7 @@ DATA, NDIM, DIMS, STRIDES, DESCR, FLAGS = 16, 24, 32, 40, 56, 64
 CARRAY = 0x0501
 """Flags of an array that is C-contiguous, aligned and writeable."""
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "f64": np.dtype(np.float64),
     "f32": np.dtype(np.float32),
     "i64": np.dtype(np.int64),

@@ -113,7 +113,7 @@ def _kernel(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Kernel
         return None
     described = compiled.fndesc
     result = described.restype
-    kinds = {from_dtype(dtype): name for name, dtype in abi.DTYPES.items()}
+    kinds: dict[Any, str] = {from_dtype(dtype): name for name, dtype in abi.DTYPES.items()}
     given = [] if result is types.none else getattr(result, "types", None)  # of a tuple
     if given is None or any(kind not in kinds for kind in given):
         return None  # arrays that numba made, and owns

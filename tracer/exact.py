@@ -228,8 +228,8 @@ class _Ranges:
                 if given.dtype == "bool":
                     return Range(0, 1)
                 if given.is_integer:
-                    limits = np.iinfo(given.numpy)
-                    return Range(int(limits.min), int(limits.max)).clipped()
+                    widest = np.iinfo(given.numpy)
+                    return Range(int(widest.min), int(widest.max)).clipped()
         return ALL
 
 

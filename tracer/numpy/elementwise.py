@@ -364,7 +364,7 @@ def reciprocal(x: Any, **options: Any) -> Any:
 @implements(np.positive)
 def positive(x: Any, **_: Any) -> Any:
     session = require_session()
-    atom, _ = as_value(session, x)
+    atom = as_value(session, x)[0]
     if atom.type.dtype == "bool":
         raise session.error(TypeMismatch, "NumPy has no np.positive of booleans. Leave it out")
     return wrap(session, atom)

@@ -146,6 +146,7 @@ INTEGER: dict[str, Callable[..., Any]] = {
     "shift_left": _shift, "shift_right": _shift,
 }  # fmt: skip
 
+_function: Any
 for _name, _function, _own, _op in (
     ("add", np.add, operator.add, "add"), ("sub", np.subtract, operator.sub, "sub"),
     ("mul", np.multiply, operator.mul, "mul"), ("truediv", np.true_divide, operator.truediv, "div"),
