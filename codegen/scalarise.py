@@ -78,10 +78,16 @@ class Scalarise:
         self.values: dict[str, Atom] = {}  # names that stand for a scalar
         self.memo: list[dict[Any, Atom]] = [{}]
         self.depth = 0
-        self.live: dict[int, Live] = {}  # after each node
+        self.live: dict[int, Live] = {}  # after each straight line, by its last node
         self.kept: Live = frozenset()  # after the present line of operations
         results = frozenset(a.name for a in program.results if isinstance(a, Var))
-        live_before(program.body, results, lambda node, after: self.live.__setitem__(id(node), after))
+        ends = _line_ends(program.body)
+
+        def keep(node: Node, after: Live) -> None:
+            if id(node) in ends:
+                self.live[id(node)] = after
+
+        live_before(program.body, results, keep)
         self.uses: Counter[str] = Counter(a.name for a in program.results if isinstance(a, Var))
         self.sizes: set[str] = {d for v in program.params for d in dim_names(v)}
         for node in walk.walk(program.body):
@@ -296,6 +302,17 @@ class Scalarise:
         for name in form.names:
             form = form.substitute(name, access.form_of(self.renamed(Var(name, I64))))
         return self.builder.integer(form)
+
+
+def _line_ends(nodes: Sequence[Node]) -> set[int]:
+    """The last nodes of all straight lines of operations."""
+    found: set[int] = set()
+    for node, behind in zip(nodes, (*nodes[1:], None)):
+        if isinstance(node, (Let, Check)) and not isinstance(behind, (Let, Check)):
+            found.add(id(node))
+        for region in walk.regions(node):
+            found |= _line_ends(region)
+    return found
 
 
 def live(items: Sequence[Item], needed: set[str]) -> list[Item]:
