@@ -279,6 +279,7 @@ class _Handed(_Writer):
             self.put(depth, f"for {index} in {'reversed(range(n))' if reverse else 'range(n)'}:")
             head, began = len(self.lines), {cell: self.name(cell) for cell in ARRAYS}
             inner, known, local = dict(began), [*pool, index], list(values)
+            older = {cell: list(versions) for cell, versions in self.older.items()}
             here, phis = vector, []
             if turn:
                 local.append(self.let(depth + 1, "f64", f"{vector}[{index}]", "v"))
@@ -301,6 +302,7 @@ class _Handed(_Writer):
                 if inner[cell] != name:
                     type = "f64[s]" if ARRAYS[cell] == 1 else "f64[s, s]"
                     state[cell] = self.let(depth, type, f"last({name})", cell)
+            self.older = older
             if not turn:
                 vector = self.let(depth, "f64[n]", f"last({first})", "h")
 
