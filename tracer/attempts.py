@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..ir.errors import PullbackError, UnsupportedSyntax
+from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Check, Let, Node, Span
 from ..ir.walk import walk
 from .branching import Branching
-from .raising import INTERNAL, PathEnds, known_here
-from .session import NeedConcrete, NeedEqual, NeedStatic, Session
+from .raising import OUR_OWN, PathEnds, known_here
+from .session import Session
 from .symbol import require_session
 
 Classes = tuple[type[BaseException], ...]
@@ -50,7 +50,7 @@ class Attempts(Branching):
             body()
         except PathEnds as path:
             end = path
-        except (PullbackError, NeedStatic, NeedEqual, NeedConcrete, *INTERNAL):
+        except OUR_OWN:
             raise
         except Exception as error:
             if not known_here(error, strictly=True):
@@ -99,9 +99,9 @@ class Attempts(Branching):
         if isinstance(manager, contextlib.nullcontext):
             return body(manager.enter_result)
         if isinstance(manager, np.errstate):
-            before = np.geterr()
+            before: dict[str, Any] = {**np.geterr()}
             with manager:
-                now = np.geterr()
+                now: dict[str, Any] = {**np.geterr()}
                 raising = [k for k, how in now.items() if how not in ("ignore", "warn", "print", before[k])]
                 if not raising:
                     return body(None)

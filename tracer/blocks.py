@@ -68,6 +68,6 @@ class Blocks(Comprehensions):
         first: list[ast.stmt] = []
         if item.optional_vars is not None:
             first = [ast.Assign([self.visit(item.optional_vars)], load("_entered_"))]
-        inner = [ast.copy_location(ast.With(others, node.body), node)] if others else node.body
+        inner: list[ast.stmt] = [ast.copy_location(ast.With(others, node.body), node)] if others else node.body
         body = self.thunk("with", [*first, *self.block(inner)], ["_entered_"])
         return [body, ast.Expr(control_call("with_", manager, load(body.name), ast.Constant(node.lineno)))]

@@ -109,7 +109,7 @@ def run_path(session: Session, run: Callable[[], None]) -> PathEnds | None:
         run()
     except PathEnds as end:
         return end
-    except (PullbackError, NeedStatic, NeedEqual, NeedConcrete, *INTERNAL):
+    except OUR_OWN:
         raise
     except Exception as error:
         if isinstance(error, Unbound) and any(
@@ -122,8 +122,11 @@ def run_path(session: Session, run: Callable[[], None]) -> PathEnds | None:
     return None
 
 
-INTERNAL: tuple[type[Exception], ...] = (AssertionError, RecursionError, MemoryError, NotImplementedError)
-"""Exceptions that say nothing of the user's program unless the user raised them; loops add theirs."""
+OUR_OWN: tuple[type[Exception], ...] = (
+    PullbackError, NeedStatic, NeedEqual, NeedConcrete, AssertionError, RecursionError, MemoryError,
+    NotImplementedError,
+)  # fmt: skip
+"""Exceptions that say nothing of what the user's program raises; loops add theirs."""
 
 
 def known_here(error: BaseException, strictly: bool = False) -> bool:
