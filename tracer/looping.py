@@ -13,6 +13,7 @@ from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from . import operators
 from .iterate import Sequence, Stream, sequence_of
+from .lists import is_stacked
 from .loop_nodes import trace_for, trace_while
 from .loops import LoopTracer, LoopTypeChange
 from .restage import restaged
@@ -100,6 +101,8 @@ class Looping(Streams):
         finally:
             session.short_loops = outer
             vars(over).clear()
+        if is_stacked(iterable) and session.builder.affine(iterable.size) != session.builder.affine(sequence.length):
+            raise session.error(UnsupportedSyntax, "a loop over a list changes how long it is. Loop over a copy of it")
 
     def _consume(
         self, stream: Stream, body: Callable[[Any], None], frame: Frame, live: set[str], flag: str | None, loop: Any
