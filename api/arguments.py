@@ -18,6 +18,7 @@ import numpy as np
 
 from .ir.types import INTEGERS, NUMPY_DTYPES
 from .transform import Transform
+from .typetext import dims_of, named
 
 TYPE = re.compile(rf"({'|'.join(NUMPY_DTYPES)})(?:\[([^\[\]]*)\])?")
 NAME = re.compile(r"[A-Za-z_]\w*")
@@ -101,7 +102,7 @@ class Typed:
     """An argument given by its type: sizes are numbers or names."""
 
     dtype: str
-    dims: tuple[int | str, ...]
+    dims: tuple[int | str | None, ...]
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.dims))}]" if self.dims else self.dtype
@@ -113,7 +114,9 @@ def parsed(text: str) -> list[Any]:
     >>> [str(argument) for argument in parsed("f64[n, 3], f64, 2.5, [1, 2]")]
     ['f64[n, 3]', 'f64', '2.5', '[1, 2]']
     """
-    return [_argument(part) for part in _split(text)]
+    found = [_argument(part) for part in _split(text)]
+    dims = iter(named([a.dims for a in found if isinstance(a, Typed)]))
+    return [Typed(a.dtype, next(dims)) if isinstance(a, Typed) else a for a in found]
 
 
 def _split(text: str) -> list[str]:
@@ -144,13 +147,11 @@ def _argument(text: str) -> Any:
             raise UsageError(
                 f"{text!r} is no argument: write a type, such as f64, f32[n, 3], i64[5] or bool, or a Python value"
             ) from None
-    dims: list[int | str] = []
-    for part in (match[2] or "").split(",") if match[2] is not None else ():
-        part = part.strip()
-        if not part.isdigit() and not NAME.fullmatch(part):
-            raise UsageError(f"{part!r} in {text!r} is no size: write a number or a name")
-        dims.append(int(part) if part.isdigit() else part)
-    return Typed(match[1], tuple(dims))
+    try:
+        dims = dims_of(match[2], text)
+    except TypeError as error:
+        raise UsageError(str(error)) from None
+    return Typed(match[1], dims)
 
 
 def sizes(text: Sequence[str]) -> dict[str, int]:

@@ -30,8 +30,9 @@ from .plain import own_error
 from .runtime import cache, locks, options, timings
 from .runtime.compile import compile_source
 from .specialise import canonical, guards_fail, matcher, refuse_overlaps
-from .tracer.trace import Abstract, Slot, Traced, trace
+from .tracer.trace import Slot, Traced, trace
 from .tree import Tree, flatten
+from .typetext import abstracts
 
 MAX_PINNED = 8
 MANY = 20
@@ -39,7 +40,6 @@ MANY = 20
 IN_SOURCE = ("bounds_check", "reassociate", "parallel")
 """The options that decide what is written."""
 _ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, *(dtype.type for dtype in NUMPY_DTYPES.values())))
-_TYPE_TEXT = re.compile(rf"({'|'.join(NUMPY_DTYPES)})(\[.*\])?")
 
 
 class Specialisation:
@@ -357,7 +357,8 @@ class Traceable:
     def lowered_leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Tree]:
         """Leaves for `lower`: arrays as they are, type texts such as "f64[n, 3]" as types."""
         leaves, tree = flatten((args, kwargs))
-        return [_abstract(leaf) if isinstance(leaf, str) else canonical(leaf) for leaf in leaves], tree
+        types = iter(abstracts(leaf for leaf in leaves if isinstance(leaf, str)))
+        return [next(types) if isinstance(leaf, str) else canonical(leaf) for leaf in leaves], tree
 
 
 def _shown_path(path: str) -> str:
@@ -372,15 +373,3 @@ def _fits_but_for_guards(form: Specialisation, leaves: list[Any]) -> bool:
         if isinstance(leaf, np.ndarray) and leaf.ndim != given.rank:
             return False
     return True
-
-
-def _abstract(text: str) -> Any:
-    found = _TYPE_TEXT.fullmatch(text.strip())
-    if found is None:
-        raise TypeError(f"lower() takes arrays, numbers, or types such as 'f64[n, 3]' or 'i64', not {text!r}")
-    dims: list[int | str] = []
-    for part in (found[2] or "")[1:-1].split(","):
-        part = part.strip()
-        if part:
-            dims.append(int(part) if part.isdigit() else part)
-    return Abstract(found[1], tuple(dims))

@@ -11,12 +11,12 @@ from numba import carray, types
 from numba import cfunc as numba_cfunc
 from numba.core import sigutils
 
-from .call import _abstract
 from .ir.errors import TypeMismatch
 from .ir.types import NUMPY_DTYPES
 from .layout import Result
 from .njit import NUMBA, Glue
 from .transform import Transform
+from .typetext import abstracts
 from .vector_jacobian import Seeded
 
 C_NAMES = {
@@ -86,7 +86,7 @@ def _scipy_arguments(transform: Transform, args: Sequence[Any]) -> tuple[list[An
 
 def _arrays(transform: Transform, signature: str) -> CFunction:
     """A function of sizes, arguments, and pointers to results; it returns 0, or 1 if it failed."""
-    given = [_abstract(text) for text in re.findall(r"\w+(?:\s*\[[^\]]*\])?", signature)]
+    given = abstracts(re.findall(r"[^\s,\[\]]+(?:\s*\[[^\]]*\])?", signature))
     kinds = [types.Array(NUMBA[a.dtype], len(a.dims), "C") if a.dims else NUMBA[a.dtype] for a in given]
     glue = Glue(transform, kinds, {})
     names = transform._traceable.names(glue.tree)

@@ -20,9 +20,9 @@ from typing import Any
 from . import __version__, arguments, testing
 from .arguments import UsageError
 from .explain import explain
-from .export import KINDS, export
+from .export import KINDS, export, write_module
 from .ir.errors import PullbackError, UnsupportedFunction
-from .runtime import options
+from .runtime import cache, options
 from .show import STAGES, shown
 from .terminal import BOLD, GREEN, PLAIN, coloured, in_colour
 from .transforms import grad
@@ -242,7 +242,9 @@ def _export(chosen: argparse.Namespace) -> int:
     target = Path(chosen.output or f"{chosen.target.rpartition(':')[2].rpartition('.')[2]}_grad.py")
     text = export(function, *args, what=chosen.what, argnums=0 if numbers is None else numbers, also=also)
     try:
-        target.write_text(text, encoding="utf-8")
+        write_module(target, text)
+    except FileExistsError as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from None
     print(f"{target}: {len(text.splitlines())} lines; python {target} compares with finite differences")
@@ -329,6 +331,25 @@ def _demo(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _setup_cache(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--info", action="store_true", help="where the cache is, and how much is in it (as without it)")
+    what.add_argument("--clear", action="store_true", help="delete its files, and nothing else in its directory")
+    parser.add_argument("--dir", metavar="FOLDER", type=Path, help="another cache directory than the one in use")
+
+
+def _cache(chosen: argparse.Namespace) -> int:
+    folder = cache.directory(chosen.dir)
+    if chosen.clear:
+        print(f"{folder}: {cache.clear(chosen.dir)} files deleted")
+        return 0
+    files = cache.ours(chosen.dir)
+    size = sum(f.stat().st_size for f in files)
+    trust = "" if cache.trusted(folder) else "; not used, because others can write there"
+    print(f"{folder}: {len(files)} files, {size / 1e6:.1f} of at most {cache.LIMIT_BYTES / 1e6:.0f} MB{trust}")
+    return 0
+
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "show", "print a function at every stage: program, adjoint, generated Python", _setup_show, _show,
@@ -357,6 +378,10 @@ COMMANDS: tuple[Command, ...] = (
             'pullback check model.py:loss --args "f64[n, 3], f64[n]"',
             'pullback check model.py:loss --args "f64[5], i64[5]" --between 0.1 2 --only differences',
         ),
+    ),
+    Command(
+        "cache", "say where the disk cache is and how large, or empty it", _setup_cache, _cache,
+        ("pullback cache --info", "pullback cache --clear"),
     ),
     Command(
         "demo", "fit a model to measured data, and show every stage of its gradient", lambda parser: None, _demo,

@@ -10,7 +10,7 @@ from typing import Any
 
 from .call import Specialisation, source_of, unchecked
 from .export_form import Form
-from .export_text import module_text
+from .export_text import MARK, module_text
 from .gradient import Gradient, ValueAndGradient
 from .ir.errors import PullbackError
 from .ir.program import Program
@@ -58,8 +58,22 @@ def export(
     text = module_text(exporter.name, exporter.value._traceable.span, forms)
     compile(text, str(path or "exported"), "exec")
     if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
+        write_module(Path(path), text)
     return Text(text)
+
+
+def write_module(path: Path, text: str) -> None:
+    """Write an exported module; FileExistsError where a file stands that `export` did not write."""
+    try:
+        old = path.read_text(encoding="utf-8", errors="replace") if path.exists() else MARK
+    except OSError:
+        old = ""
+    if not old.startswith(MARK):
+        raise FileExistsError(
+            f"{path} exists and was not written by pullback.export, which does not overwrite it: remove it, or choose "
+            "another path"
+        )
+    path.write_text(text, encoding="utf-8")
 
 
 @dataclass

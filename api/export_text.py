@@ -271,6 +271,9 @@ SUMMARIES = {
     "vjp": "The value of {name}, and the cotangents of its arguments for a seed like the value.",
 }
 
+MARK = "# This file was generated: it has the licence of the function that it was made from."
+"""How every exported module begins."""
+
 HEAD = '''# This file was generated: it has the licence of the function that it was made from. The helpers in it are
 # part of pullback, Apache License, Version 2.0: http://www.apache.org/licenses/LICENSE-2.0
 """{functions}: derivatives of `{name}`{where}.

@@ -1,9 +1,9 @@
 """The disk cache: text and machine code by key, in one directory of files that check themselves.
 
-Every file is a line with the sha256 of the rest, then the rest. Whatever is not that (cut short, changed,
-put there by somebody else) does not exist for the reader and is overwritten by the next write. Writes go
-to a temporary file that replaces the old one in one step, so two processes may write at once. The cache
-only saves time: no failure to read or write it is an error.
+Every file is a line with a seal of the rest (HMAC-SHA256 with a key of the user's own), then the rest. Whatever is not
+that (cut short, changed, put there by somebody else) does not exist for the reader and is overwritten by the next
+write. Writes go to a temporary file that replaces the old one in one step, so two processes may write at once. The
+cache only saves time: no failure to read or write it is an error.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import contextlib
 import functools
 import getpass
 import hashlib
+import hmac
 import importlib.util
 import json
+import logging
 import os
 import platform
+import secrets
 import stat
 import sys
 import tempfile
@@ -27,7 +30,7 @@ import numpy as np
 
 from . import options
 
-MAGIC = b"pullback-cache-1 "
+MAGIC = b"pullback-cache-2 "
 LIMIT_BYTES = 1 << 30  # the oldest files go when the directory grows past this
 _STALE_SECONDS = 3600.0  # a temporary file older than this was left by a process that died
 
@@ -72,6 +75,29 @@ def _user() -> str:
         return "user"
 
 
+def trusted(folder: Path) -> bool:
+    """May what lies in this directory be loaded? Machine code and programs in it run: nobody else may write there."""
+    if not hasattr(os, "getuid"):
+        return True
+    try:
+        status = folder.stat()
+    except (OSError, ValueError):
+        return True  # there is none yet: it will be ours
+    ours = status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o022
+    if not ours:
+        _say_untrusted(folder)
+    return ours
+
+
+@functools.lru_cache(maxsize=64)
+def _say_untrusted(folder: Path) -> None:
+    logging.getLogger("pullback").warning(
+        "the cache directory %s is not used: others can write there, and what is in it would be run. "
+        "chmod go-w %s, or choose another one",
+        folder, folder,
+    )  # fmt: skip
+
+
 def _usable(path: Path, private: bool = False) -> bool:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,24 +116,28 @@ def _usable(path: Path, private: bool = False) -> bool:
 
 def read(path: Path) -> bytes | None:
     """The content of a file that `write` wrote; None if there is none or it was touched."""
+    if not trusted(path.parent):
+        return None
     try:
         content = path.read_bytes()
     except (OSError, ValueError):
         return None
     head, newline, data = content.partition(b"\n")
-    if not newline or head != MAGIC + _digest(data).encode():
+    if not newline or not hmac.compare_digest(head, MAGIC + _seal(data)):
         return None
     return data
 
 
 def write(path: Path, data: bytes) -> bool:
     """Write in one step, with the checksum; False if the disk does not let us."""
-    return replace_file(path, MAGIC + _digest(data).encode() + b"\n" + data)
+    return replace_file(path, MAGIC + _seal(data) + b"\n" + data)
 
 
 def replace_file(path: Path, content: bytes) -> bool:
     """Put `content` at `path` in one step: a reader sees the old file or the new one, never a part."""
     temporary = None
+    if not trusted(path.parent):
+        return False
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
@@ -121,6 +151,46 @@ def replace_file(path: Path, content: bytes) -> bool:
         return False
     _tidy(path.parent)
     return True
+
+
+def _seal(data: bytes) -> bytes:
+    return hmac.new(_secret(), data, hashlib.sha256).hexdigest().encode()
+
+
+def _secret() -> bytes:
+    """What this user's files are sealed with: what somebody else puts into a cache directory is not loaded.
+
+    $PULLBACK_CACHE_KEY, for a cache that several users or machines share on purpose; else a file of the user's own.
+    """
+    given = os.environ.get("PULLBACK_CACHE_KEY")
+    return given.encode("utf-8", "surrogateescape") if given else _own_secret(_user_directory(_platform_directory()))
+
+
+@functools.lru_cache(maxsize=8)
+def _own_secret(folder: Path) -> bytes:
+    place = folder / "key"
+    with contextlib.suppress(OSError):
+        if len(kept := place.read_bytes()) == 32:
+            return kept
+    fresh = secrets.token_bytes(32)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=folder)  # readable by its owner alone
+        with os.fdopen(handle, "wb") as file:
+            file.write(fresh)
+        if place.exists():  # it was damaged
+            place.unlink()
+        os.link(temporary, place)
+    except OSError:  # another process was faster, or there are no links here: then what counts is what is there
+        with contextlib.suppress(OSError):
+            if not place.exists() and temporary is not None:
+                os.replace(temporary, place)
+        with contextlib.suppress(OSError):
+            fresh = place.read_bytes()
+    if temporary is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    return fresh
 
 
 def _digest(data: bytes) -> str:
@@ -193,16 +263,22 @@ def store(key: str, payload: dict[str, Any], cache_dir: Path | None = None) -> N
         write(directory(cache_dir) / (key + ENTRY), text.encode())
 
 
+def ours(cache_dir: Path | None = None) -> list[Path]:
+    """The files of the cache, as far as they are pullback's."""
+    folder = directory(cache_dir)
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    suffixes = (ENTRY, MACHINE, TRACE)
+    found = [p for p in files if p.suffix in suffixes or p.name.startswith(".tmp-") or _is_generated(p)]
+    return [p for p in found if p.is_file()]
+
+
 def clear(cache_dir: Path | None = None) -> int:
     """Delete the files of the cache, and nothing else in its directory; how many there were."""
     count = 0
-    folder = directory(cache_dir)
-    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-        ours = path.suffix in (ENTRY, MACHINE, TRACE) or path.name.startswith(".tmp-") or _is_generated(path)
-        if ours and path.is_file():
-            with contextlib.suppress(OSError):
-                path.unlink()
-                count += 1
+    for path in ours(cache_dir):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            count += 1
     return count
 
 
