@@ -23,7 +23,7 @@ from .recursion import activation
 from .report import is_reporter, reporting
 from .stage import staged_source
 from .state import LIBRARIES
-from .symbol import FUNCTIONS, Scalar, has_symbol, implements, require_session
+from .symbol import FUNCTIONS, Array, Scalar, has_symbol, implements, require_session
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 """Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""
@@ -134,6 +134,10 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     called = CALLED.get(type(function)) or CALLED.get(f"{type(function).__module__}.{type(function).__qualname__}")
     if called is not None:
         return called(function, args, kwargs)
+    if traced and isinstance(function, functools._lru_cache_wrapper):  # traced values are no keys
+        if any(isinstance(a, Array) for a in (*args, *kwargs.values())):
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        return call(function.__wrapped__, args, kwargs)
     method = special(function, "__call__")
     if method is not None:
         return invoke(method, "__call__", function, *args, **kwargs)
