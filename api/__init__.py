@@ -1,11 +1,14 @@
 """pullback: gradients of plain NumPy code, as readable Python."""
 
+from importlib import import_module as _import_module
+
 from . import scipy, testing
 from .debug import debug
 from .explain import explain
 from .explain_sympy import explain_sympy
 from .export import export
 from .ir.errors import PullbackError
+from .missing import missing as _missing
 from .runtime.options import options
 from .show import evaluate, parse, show
 from .transforms import grad, jit, trace, value_and_grad, vjp
@@ -30,3 +33,17 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+_MODULES = ("adapters", "eager")
+"""Modules that are imported when they are first asked for."""
+
+
+def __getattr__(name: str) -> object:
+    """Only called for what is not there."""
+    if name in _MODULES:
+        return _import_module(f".{name}", __name__)
+    raise _missing(name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -186,7 +186,9 @@ class Traceable:
 
     def __init__(self, function: Callable[..., Any]):
         if not callable(function):
-            raise TypeError(f"expected a function, not {type(function).__name__}")
+            raise TypeMismatch(
+                f"expected a function, not {type(function).__name__}: give the function itself, not its value"
+            )
         self.function = function
         self.forms: dict[Tree, Forms] = {}
         self.plain: dict[int, tuple[Tree, Forms]] = {}  # of calls with positional leaves only: by their number

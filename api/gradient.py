@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .call import Specialisation
+from .chosen import positions
 from .effects import effects_of
 from .frames import without_our_frames
 from .hot import MISS, Results, finished, put_together
@@ -49,18 +50,7 @@ class Gradient(Transform):
 
     def _positions(self, count: int) -> tuple[int, ...]:
         """argnums as positions of arguments."""
-        numbers = (self._argnums,) if isinstance(self._argnums, int) else tuple(self._argnums)
-        for k in numbers:
-            if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
-                raise TypeError(f"argnums must be an integer or integers, not {k!r}")
-            if not -count <= k < count:
-                raise ValueError(
-                    f"argnums={self._argnums} is out of range: the call has {count} positional arguments"
-                )
-        positions = tuple(int(k) % count for k in numbers)
-        if len(set(positions)) != len(positions):
-            raise ValueError(f"argnums={self._argnums} names an argument twice")
-        return positions
+        return positions(self._argnums, count, self._traceable.span)
 
     def _leaf_range(self, tree: Tree, position: int) -> range:
         counts = [child.count for child in tree.children[0].children]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .check_primitive import check_primitive as check_primitive
+from .chosen import checked_argnums, positions
 from .transforms import trace, vjp
 from .tree import Tree, flatten
 
@@ -74,14 +75,13 @@ class _Problem:
 
     @staticmethod
     def of(f: Callable[..., Any], args: tuple[Any, ...], argnums: int | Sequence[int] | None) -> _Problem:
-        wanted = range(len(args)) if argnums is None else np.atleast_1d(argnums)
-        positions = {int(k) % len(args) for k in wanted}
+        wanted = range(len(args)) if argnums is None else positions(checked_argnums(argnums), len(args))
         leaves: list[Any] = []
         trees, chosen, paths = [], [], []
         for k, arg in enumerate(args):
             own, tree = flatten(arg)
             for leaf, path in zip(own, tree.paths(f"argument {k}")):
-                if k in positions and _is_float(leaf):
+                if k in wanted and _is_float(leaf):
                     chosen.append(len(leaves))
                     paths.append(path)
                 leaves.append(leaf)

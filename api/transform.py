@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .call import Specialisation, Traceable, source_of
+from .chosen import checked_argnums, checked_flag
 from .effects import Effects, effects_of
 from .frames import without_our_frames
 from .hot import MISS, Call, Results, call_function, finish_function, no_call, results_of
@@ -70,9 +71,9 @@ class Transform:
     def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
         traceable = function._traceable if isinstance(function, Transform) and type(function) is Jit else None
         self._traceable = traceable or Traceable(function)
-        self._given = argnums
-        self._argnums = 0 if argnums is None else argnums
-        self._has_aux = has_aux
+        self._given = None if argnums is None else checked_argnums(argnums, self._traceable.span)
+        self._argnums = 0 if self._given is None else self._given
+        self._has_aux = checked_flag("has_aux", has_aux, self._traceable.span)
         self._last: Specialisation | None = None
         self._hot: Call = no_call
         self.timings = timings.Timings()

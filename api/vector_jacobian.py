@@ -22,11 +22,12 @@ from .runtime import options, progress, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call as staged_call
 from .tracer.convert import cast
+from .tracer.foreign import refusal, title
 from .tracer.nested import capture
 from .tracer.numpy.arguments import same_size
 from .tracer.paths import named
 from .tracer.session import Session, current
-from .tracer.symbol import as_value
+from .tracer.symbol import FUNCTIONS, as_value
 from .transfer import reduced
 from .transform import Jit, Lowered, Transform
 from .tree import Tree, flatten
@@ -223,17 +224,32 @@ def _checked_seeds(form: Specialisation, seed: Any, shapes: list[tuple[int, ...]
         type_ = form.traced.program.results[result.k].type
         if not type_.is_float:
             continue
-        if value is None or isinstance(value, (str, list, tuple, dict)):
-            raise TypeMismatch(
-                f"{path} must be {_wanted(type_, shapes[result.k])}, not {type(value).__name__}"
-            )
-        array = np.asarray(value)
+        why = refusal(value)
+        if why is not None:
+            raise TypeMismatch(f"{path} is {title(value)}: {why}")
+        listed = isinstance(value, (list, tuple)) and bool(shapes[result.k])
+        array = _listed(value) if listed else None if isinstance(value, (list, tuple)) else np.asarray(value)
+        if array is None or array.dtype.kind not in "biufc":
+            raise TypeMismatch(f"{path} must be {_wanted(type_, shapes[result.k])}, not {_met(value)}")
         if array.shape != shapes[result.k]:
             raise ShapeMismatch(f"{path} has shape {array.shape}, but the value has shape {shapes[result.k]}")
-        if array.dtype != type_.numpy and not isinstance(value, (float, int)):
+        plain = isinstance(value, (float, int)) or (listed and array.dtype.kind in "iuf")
+        if array.dtype != type_.numpy and not plain:
             raise TypeMismatch(f"{path} has dtype {array.dtype}, but the value has dtype {type_.numpy}")
         seeds.append(np.array(array, type_.numpy, order="C") if array.ndim else type_.numpy.type(value))
     return seeds
+
+
+def _listed(value: Any) -> np.ndarray | None:
+    """The array that a list of numbers, or of lists of them, stands for."""
+    try:
+        return np.array(value)
+    except (ValueError, TypeError):  # rows of different lengths; no numbers
+        return None
+
+
+def _met(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def _wanted(type_: Any, shape: tuple[int, ...]) -> str:
@@ -282,10 +298,12 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 def _seed(session: Session, value: Any, result: Atom) -> Atom:
     """The cotangent of a result, as given."""
     what = "the seed and the value"
-    if isinstance(value, (tuple, dict, str, type(None))):
+    listed = isinstance(value, (list, tuple)) and bool(result.type.dims)
+    if isinstance(value, (dict, str, type(None))) or (isinstance(value, (list, tuple)) and not listed):
         wanted = f"an array of shape {session.shown(result.type.dims)}" if result.type.dims else "a number"
-        raise session.error(TypeMismatch, f"the seed must be {wanted}, not {type(value).__name__}")
-    atom, weak = as_value(session, value, "the seed")
+        raise session.error(TypeMismatch, f"the seed must be {wanted}, not {_met(value)}")
+    atom, weak = as_value(session, FUNCTIONS[np.array](value) if listed else value, "the seed")
+    weak = weak or (listed and atom.type.dtype not in ("bool", result.type.dtype))
     shapes = atom.type.dims, result.type.dims
     if len(shapes[0]) != len(shapes[1]):
         raise session.mismatch(shapes, what)

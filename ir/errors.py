@@ -43,6 +43,10 @@ class TracedValueError(PullbackError, TypeError):
     """Python asked a traced value for something only a concrete one has, such as bool(x)."""
 
 
+class ArgumentError(PullbackError, ValueError):
+    """An option of a transform that cannot be: a number out of range, two that exclude each other."""
+
+
 class NotFinite(PullbackError, FloatingPointError):
     """A NaN or an inf, where `options(check_nan=True)` looks for the first one."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.missing import ADVICE
 
 X = np.array([0.5, -1.0, 2.0])
 LOCK = threading.Lock()
@@ -85,14 +86,25 @@ def test_an_integer_result():
 
 def test_argnums():
     f = lambda x: x * 2.0
-    with pytest.raises(ValueError, match="argnums=2 is out of range: the call has 1 positional"):
-        pb.grad(f, argnums=2)(1.0)
-    with pytest.raises(ValueError, match="argnums=-2 is out of range"):
-        pb.grad(f, argnums=-2)(1.0)
-    with pytest.raises(TypeError, match="argnums must be an integer"):
-        pb.grad(f, argnums="x")(1.0)
-    with pytest.raises(ValueError, match="twice"):
-        pb.grad(f, argnums=(0, -1))(1.0)
+    refused(ValueError, "argnums=2 is out of range: the call has 1 positional", pb.grad(f, argnums=2), 1.0, line="f =")
+    refused(ValueError, "argnums=-2 is out of range", pb.grad(f, argnums=-2), 1.0, line="f =")
+    refused(ValueError, "twice", pb.grad(f, argnums=(0, -1)), 1.0, line="f =")
+    for odd in ("x", "0", 1.5, True, (0.0,), (True,), {0}, {0: 1}, object(), b"", ((0,),), np.array([0.0]), np.eye(2)):
+        for transform in (pb.grad, pb.value_and_grad):
+            refused(TypeError, "argnums must be an integer or a tuple of integers, not", transform, f, odd, line="f =")
+        with pytest.raises(TypeError, match="argnums must be an integer"):
+            pb.testing.check_grad(f, 1.0, argnums=odd)
+        with pytest.raises(TypeError, match="argnums must be an integer"):
+            pb.explain(f, 1.0, argnums=odd)
+    for none in ((), [], np.array([], int)):
+        refused(ValueError, "argnums is empty", pb.grad, f, none)
+    for one in (0, -1, np.int64(0), np.array(0)):
+        assert pb.grad(f, argnums=one)(1.0) == 2.0
+    for several in ([0], (0,), range(1), np.array([0]), [np.int8(-1)]):
+        assert pb.grad(f, argnums=several)(1.0) == (2.0,)
+    for odd in (None, "yes", 1.5, [], 2):
+        refused(TypeError, "has_aux must be True or False", pb.grad, f, 0, odd)
+    assert pb.grad(lambda x: (x * x, x), has_aux=np.True_)(3.0) == (6.0, 3.0)
 
 
 def test_seeds():
@@ -108,6 +120,64 @@ def test_seeds():
     refused(TypeError, r"the seed should be a tuple|the seed", pull, np.ones(3))
     refused(TypeError, "the seed", pull, (np.ones(3), {"b": 1.0}))
     refused(TypeError, "there is no float", pb.vjp, lambda n: n, 3)
+
+
+def test_seeds_may_be_lists():
+    f = lambda x: x * np.arange(1.0, 4.0)
+    traced = lambda seed: pb.grad(lambda x: np.sum(pb.vjp(f, x * x)[1](seed)[0] * x))(X)
+    y, pull = pb.vjp(f, X)
+    for seed in ([1.0, 2.0, 3.0], (1, 2, 3), [1, 2, 3], [np.float32(1), 2, np.int8(3)]):
+        np.testing.assert_array_equal(pull(seed)[0], [1.0, 4.0, 9.0])
+        np.testing.assert_array_equal(traced(seed), [1.0, 4.0, 9.0])
+    single = pb.vjp(lambda x: x * x, X.astype(np.float32))[1]([1.0, 2.0, 3.0])[0]
+    np.testing.assert_array_equal(single, [1.0, -4.0, 12.0])
+    assert single.dtype == np.float32
+    np.testing.assert_array_equal(pb.vjp(lambda x: np.outer(x, x), X[:2])[1]([[1, 0], [0, 1]])[0], [1.0, -2.0])
+    pull_list = pb.vjp(lambda x: [x, 2.0 * x], X)[1]
+    np.testing.assert_array_equal(pull_list([[1, 2, 3], [0, 0, 1]])[0], [1.0, 2.0, 5.0])
+    refused(ValueError, r"has shape \(2,\), but", pull, [1.0, 2.0])
+    refused(TypeError, r"must be an array of shape \(3,\), not list", pull, ["a", "b", "c"])
+    refused(TypeError, r"must be an array of shape \(3,\), not list", pull, [[1.0], [2.0, 3.0], 4.0])
+    refused(TypeError, "the seed must be an array of shape.*, not None", pull, None)
+    refused(TypeError, "MaskedArray: its mask", pull, np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0]))
+    for one in (2.0, np.array(2.0)):  # a number, and an array without axes
+        pull = pb.vjp(lambda x: x * x, one)[1]
+        for seed in (1, 1.0, np.array(1.0), np.float64(1.0)):
+            assert pull(seed)[0] == 4.0
+        refused(TypeError, "the seed must be a number, not list", pull, [1.0])
+        refused(ValueError, r"has shape \(1,\)", pull, np.ones(1))
+
+
+# -- names ------------------------------------------------------------------------------------------------
+
+
+def test_dir_shows_the_public_names():
+    assert set(dir(pb)) == {*pb.__all__, "adapters", "eager", "__version__"}
+    assert all(hasattr(pb, name) for name in dir(pb))
+    assert pb.eager is sys.modules["pullback.eager"]
+
+
+def test_names_that_do_not_exist_yet():
+    assert not set(ADVICE) & set(pb.__all__), "it exists now: take it out of the table"
+    for name in ADVICE:
+        with pytest.raises(AttributeError, match=rf"pullback\.{name} does not exist yet. Instead: .{{12}}"):
+            getattr(pb, name)
+    with pytest.raises(AttributeError, match="has no attribute 'vjq'"):
+        pb.vjq  # noqa: B018
+    assert not hasattr(pb, "__wrapped__")
+
+
+def test_what_they_say_to_write_instead():
+    f, v = (lambda x: np.array([x[0] * x[1], np.sin(x[2])])), np.array([1.0, 2.0, 3.0])
+    jacobian = np.array([[X[1], X[0], 0.0], [0.0, 0.0, np.cos(X[2])]])
+    y, pull = pb.vjp(f, X)
+    np.testing.assert_allclose(np.stack([pull(row)[0] for row in np.eye(y.size)]), jacobian)
+    along = pb.grad(lambda s: np.sum(pb.vjp(f, X)[1](s)[0] * v))(np.zeros_like(y))
+    np.testing.assert_allclose(along, jacobian @ v)
+    g = lambda x: x[0] ** 2 * x[1] + x[2] ** 3
+    hessian = [[2 * X[1], 2 * X[0], 0], [2 * X[0], 0, 0], [0, 0, 6 * X[2]]]
+    rows = [pb.grad(lambda x, v=e: np.sum(pb.grad(g)(x) * v))(X) for e in np.eye(X.size)]
+    np.testing.assert_allclose(rows, hessian)
 
 
 def test_something_that_is_no_function():
