@@ -177,13 +177,14 @@ def samples(
     [array([3, 2, 2, 1]), 3, 7.5]
     """
     typed = [a for a in arguments if isinstance(a, Typed)]
-    named = list(dict.fromkeys(d for a in typed for d in a.dims if isinstance(d, str)))
-    unknown = given.keys() - set(named)
+    dims = named([a.dims for a in typed])
+    names = list(dict.fromkeys(d for each in dims for d in each if isinstance(d, str)))
+    unknown = given.keys() - set(names)
     if unknown:
         raise UsageError(f"there is no size {', '.join(sorted(unknown))} in --args")
-    free = [name for name in named if name not in given]
+    free = [name for name in names if name not in given]
     numbers = {**given, **{name: FIRST_SIZE + k for k, name in enumerate(free)}}
-    shapes = [tuple(numbers[d] if isinstance(d, str) else d for d in a.dims) for a in typed]
+    shapes = [tuple(numbers[d] if isinstance(d, str) else d for d in each) for each in dims]
     below = min((size for shape in shapes for size in shape if size), default=3)
     rng = np.random.default_rng(seed)
     values = iter([_sample(a.dtype, shape, below, between, rng) for a, shape in zip(typed, shapes)])

@@ -402,7 +402,7 @@ def _function(name: str, pieces: Sequence[Piece]) -> ast.FunctionDef:
         values += [ast.Constant(piece.numbers[j].value) for j in differing]
         call: ast.expr = ast.Call(ast.Name(name, ast.Load()), values, [])
         if maybe:
-            which = ast.Constant(tuple(maybe)) if len(piece.outputs) > 1 else None
+            which = ast.Tuple([ast.Constant(k) for k in maybe], ast.Load()) if len(piece.outputs) > 1 else None
             call = ast.Call(ast.Name("unboxed", ast.Load()), [call, *([which] if which else [])], [])
         new = ast.Assign([_names(piece.outputs, ast.Store())], call) if piece.outputs else ast.Expr(call)
         piece.block[piece.start] = ast.fix_missing_locations(ast.copy_location(new, piece.block[piece.start]))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,8 @@ def module_of(function: Any) -> str:
 
 def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if isinstance(function, types.MethodType) and hasattr(type(function.__func__), "__pullback_call__"):
-        return function.__func__.__pullback_call__(function.__self__, *args, **kwargs)
+        transform: Any = function.__func__
+        return transform.__pullback_call__(function.__self__, *args, **kwargs)
     if hasattr(type(function), "__pullback_call__"):
         return function.__pullback_call__(*args, **kwargs)
     if isinstance(function, type) and of_user(function.__module__):
@@ -296,8 +298,9 @@ def staged(function: types.FunctionType) -> Any:
     return source.bind(function, session.hidden.control(source.file, function))
 
 
-def own(function: types.FunctionType) -> Any:
+def own(function: Callable[..., Any]) -> Any:
     """The staged form of a function of pullback's own, which stands for a call in the user's line."""
+    assert isinstance(function, types.FunctionType)
     source = staged_source(function)
     assert source is not None
     control = require_session().hidden.control(source.file, function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ _FLOAT_OF = {"bool": None, "i8": None, "u8": None, "i16": "f32", "u16": "f32"}
 """What NumPy's float functions make of integers: float64, of short ones less; None is float16."""
 
 
-def result_dtype(values: list[tuple[Atom, bool]]) -> tuple[str, bool]:
+def result_dtype(values: Sequence[tuple[Atom, bool]]) -> tuple[str, bool]:
     """The dtype an operation computes in, and whether the result is weak (all operands are)."""
     strong = [atom.type.dtype for atom, weak in values if not weak]
     weak = [atom.type.dtype for atom, is_weak in values if is_weak]

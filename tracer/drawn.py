@@ -143,8 +143,8 @@ def _known(session: Session, value: Any) -> Any:
 
 def _shifted(session: Session, function: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A draw with a traced place or scale, from a standard one."""
-    standard, names, combine = _STANDARD[name]
-    names = tuple(n for n in names if n)
+    standard, parameters, combine = _STANDARD[name]
+    names = [n for n in parameters if n]
     given = {**dict(zip((*names, "size"), args)), **kwargs}
     size = given.pop("size", None)
     first, second = (given.get(n, _DEFAULTS[n]) for n in (*names, *names)[:2])

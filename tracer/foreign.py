@@ -10,7 +10,7 @@ import collections.abc
 import enum
 import numbers
 import types
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def _named(kind: type, name: str) -> str | None:
     return None
 
 
-def _is_mapping(value: Any) -> bool:
+def _is_mapping(value: Any) -> TypeGuard[collections.abc.Mapping[Any, Any]]:
     return isinstance(value, collections.abc.Mapping)
 
 

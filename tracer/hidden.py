@@ -325,9 +325,9 @@ class Hidden:
             self._guard("method", path, value.__func__, name)
             self.reach(value, name, path)
         elif is_record(value) and not isinstance(value, enum.Enum):
-            known = self.paths.get(id(value))
-            if known is not None and key_of(known[2]) != key_of(path):
-                self._guard("same", path, known[2], name)
+            reached = self.paths.get(id(value))
+            if reached is not None and key_of(reached[2]) != key_of(path):
+                self._guard("same", path, reached[2], name)
             self.reach(value, name, path)
             self._guard("type", path, type(value), name)
         elif isinstance(value, types.BuiltinMethodType | types.MethodWrapperType):

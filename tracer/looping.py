@@ -27,6 +27,7 @@ UNROLL_LIMIT = 1000
 
 
 class Looping(Streams):
+    file: str
     at: Callable[[int], None]
     not_: Callable[[Any], Any]
 

@@ -132,7 +132,7 @@ def _described(holder: Any, name: str, owner: type, member: Any) -> Any:
     return invoke(get, "__get__", member, holder, type(holder))
 
 
-def _of_super(holder: super, name: str) -> Any:
+def _of_super(holder: Any, name: str) -> Any:
     """`super().name`: the attribute of the next class, for the same object."""
     value = holder.__self__
     kind = holder.__self_class__

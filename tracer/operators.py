@@ -216,7 +216,7 @@ def _steps(iterator: Any) -> Iterator[Any]:
 def _subscripts(value: Any) -> Iterator[Any]:
     for k in itertools.count():
         try:
-            element = raised(lambda k=k: item(value, k))
+            element = raised(functools.partial(item, value, k))
         except IndexError:
             return
         yield element
@@ -264,7 +264,8 @@ def built_in(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ca
 
 def _replaced(value: Any, changes: dict[str, Any]) -> Any:
     """dataclasses.replace, the constructor staged."""
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+    is_instance = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if not is_instance:
         return dataclasses.replace(value, **changes)
     given = dict(changes)
     for field in dataclasses.fields(value):

@@ -363,7 +363,7 @@ class _Join:
         inner: Atom = literal(True, "bool")
         if isinstance(value, MaybeUnbound):
             value, inner = value.value, value.bound
-        bounds = [literal(False, "bool"), literal(False, "bool")]
+        bounds: list[Atom] = [literal(False, "bool"), literal(False, "bool")]
         bounds[arm] = inner
         bound = self.atom(f"{name}_bound".lstrip("_"), *bounds)
         return MaybeUnbound(self.session, self._visible(name, value, arm), bound)
@@ -378,8 +378,8 @@ class _Join:
             return self.made[id(value)][1]
 
         if isinstance(value, Scalar):
-            pair = (self._zero(value), value) if arm else (value, self._zero(value))
-            return self.value(name, *pair)
+            zero = self._zero(value)
+            return self.value(name, *((zero, value) if arm else (value, zero)))
         if isinstance(value, Array):
             if not value.maps and value.cell in self.before.cells:
                 return value  # the same array, whatever is written to it

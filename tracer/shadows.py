@@ -114,9 +114,9 @@ class Shadows:
 
     def refuse_changes(self, marks: dict[int, Any], effects: Any) -> None:
         """Since the marks nothing may have changed."""
-        for one in (*self.all.values(), *self.appended.values()):
-            now = one._pending_ if type(one) is Appended else one.now
-            entry = [] if type(one) is Appended else one.entry
+        held: list[Shadow | Appended] = [*self.all.values(), *self.appended.values()]
+        for one in held:
+            now, entry = (one.now, one.entry) if isinstance(one, Shadow) else (one._pending_, [])
             if not same_content(now, marks.get(id(now), entry)):
                 effects.refuse_inside(one.shown, True)
 
@@ -144,7 +144,7 @@ class Appended:
     def real(self) -> Any:
         return self._real_
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> type:  # type: ignore[override]
         return type(self._real_)
 
@@ -155,7 +155,7 @@ class Appended:
         for value in values:
             self._pending_.append(value)
 
-    def __iadd__(self, values: Any) -> Appended:
+    def __iadd__(self, values: Any) -> Appended:  # type: ignore[misc]
         self.extend(values)
         return self
 

@@ -217,7 +217,7 @@ def drop_attribute(holder: Any, name: str) -> None:
 
 
 def new_object(kind: type, content: Sequence[tuple[str, Any]]) -> Any:
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     for name, value in content:
         set_own(made, name, value)
     return made

@@ -13,6 +13,7 @@ class Outer:
     """Variables of scopes outside of a traced function: those that it declares `global` or `nonlocal`."""
 
     __slots__ = ("_function_",)
+    _function_: types.FunctionType
 
     def __init__(self, function: types.FunctionType):
         object.__setattr__(self, "_function_", function)

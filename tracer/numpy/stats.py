@@ -33,7 +33,7 @@ class Law:
     log_density: Formula
     low: Formula | float = -math.inf
     high: Formula | float = math.inf
-    inner: Formula | float = 0.5
+    inner: float = 0.5
     good: Formula | None = None
     open_low: bool = False
     discrete: bool = False
@@ -172,7 +172,8 @@ def of_distribution(function: Any) -> Callable[..., Any] | None:
     """What a method of a distribution, or a distribution that is called, means on symbols; None for anything else."""
     if _is_distribution(function):
         return lambda *args, **kwargs: Frozen(function, args, kwargs)
-    owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+    owner: Any = getattr(function, "__self__", None)
+    name = getattr(function, "__name__", "")
     if _is_distribution(owner):
         return lambda *args, **kwargs: evaluate(owner, name, args, kwargs)
     if _is_distribution(getattr(owner, "dist", None)) and type(owner).__module__.startswith("scipy.stats"):

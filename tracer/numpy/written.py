@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -64,7 +63,7 @@ def _rows(x):  # type: ignore[no-untyped-def]
     return [row.tolist() for row in x]
 
 
-def _run(function: types.FunctionType, *args: Any) -> Any:
+def _run(function: Callable[..., Any], *args: Any) -> Any:
     return own(function)(*args)
 
 
