@@ -535,3 +535,22 @@ def test_a_loop_that_does_not_end():
 
     with pytest.raises(SyntaxError, match="still true after 1000 iterations"):
         pb.grad(f)(X)
+
+
+def small_or_shaped(v, a):
+    n = np.sum(v**2)
+    if n > 0.0:
+        return v / n
+    if a[2] == 1.0:  # a number has no elements
+        return v
+    return v + np.ones(7)  # sizes that do not go together
+
+
+def test_what_numpy_refuses_in_an_arm_that_is_not_taken():
+    v = np.array([0.3, 0.4, 0.5])
+    for a in (2.0, np.array(2.0)):
+        check_grad(lambda x, a=a: small_or_shaped(x, a), v)
+    f = pb.grad(lambda x, k: np.sum(x + np.ones(7)) if k > 3 else np.sum(x * x))
+    np.testing.assert_allclose(f(v, 2), 2 * v)
+    with pytest.raises(ValueError, match="do not go together|could not be broadcast"):
+        f(v, 5)

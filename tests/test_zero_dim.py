@@ -84,3 +84,17 @@ def test_writing_past_the_end_in_a_loop(n, jit):
 
     with pb.options(jit=jit, cache=False), pytest.raises(IndexError, match="out of bounds"):
         pb.grad(f)(np.linspace(1.0, 2.0, n))
+
+
+def safe_ratio(a, b):
+    out = np.zeros_like(b, dtype=float)
+    return 0.5 - np.divide(a, b, out=out, where=~np.equal(b, 0))
+
+
+@pytest.mark.parametrize("b", [0.7, 0.0, np.array(0.7), np.array([0.7, 0.0])], ids=["number", "zero", "0-d", "array"])
+def test_zeros_of_a_number_in_both_sweeps(b):
+    a = np.ones_like(b) * 1.5
+    with pb.options(jit=False, cache=False):
+        y, pull = pb.vjp(safe_ratio, a, b)
+        np.testing.assert_allclose(y, safe_ratio(a, b))
+        np.testing.assert_allclose(pull(np.ones_like(y))[0], np.where(np.equal(b, 0), 0.0, -1 / np.where(b == 0, 1, b)))

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
-from ..ir.errors import PullbackError
+from ..ir.errors import BoundsError, PullbackError, ShapeMismatch
 from ..ir.program import Atom, Check, Node, Span
 from ..ir.walk import walk
 from .report import reporting
@@ -109,6 +109,11 @@ def run_path(session: Session, run: Callable[[], None]) -> PathEnds | None:
         run()
     except PathEnds as end:
         return end
+    except (BoundsError, ShapeMismatch) as error:
+        if session.examples:  # of sizes that are not known
+            raise
+        kind = IndexError if isinstance(error, BoundsError) else ValueError
+        return PathEnds(error, kind, error.bare_message, session.span, by_python=True)
     except OUR_OWN:
         raise
     except Exception as error:
