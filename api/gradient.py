@@ -23,7 +23,7 @@ from .plain import own_error
 from .report import kept, report
 from .runtime import options
 from .specialise import SCALARS
-from .tracer.calls import call as staged_call
+from .tracer.calls import call_given
 from .tracer.nested import capture
 from .tracer.paths import named
 from .tracer.session import Session, current
@@ -237,7 +237,7 @@ class Gradient(Transform):
 
         def run(symbols: list[Any]) -> list[Any]:
             new_args, new_kwargs = tree.unflatten(symbols, construct=False)
-            flat, form = flatten(staged_call(self._traceable.function, new_args, new_kwargs))
+            flat, form = flatten(call_given(self._traceable.function, new_args, new_kwargs))
             out.append(form)
             return flat
 

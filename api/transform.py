@@ -20,7 +20,7 @@ from .ir.text import show
 from .plain import own_error
 from .runtime import options, progress, timings
 from .runtime.compile import by_numba
-from .tracer.calls import call as staged_call
+from .tracer.calls import call_given
 from .tracer.nested import own
 from .tracer.session import current
 from .transfer import reduced
@@ -260,7 +260,7 @@ class Jit(Transform):
         assert session is not None
         leaves, tree = flatten((args, kwargs))
         new_args, new_kwargs = tree.unflatten([own(session, leaf) for leaf in leaves], construct=False)
-        return staged_call(self._traceable.function, new_args, new_kwargs)
+        return call_given(self._traceable.function, new_args, new_kwargs)
 
 
 def _same(program: Program) -> Program:

@@ -20,7 +20,7 @@ from .ir.walk import inline
 from .plain import own_error
 from .runtime import options, progress, timings
 from .runtime.compile import by_numba
-from .tracer.calls import call as staged_call
+from .tracer.calls import call_given
 from .tracer.convert import cast
 from .tracer.foreign import refusal, title
 from .tracer.nested import capture
@@ -265,7 +265,7 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
     def run(symbols: list[Any]) -> list[Any]:
         new_args, new_kwargs = tree.unflatten(symbols, construct=False)
-        flat, form = flatten(staged_call(function, new_args, new_kwargs))
+        flat, form = flatten(call_given(function, new_args, new_kwargs))
         out.append(form)
         return flat
 

@@ -201,6 +201,12 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 FUNCTIONS["call"] = call
 
 
+def call_given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call with arguments that were taken apart and rebuilt: of containers among them nothing may be changed."""
+    givens = require_session().hidden.givens
+    return givens.call(lambda: call(function, args, kwargs), function, args, kwargs)
+
+
 def _binds_attribute(function: Any, args: tuple[Any, ...]) -> bool:
     """setattr, delattr, and what a `__setattr__` of the user's calls in the end: done as the assignment would be."""
     hidden = require_session().hidden

@@ -38,6 +38,10 @@ from .targets import Outer
 UNROLL_LIMIT = 1000
 
 
+def _is_method(function: Any) -> bool:
+    return isinstance(function, types.BuiltinMethodType | types.MethodType | types.MethodWrapperType)
+
+
 class Control(Patterns):
     quiet = False
     """Is the function pullback's own, whose lines say nothing to a user?"""
@@ -148,10 +152,12 @@ class Control(Patterns):
             function = scope_of(function, self.function)
         try:
             session.callers.append(self)
-            return call(function, args, kwargs)
+            result = call(function, args, kwargs)
         finally:
             session.callers.pop()
             session.builder.span = span
+        session.hidden.givens.check_each((getattr(function, "__self__", None), *args) if _is_method(function) else args)
+        return result
 
     def reported(self, function: Any, call_it: Callable[[Any], Any]) -> Any:
         """A call of print or a logger, as its name says: its arguments may be text of traced values."""

@@ -25,6 +25,7 @@ from .constants import assembled, holds_symbol, plain_array
 from .effects import DELETED, MISSING, Effects, Place
 from .fingerprint import PURE
 from .foreign import refusal, title
+from .givens import Givens
 from .paths import Guard, Path, cell_of, items_of
 from .session import Session
 from .shadows import KINDS, Appended, Shadows, key_of, same_content
@@ -64,6 +65,7 @@ class Hidden:
     def __post_init__(self) -> None:
         self.effects = Effects(self.session, self)
         self.shadows = Shadows(self.session)
+        self.givens = Givens(self.session)
 
     # -- what lives on after the trace ---------------------------------------------------------------------
 
@@ -179,6 +181,7 @@ class Hidden:
                 setattr(holder, name, value)  # Python says that there is no such attribute
             self.effects.write(place, value)
         elif is_record(holder):
+            self.givens.check_item(holder, name, value)
             object.__setattr__(holder, name, value)
         else:
             setattr(holder, name, value)
@@ -187,17 +190,22 @@ class Hidden:
         place = None if isinstance(holder, Symbol) else self.effects.place_of(holder, name)
         if place is None:
             delattr(holder, name)
+            self.givens.check_each((holder,))
         else:
             self.attribute(holder, name)
             self.effects.write(place, DELETED)
 
     def store_item(self, holder: Any, key: Any, value: Any) -> None:
+        if self.givens.all and not isinstance(key, slice):
+            self.givens.check_item(holder, key, value)
         self._before_change(holder)
         holder[key] = value
+        self.givens.check_each((holder,))
 
     def delete_item(self, holder: Any, key: Any) -> None:
         self._before_change(holder)
         del holder[key]
+        self.givens.check_each((holder,))
 
     def _before_change(self, holder: Any) -> None:
         shadow = None if isinstance(holder, Symbol) else self.shadows.of(holder)

@@ -103,6 +103,13 @@ def _unsupported(text: str, a: Any, b: Any) -> TypeError:
 
 
 def inplace(op: str, a: Any, b: Any) -> Any:
+    result = _inplace(op, a, b)
+    if isinstance(a, (list, dict)):
+        require_session().hidden.givens.check_inplace(a, result)
+    return result
+
+
+def _inplace(op: str, a: Any, b: Any) -> Any:
     if type(a) in PLAIN and type(b) in PLAIN:
         return _apply(INPLACE[op], f"{BINARY[op][2]}=", a, b)
     name = f"__i{BINARY[op][0]}__"

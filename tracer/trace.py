@@ -27,7 +27,7 @@ from ..ir.walk import defined, map_type, regions, substitute
 from . import drawn
 from . import iterators as _iterators  # noqa: F401  (fills the tables of functions)
 from . import numpy as _numpy  # noqa: F401
-from .calls import call
+from .calls import call_given
 from .control import Control
 from .exact import with_checks
 from .examples import INTEGER, Examples
@@ -244,7 +244,7 @@ class _Run:
             return self.finish(result, positions, static, flatten)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return call(self.function, args, kwargs)
+        return call_given(self.function, args, kwargs)
 
     # -- inputs --------------------------------------------------------------------------------------
 
