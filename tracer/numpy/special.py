@@ -7,15 +7,18 @@ xlogy(0, y) has the derivative log(y) with respect to its first argument.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ...ir.errors import UnsupportedFunction
+from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.program import Atom
+from ...ir.types import NUMPY_DTYPES
 from ..calls import SPECIAL
-from ..convert import common
-from ..symbol import FUNCTIONS, implements, require_session, wrap
+from ..convert import cast, common, float_of
+from ..symbol import FUNCTIONS, as_value, implements, require_session, wrap
 from .arguments import axes_argument, integer_argument, operand, refuse_options, require_elements
 from .elementwise import apply, store_out
 from .reduce import reduced
@@ -36,7 +39,7 @@ def special(*names: str) -> Callable[[Function], Function]:
                 *args, out = args  # type: ignore[assignment]
             if len(args) != arity:
                 raise TypeError(f"{names[0]}() takes {arity} arguments, not {len(args)}")
-            atoms, _ = common(require_session(), list(args), f"scipy.special.{names[0]}", at_least="float")
+            atoms = _operands(names[0], list(args))
             result = operand(implementation(*(wrap(require_session(), a) for a in atoms)), names[0])
             return store_out(result.astype(atoms[0].type.numpy), out)
 
@@ -47,6 +50,21 @@ def special(*names: str) -> Callable[[Function], Function]:
     return register
 
 
+def _operands(name: str, args: list[Any]) -> list[Atom]:
+    """The arguments in the dtype in which SciPy's ufunc of that name computes.
+
+    It is not NumPy's rule: all integers go to float64, and a Python float beside a float32 array, in some of them.
+    """
+    session, what = require_session(), f"scipy.special.{name}"
+    ufunc = getattr(sys.modules.get("scipy.special"), name, None)
+    if not isinstance(ufunc, np.ufunc):
+        return common(session, args, what, at_least="float")[0]
+    values = [as_value(session, v, what) for v in args]
+    given = [(float if a.type.is_float else int) if weak else a.type.numpy for a, weak in values]
+    dtype = "f32" if ufunc.resolve_dtypes((*given, None))[-1] == np.float32 else "f64"
+    return [cast(session, atom, dtype) for atom, _ in values]
+
+
 def _primitive(op: str, *names: str) -> None:
     special(*names)(lambda x: apply(op, [x], f"scipy.special.{names[0]}", at_least="float"))
 
@@ -54,7 +72,7 @@ def _primitive(op: str, *names: str) -> None:
 for _op, _name in {"erf": "erf", "erfc": "erfc", "expit": "expit", "gammaln": "gammaln"}.items():
     _primitive(_op, _name)
 for _name in ("expm1", "log1p", "exp2", "cbrt"):
-    SPECIAL[_name] = FUNCTIONS[getattr(np, _name)]
+    _primitive(_name, _name)
 SPECIAL["sinc"] = FUNCTIONS[np.sinc]
 
 
@@ -106,7 +124,8 @@ def _gammaln(x: Any) -> Any:
 
 @special("betaln")
 def betaln(a: Any, b: Any) -> Any:
-    return _gammaln(a) + _gammaln(b) - _gammaln(a + b)
+    total = np.where((a == 0.0) & (b == 0.0), 1.0, a + b)  # at (0, 0) it is inf, not inf - inf
+    return _gammaln(a) + _gammaln(b) - _gammaln(total)
 
 
 @special("beta")
@@ -140,14 +159,20 @@ def exprel(x: Any) -> Any:
 
 @special("boxcox")
 def boxcox(x: Any, lmbda: Any) -> Any:
-    logarithm = np.log(x)
-    return logarithm * exprel(operand(lmbda * logarithm, "scipy.special.boxcox"))
+    return _boxcox(x, np.log(np.where(x == 0.0, 1.0, x)), lmbda)
 
 
 @special("boxcox1p")
 def boxcox1p(x: Any, lmbda: Any) -> Any:
-    logarithm = np.log1p(x)
-    return logarithm * exprel(operand(lmbda * logarithm, "scipy.special.boxcox1p"))
+    return _boxcox(x + 1.0, np.log1p(np.where(x == -1.0, 0.0, x)), lmbda)
+
+
+def _boxcox(base: Any, logarithm: Any, lmbda: Any) -> Any:
+    """(base**lmbda - 1) / lmbda; `logarithm` is that of the base, 0 where the base is 0."""
+    away = logarithm * exprel(operand(lmbda * logarithm, "scipy.special.boxcox"))
+    positive = np.where(lmbda <= 0.0, 1.0, lmbda)
+    at_zero = (np.power(np.where(base == 0.0, base, 1.0), positive) - 1.0) / positive
+    return np.where(base == 0.0, np.where(lmbda <= 0.0, -np.inf, at_zero), away)
 
 
 @special("exp10")
@@ -298,14 +323,23 @@ def logsumexp(
     return np.log(total) + _without_axes(shift, axes, keepdims)
 
 
+def _as_numpy(x: Any, what: str) -> Any:
+    """The operand in the dtype of np.exp of it."""
+    v = operand(x, what)
+    if v.type.numpy.kind == "u":
+        advice = "Convert first: x.astype(np.float64)"
+        raise v.session.error(TypeMismatch, f"{what} of {v.type.numpy} wraps around where it subtracts. {advice}")
+    return operand(v, what, NUMPY_DTYPES[float_of(v.session, v.type.dtype, what)])
+
+
 def softmax(x: Any, axis: Any = None) -> Any:
-    v, axes = _prepared(x, axis, "scipy.special.softmax")
+    v, axes = _prepared(_as_numpy(x, "scipy.special.softmax"), axis, "scipy.special.softmax")
     scaled = operand(np.exp(v - _shift(v, axes)), "scipy.special.softmax")
     return scaled / np.sum(scaled, axis=axes, keepdims=True)
 
 
 def log_softmax(x: Any, axis: Any = None) -> Any:
-    v, axes = _prepared(x, axis, "scipy.special.log_softmax")
+    v, axes = _prepared(_as_numpy(x, "scipy.special.log_softmax"), axis, "scipy.special.log_softmax")
     shifted = operand(v - _shift(v, axes), "scipy.special.log_softmax")
     return shifted - np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True))
 
