@@ -6,14 +6,56 @@ scalarise they are operands wherever they matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..ir.program import Check, For, If, Let, Node, Phi, Var, While, atoms
 from ..ir.walk import defined
 
-Live = frozenset[str]
+
+class Live:
+    """Names that are live at a place: its region's own, and those that are live behind the region.
+
+    It changes while its region is walked: whoever wants to keep it makes a set of it. A copy at each node of a long
+    program would take time and memory with the square of its length.
+
+    bit   a number for names of interest, of which `bits` is the sum
+    """
+
+    __slots__ = ("bit", "outer", "own", "sum")
+
+    def __init__(self, own: Iterable[str], outer: Live | None = None, bit: Mapping[str, int] | None = None):
+        self.own: set[str] = set()
+        self.outer = outer
+        self.bit = bit if bit is not None else outer.bit if outer is not None else {}
+        self.sum = 0
+        self.add(own)
+
+    def add(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.own:
+                self.own.add(name)
+                self.sum |= self.bit.get(name, 0)
+
+    def drop(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self.own:
+                self.own.remove(name)
+                self.sum &= ~self.bit.get(name, 0)
+
+    @property
+    def bits(self) -> int:
+        return self.sum if self.outer is None else self.sum | self.outer.bits
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or (self.outer is not None and name in self.outer)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        if self.outer is not None:
+            yield from (name for name in self.outer if name not in self.own)
+
+
 Visit = Callable[[Node, Live], None]
-"""Called with each node and the names that are live behind it."""
 
 
 def used(operands: Iterable[object]) -> set[str]:
@@ -24,8 +66,13 @@ def _values(phis: Sequence[Phi], second: bool) -> set[str]:
     return used([p.second if second else p.first for p in phis])
 
 
-def live_before(nodes: Sequence[Node], after: Live, visit: Visit | None = None) -> Live:
+def live_before(
+    nodes: Sequence[Node], after: Live | Iterable[str], visit: Visit | None = None, head: Visit | None = None
+) -> Live:
     """What must be there before these nodes, if `after` must be there behind them.
+
+    visit   called with each node and the names that are live behind it
+    head    called with each loop and the names that are live at its head, without those that it binds there
 
     >>> from ..ir.text import parse
     >>> p = parse('''
@@ -33,63 +80,55 @@ def live_before(nodes: Sequence[Node], after: Live, visit: Visit | None = None) 
     ...     a: f64 = sin(x)
     ...     b: f64 = a * w
     ...     return b''')
-    >>> sorted(live_before(p.body[1:], frozenset({"b"})))
+    >>> sorted(live_before(p.body[1:], {"b"}))
     ['a', 'w']
     """
+    live = after if isinstance(after, Live) else Live(after)
     for node in reversed(nodes):
         if visit is not None:
-            visit(node, after)
-        after = _before(node, after, visit)
-    return after
+            visit(node, live)
+        live.drop(v.name for v in defined(node))
+        match node:
+            case Let(_, _, args):
+                live.add(used(args))
+            case Check(cond):
+                live.add(used([cond]))
+            case If(cond, then, orelse, phis):
+                first = live_before(then, Live(_values(phis, False), live), visit, head)
+                second = live_before(orelse, Live(_values(phis, True), live), visit, head)
+                live.add(first.own | second.own | used([cond]))
+            case For() | While():
+                needs = _loop_needs(node)
+                if visit is not None or head is not None:
+                    _inside(node, needs, live, visit, head)
+                live.add(needs | _values(node.phis, False))
+                if isinstance(node, For):
+                    live.add(used([node.start, node.stop]))
+    return live
 
 
-def _before(node: Node, after: Live, visit: Visit | None) -> Live:
-    rest = after - {v.name for v in defined(node)}
-    match node:
-        case Let(_, _, args):
-            return rest | used(args)
-        case Check(cond):
-            return rest | used([cond])
-        case If(cond, then, orelse, phis):
-            first = live_before(then, rest | _values(phis, False), visit)
-            second = live_before(orelse, rest | _values(phis, True), visit)
-            return first | second | used([cond])
-        case For(start=start, stop=stop, phis=phis):
-            _inside(node, rest, visit)
-            return rest | _loop_needs(node) | used([start, stop]) | _values(phis, False)
-        case While(phis=phis):
-            _inside(node, rest, visit)
-            return rest | _loop_needs(node) | _values(phis, False)
-
-
-def _inside(node: For | While, rest: Live, visit: Visit | None) -> None:
-    if visit is None:
-        return
-    test, _, end = loop_points(node, rest)
-    head = live_before(node.body, end, visit)
+def _inside(node: For | While, needs: set[str], rest: Live, visit: Visit | None, head: Visit | None) -> None:
+    """Visit the body of a loop; `rest` is live behind the loop, without the loop's own results."""
+    live = live_before(node.body, Live(needs | _values(node.phis, True), rest), visit, head)
+    ends = {e.phi.name for e in node.exits}
     if isinstance(node, While):
-        live_before(node.test, test | head, visit)
+        live.add(needs | ends | used([node.cond]))
+        live = live_before(node.test, live, visit, head)
+        ends = set()
+    if head is not None:
+        live.add(needs | ends)
+        live.drop([p.var.name for p in node.phis])
+        live.drop([node.index.name] if isinstance(node, For) else [])
+        head(node, live)
 
 
-def _loop_needs(node: For | While) -> Live:
+def _loop_needs(node: For | While) -> set[str]:
     """Names from outside that any iteration uses."""
     heads = {p.var.name for p in node.phis}
-    need = live_before(node.body, frozenset(_values(node.phis, True)))
+    need = live_before(node.body, Live(_values(node.phis, True)))
     if isinstance(node, While):
-        need = live_before(node.test, need | used([node.cond]))
+        need.add(used([node.cond]))
+        need = live_before(node.test, need)
     else:
         heads.add(node.index.name)
-    return need - heads
-
-
-def loop_points(node: For | While, rest: Live) -> tuple[Live, Live, Live]:
-    """What is live at the end of a test, at the head and at the end of a body, besides what follows.
-
-    `rest` is live behind the loop, without the loop's own results.
-    """
-    through = rest | _loop_needs(node)
-    end = through | _values(node.phis, True)
-    test = through | {e.phi.name for e in node.exits}
-    if isinstance(node, While):
-        test |= used([node.cond])
-    return test, through, end
+    return need.own - heads

@@ -11,12 +11,12 @@ import functools
 import keyword
 import operator
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 
 from ..ir import walk
 from ..ir.errors import IRError
 from ..ir.program import Atom, For, If, Let, Node, Program, Var, While
-from .liveness import Live, live_before, loop_points
+from .liveness import Live, live_before
 from .primitives import WRITES
 
 RESERVED = {"np", "math", "support", "nan", "inf", *keyword.kwlist, *dir(builtins)}
@@ -35,21 +35,18 @@ class _Classes:
         self.members: dict[str, list[str]] = {}
         self.own = dict(self.bit)  # of each class
         self.apart: dict[str, int] = {}
-        self._live: Set[str] = frozenset()
-        self._bits = 0
 
     def find(self, name: str) -> str:
         while self.parent.get(name, name) != name:
             name = self.parent[name]
         return name
 
-    def bind(self, names: Iterable[str], live: Set[str]) -> None:
+    def bind(self, names: Iterable[str], live: Live) -> None:
         """These names are bound at once while those are live."""
-        for name in live ^ self._live:  # little changes from one node to the next
-            self._bits ^= self.bit.get(name, 0)
-        self._live = live
         new = [name for name in names if name in self.bit]
-        around = functools.reduce(operator.or_, (self.bit[name] for name in new), self._bits)
+        if not new:
+            return
+        around = functools.reduce(operator.or_, (self.bit[name] for name in new), live.bits)
         for name in new:
             self.apart[name] = self.apart.get(name, 0) | around
 
@@ -110,27 +107,20 @@ def variables(program: Program) -> dict[str, str]:
 
 def _interference(program: Program, interesting: set[str]) -> _Classes:
     classes = _Classes(interesting)
-    bind = classes.bind
 
     def visit(node: Node, after: Live) -> None:
-        bind((v.name for v in walk.defined(node)), after)
-        if isinstance(node, (For, While)):
-            rest = after - {v.name for v in walk.defined(node)}
-            test, through, _ = loop_points(node, rest)
-            inner = (
-                live_before(node.test, test | live_before(node.body, loop_points(node, rest)[2]))
-                if isinstance(node, While)
-                else live_before(node.body, loop_points(node, rest)[2]) | {e.phi.name for e in node.exits}
-            )
-            heads = [p.var.name for p in node.phis]
-            if isinstance(node, For):
-                heads.append(node.index.name)
-            bind(heads, (inner | through) - set(heads))
+        classes.bind((v.name for v in walk.defined(node)), after)
 
-    results = frozenset(r.name for r in program.results if isinstance(r, Var))
-    first = live_before(program.body, results, visit)
+    def head(node: Node, live: Live) -> None:
+        assert isinstance(node, (For, While))
+        heads = [p.var.name for p in node.phis]
+        classes.bind([*heads, node.index.name] if isinstance(node, For) else heads, live)
+
+    results = [r.name for r in program.results if isinstance(r, Var)]
+    first = live_before(program.body, Live(results, bit=classes.bit), visit, head)
     params = [p.name for p in program.params]
-    bind(params, first - set(params))
+    first.drop(params)
+    classes.bind(params, first)
     return classes
 
 

@@ -72,20 +72,21 @@ class Scalarise:
 
     def __init__(self, program: Program):
         self.source = program
+        self.params = frozenset(p.name for p in program.params)
         self.builder = Builder()
         self.builder.names = walk.names_of(program)
         self.loops = Loops(self.builder, pinned_views(program))
         self.values: dict[str, Atom] = {}  # names that stand for a scalar
         self.memo: list[dict[Any, Atom]] = [{}]
         self.depth = 0
-        self.live: dict[int, Live] = {}  # after each straight line, by its last node
-        self.kept: Live = frozenset()  # after the present line of operations
+        self.live: dict[int, frozenset[str]] = {}  # after each straight line, by its last node
+        self.kept: frozenset[str] = frozenset()  # after the present line of operations
         results = frozenset(a.name for a in program.results if isinstance(a, Var))
         ends = _line_ends(program.body)
 
         def keep(node: Node, after: Live) -> None:
             if id(node) in ends:
-                self.live[id(node)] = after
+                self.live[id(node)] = frozenset(after)
 
         live_before(program.body, results, keep)
         self.uses: Counter[str] = Counter(a.name for a in program.results if isinstance(a, Var))
@@ -142,7 +143,7 @@ class Scalarise:
 
     def spent(self, x: Var) -> bool:
         """Is this an array of ours that nobody needs after this line of operations?"""
-        return self.depth == 0 and x.name not in self.kept and x not in self.source.params
+        return self.depth == 0 and x.name not in self.kept and x.name not in self.params
 
     def control(self, node: For | While | If) -> None:
         match node:

@@ -278,16 +278,16 @@ def _with(program: Program, old: Node, new: Sequence[Node]) -> Program:
 
 def _results_apart(program: Program, sharing: Sharing, names: set[str]) -> Program:
     """Results share no memory with parameters or with each other."""
-    taken = [p.name for p in program.params if p.type.rank]
+    taken = {p.name for p in program.params if p.type.rank}
     body = list(program.body)
     results: list[Atom] = []
     for result in program.results:
         if isinstance(result, Var) and result.type.rank:
-            if any(sharing.share(result.name, t) for t in taken):
+            if not taken.isdisjoint((result.name, *sharing.peers.get(result.name, ()))):
                 copy = _copy(result, names, body[-1] if body else Let(result, REGISTRY["copy"], ()))
                 names.add(copy.var.name)
                 body.append(replace(copy, span=None))
                 result = copy.var
-            taken.append(result.name)
+            taken.add(result.name)
         results.append(result)
     return replace(program, body=tuple(body), results=tuple(results))

@@ -75,7 +75,9 @@ class Builder:
         self._regions: list[list[Node]] = [[]]
         self._known: list[dict[Any, Atom]] = [{}]  # per region: (op, args) or affine form -> value
         self._affine: dict[str, Affine] = {}
+        self._formed: set[str] = set()  # names in affine forms that are, or were, in the tables of what is known
         self._alias: dict[str, Affine] = {}  # sizes found equal to another form
+        self._mentioned: dict[str, set[str]] = {}  # by name, the sizes whose alias mentions it
 
     # -- names and regions -------------------------------------------------------------------------
 
@@ -209,6 +211,7 @@ class Builder:
             self._known[-1].setdefault((let.op, let.args), let.var)
             if form is not None:
                 self._known[-1].setdefault(form, let.var)
+                self._formed.update(form.names)
 
     def result_type(self, op: Primitive, operands: tuple[Any, ...]) -> Type:
         return op.result(
@@ -261,6 +264,8 @@ class Builder:
 
     def remember(self, key: Any, value: Atom) -> None:
         self._known[-1][key] = value
+        if isinstance(key, Affine):
+            self._formed.update(key.names)
 
     # -- i64 scalars: folded, shared, compared as affine forms ---------------------------------------
 
@@ -360,17 +365,24 @@ class Builder:
     def unify(self, name: str, form: Affine) -> None:
         """From now on `name` is known to equal `form`."""
         form = self._resolve(form)
-        for other, value in self._alias.items():
-            if name in value.names:
-                self._alias[other] = value.substitute(name, form)
+        for other in self._mentioned.pop(name, ()):
+            self._alias[other] = self._alias[other].substitute(name, form)
+            self._mention(other)
         self._alias[name] = form
+        self._mention(name)
         # Forms in the tables mention the old name: make them again from the new one.
+        again = name in self._formed
+        self._formed.update(form.names)
         for known in self._known:
-            for key, atom in list(known.items()):
+            for key, atom in list(known.items()) if again else ():
                 if isinstance(key, Affine) and any(n == name for n, _ in key.terms):
                     known.setdefault(key.substitute(name, form), atom)
             if len(form.terms) > 1 or (form.terms and form.constant):
                 known[form] = Var(name, I64)  # an input's size is the name that is bound first
+
+    def _mention(self, size: str) -> None:
+        for name in self._alias[size].names:
+            self._mentioned.setdefault(name, set()).add(size)
 
     @property
     def integers(self) -> tuple[str, ...]:

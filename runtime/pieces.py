@@ -209,17 +209,13 @@ class _Cutter:
 
         False if a loop that runs as Python would be left.
         """
-        live = set(after)
-        lives: list[set[str]] = []
         flows = [_flow_of(statement) for statement in block]
-        for one in reversed(flows):
-            lives.append(set(live))
-            live = (live - one.surely) | one.read
-        lives.reverse()
+        light = [_is_light(statement) for statement in block]
+        lives = self.lives(block, flows, light, after)
         bound = set(bound)
         start = 0
         for k, (statement, one, live) in enumerate(zip(block, flows, lives)):
-            if _is_light(statement):
+            if light[k]:
                 if not _is_allocation(statement):
                     start = k + 1  # scalars stay
             else:
@@ -244,6 +240,28 @@ class _Cutter:
                 start = k + 1
             bound |= one.surely
         return True
+
+    def lives(
+        self, block: Block, flows: Sequence[Flow], light: Sequence[bool], after: set[str]
+    ) -> list[set[str]]:
+        """What is read behind each loop: all of it where others are looked for inside, else of what its piece binds.
+
+        All of it for each of them would take memory with the square of the length.
+        """
+        live = set(after)
+        lives: list[set[str]] = [set() for _ in block]
+        for k in range(len(block) - 1, -1, -1):
+            if not light[k]:
+                if isinstance(block[k], ast.If) or length(block[k]) > PIECE:
+                    lives[k] = set(live)
+                else:
+                    start = k
+                    while start and light[start - 1] and _is_allocation(block[start - 1]):
+                        start -= 1
+                    lives[k] = live & set().union(*(one.perhaps for one in flows[start : k + 1]))
+            live -= flows[k].surely
+            live |= flows[k].read
+        return lives
 
     def piece(
         self, block: Block, start: int, stop: int, inputs: set[str], outputs: set[str], inner: bool

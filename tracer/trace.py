@@ -201,6 +201,7 @@ class _Run:
             # The user's names stay free for the user's values.
             builder.names |= set(keyword.kwlist) | {"np", "support", "math"}
         self.taken = set(code.co_varnames) | set(code.co_names) if code is not None else set()
+        self.sizes = 1  # where to look for a free name of a size
 
     def control(self, file: str, function: types.FunctionType) -> Control:
         if function.__code__ not in self.code:
@@ -341,10 +342,9 @@ class _Run:
         for name in SIZE_NAMES:
             if name not in names and name not in self.taken:
                 return name
-        k = 1
-        while f"n{k}" in names or f"n{k}" in self.taken:
-            k += 1
-        return f"n{k}"
+        while f"n{self.sizes}" in names or f"n{self.sizes}" in self.taken:
+            self.sizes += 1
+        return f"n{self.sizes}"
 
     # -- the finished program ------------------------------------------------------------------------
 
