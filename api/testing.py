@@ -50,6 +50,7 @@ def check_grad(
     before = _copies(problem.leaves)
     y, pull = vjp(f, *args)
     _compare_values(f, y, f(*problem.arguments(_copies(problem.leaves))), rtol)
+    problem.results = [k for k, leaf in enumerate(flatten(y)[0]) if _is_float(leaf)]
     for _ in range(directions):
         seeds = _random_seeds(y, rng)
         bars = problem.cotangents(pull(seeds))
@@ -72,6 +73,7 @@ class _Problem:
     leaves: list[Any]
     chosen: list[int]  # positions in leaves
     paths: list[str]  # of the chosen
+    results: list[int] | None = None  # which leaves of the result are floats here; None: those that are in NumPy
 
     @staticmethod
     def of(f: Callable[..., Any], args: tuple[Any, ...], argnums: int | Sequence[int] | None) -> _Problem:
@@ -111,7 +113,11 @@ class _Problem:
         for k, point in zip(self.chosen, points):
             leaves[k] = np.array(point) if isinstance(leaves[k], np.ndarray) else np.float64(point)
         with np.errstate(all="ignore"):
-            return _floats(self.f(*self.arguments(leaves)))
+            result = self.f(*self.arguments(leaves))
+        if self.results is None:
+            return _floats(result)
+        found = flatten(result)[0]  # Python's 7 in one arm and a float in the other are a float in a program
+        return [np.asarray(found[k], np.float64) for k in self.results]
 
     def cotangents(self, pulled: tuple[Any, ...]) -> list[Any]:
         """The cotangents of the chosen leaves; each must have the shape and dtype of its leaf."""

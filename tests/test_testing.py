@@ -242,3 +242,8 @@ def test_missing_data_hides_no_wrong_gradient(use):
         with pytest.raises(AssertionError, match=r"argument 0\[[02]\]: gradient") as caught:
             check_grad(lambda x: np.nansum(x * x), x)
         assert "argument 0[1]" not in str(caught.value)
+
+
+def test_a_number_that_is_a_float_in_one_arm_only():
+    check_grad(lambda x: (7 if x > 0 else x, 2 * x, x * x), 0.5)
+    check_grad(lambda x: (7 if x > 0 else x, 2 * x, x * x), -0.5)
