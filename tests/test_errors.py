@@ -397,10 +397,10 @@ def test_containers_that_change_in_a_loop():
 def test_aliases_that_a_loop_makes():
     def f(x):
         u = x * 1.0
-        v = x * 2.0
+        v = u[::-1]
         for i in range(len(x)):
-            v = u
-            v[0] = v[0] + x[i]
+            u, v = v, u
+            u[0] = u[0] + x[i]
         return np.sum(u) + np.sum(v)
 
     refused(SyntaxError, "'[uv]' and '[uv]'.*copy", pb.grad(f), X)

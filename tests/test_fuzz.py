@@ -10,6 +10,7 @@ import collections
 import fuzz
 import fuzz_alias
 import fuzz_programs
+import fuzz_rows
 import numpy as np
 from fuzz_scope import HEADER
 from fuzz_shrink import shrink
@@ -71,6 +72,14 @@ def test_random_programs_of_names(tmp_path):
             failures.append(f"program {seed}: {problem}\n{source}")
     assert not failures, "\n\n".join(failures)
     assert right > 25
+
+
+def test_random_programs_of_rows(tmp_path):
+    """Names of rows of an array that is written show what they show in Python, or are refused."""
+    found = [fuzz_rows.outcome(seed, tmp_path) for seed in range(80)]
+    failures = [why for kind, why in found if kind == "failed"]
+    assert not failures, "\n\n".join(failures)
+    assert sum(kind == "right" for kind, _ in found) > 30
 
 
 def test_programs_are_functions_of_their_seeds():

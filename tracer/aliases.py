@@ -44,13 +44,17 @@ class AliasChecks:
     runs: Callable[[], bool]
     parted: set[tuple[Slot, int]]
     leaves_of: Callable[[Slot, State], list[Any]]
+    shown: dict[tuple[Slot, int], dict[Cell, None]]
     unwritable: dict[tuple[Slot, int], str]
+    _heads: dict[Cell, list[tuple[Slot, int]]]
+    _held: list[tuple[Slot, Cell]]
 
     def _check_aliases(self, at_head: State, at_end: State) -> None:
         """Which names show one array must be the same on entry, at the head and at the end (up to renaming).
 
-        A carried name gets a cell of its own at the head and after the loop. Where that parts names that are
-        one array in Python, or joins them, nothing may be written: not here, and not later.
+        A carried name gets a cell of its own at the head and after the loop. If it may be a view of an array whose
+        name stays bound, that cell knows it (`Cell.shows`). Where names that are one array in Python are parted, or
+        joined, otherwise, nothing may be written: not here, and not later.
         """
         self._frozen: dict[Cell, str] = {}
         written = set(at_head.written(at_end))
@@ -73,6 +77,7 @@ class AliasChecks:
                     or not (one.carried or two.carried)
                     or one.entry is None
                     or two.entry is None
+                    or _followed(one, two, after[i][j])
                 ):
                     continue
                 pairs = (one.entry, two.entry), (one.head, two.head), (one.end, two.end)
@@ -95,7 +100,8 @@ class AliasChecks:
                     self._freeze(involved, f"{shown} were made one array inside a traced loop")
         for i, one in enumerate(names):
             for j, two in enumerate(names):
-                if one.entry is None and i != j and after[i][j] and one.end.cell is not two.end.cell:
+                followed = not two.carried and _followed(one, two, True)
+                if one.entry is None and i != j and after[i][j] and one.end.cell is not two.end.cell and not followed:
                     what = f"{one.slot[1]!r} may show memory of {two.slot[1]!r} since a traced loop"
                     self._freeze({one.end.cell, two.end.cell}, what)
         self._check_names_of_the_body(at_head, at_end, written)
@@ -130,6 +136,52 @@ class AliasChecks:
                 if one.head.cell is two.head.cell and _relation(one.end, two.end) != "one":
                     self.parted.add((one.slot, one.k))
         return len(self.parted) > before
+
+    def _show_at_head(self, at_head: State) -> None:
+        """The cell that a carried name has at the head may be a view of what it shows on entry or at the end."""
+        self._held = [
+            (slot, leaf.cell)
+            for slot, _ in at_head.slots()
+            if (slot, 0) not in self.slots and live_slot(slot, self.frame, self.head)
+            for leaf in self.leaves_of(slot, at_head)
+            if isinstance(leaf, Array) and leaf.cell in self.before.cells
+        ]
+        for cell, keys in self._heads.items():
+            for slot, k in keys:
+                entries = self.leaves_of(slot, self.before)
+                if self.slots[slot, k].bound and k < len(entries) and isinstance(entries[k], Array):
+                    self.shown.setdefault((slot, k), {}).update(self._shown_by(entries[k]))
+            cell.show(dict.fromkeys(base for key in keys for base in self.shown.get(key, ())))
+
+    def _shown_by(self, array: Array) -> dict[Cell, None]:
+        """What an array is or may be a view of, among cells from before the loop that other names stay bound to."""
+        bases = {base: None for base, _ in array.cell.shows if base in self.before.cells}
+        return bases | ({array.cell: None} if any(cell is array.cell for _, cell in self._held) else {})
+
+    def _find_shown(self, at_head: State, at_end: State) -> bool:
+        """What carried names show at the end they may show at the head, too."""
+        found = False
+        for slot, k in [key for keys in self._heads.values() for key in keys]:
+            end = self.leaves_of(slot, at_end)[k]
+            known = self.shown.setdefault((slot, k), {})
+            new = self._shown_by(end) if isinstance(end, Array) else {}
+            found = found or not new.keys() <= known.keys()
+            known.update(new)
+        return found
+
+    def _shown_after(self, slot: Slot, k: int, end: Array) -> dict[Cell, None]:
+        """What a carried name may be a view of after the loop."""
+        if not live_slot(slot, self.frame, self.after):
+            return {}
+        later = {
+            cell
+            for other, cell in self._held
+            if live_slot(other, self.frame, self.after) and not str(other[1]).startswith(RUN_OVER)
+        }
+        shown = {base: None for base, _ in end.cell.shows if base in self.before.cells}
+        shown |= {end.cell: None} if end.cell in later else {}
+        entry = {cell: None for cell in self.shown.get((slot, k), {}) if cell in later}
+        return shown if entry.keys() <= shown.keys() or self.runs() else {**shown, **entry}
 
     def _freeze_heads(self, at_head: State, at_end: State) -> bool:
         """What may not be written on entry or at the end may not be at the head either, nor what it becomes later."""
@@ -209,6 +261,15 @@ class AliasChecks:
         return all(isinstance(n, int) or builder.in_scope(n, self.depth) for n in names)
 
 
+def _followed(one: Name, two: Name, after: bool) -> bool:
+    """Does the cell of the name that is carried know that it may be a view of the other's?"""
+    shown = [{base for base, _ in name.head.cell.shows} for name in (one, two)]
+    if one.carried and two.carried:
+        assert one.entry is not None and two.entry is not None
+        return not after and one.entry.cell is two.entry.cell and all(one.entry.cell in bases for bases in shown)
+    return (two.head.cell in shown[0]) if one.carried else (one.head.cell in shown[1])
+
+
 def _relation(a: Array, b: Array) -> str:
     if a.cell is not b.cell:
         return "apart"
@@ -224,7 +285,7 @@ def _may_be_one(names: list[Name]) -> tuple[list[list[bool]], list[list[bool]], 
     at_head = {name.head.cell.number: k for k, name in reversed(list(enumerate(names)))}
     came_from = [[at_head[c] for c in sorted(name.end.cell.origins) if c in at_head] for name in names]
     every = range(len(names))
-    after = [[a.end.cell is b.end.cell for b in names] for a in names]
+    after = [[_both(a.end, b.end) for b in names] for a in names]
     ever = [
         [_both(a.entry, b.entry) or after[i][j] for j, b in enumerate(names)] for i, a in enumerate(names)
     ]
@@ -246,4 +307,8 @@ def _may_be_one(names: list[Name]) -> tuple[list[list[bool]], list[list[bool]], 
 
 
 def _both(a: Array | None, b: Array | None) -> bool:
-    return a is not None and b is not None and a.cell is b.cell
+    """May the two show memory of one cell?"""
+    if a is None or b is None:
+        return False
+    one, two = ({array.cell, *(base for base, _ in array.cell.shows)} for array in (a, b))
+    return not one.isdisjoint(two)

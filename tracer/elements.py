@@ -201,7 +201,7 @@ def build(session: Session, template: Template, atoms: Iterator[Atom], name: str
 def freeze(value: Any, name: str) -> None:
     """What was put in a list in arrays may not be written any more."""
     if isinstance(value, Array):
-        value.cell.frozen = value.cell.frozen or _reason(name)
+        value.cell.freeze(_reason(name))
     elif isinstance(value, (tuple, list)):
         if isinstance(value, StagedList):
             value.frozen = value.frozen or _reason(name)

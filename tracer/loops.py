@@ -57,6 +57,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         self.memory = session.loops.setdefault(place, ({}, set()))
         self.depth = len(self.builder._regions)
         self.parted: set[tuple[Slot, int]] = set()  # names of an array that others have on entry, but not later
+        self.shown: dict[tuple[Slot, int], dict[Cell, None]] = {}  # what arrays at the head may be views of
         self.unwritable: dict[tuple[Slot, int], str] = {}  # arrays at the head that may be others, and why
         self.nests: dict[Slot, Any] = {}  # names that only the body binds, with a value of theirs
         self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
@@ -99,8 +100,11 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         self, run: Callable[[], Atom | None], test: Callable[[], Atom | None] | None = None
     ) -> tuple[list[Phi], list[Node], list[Node], Atom | None, list[Exit]]:
         """Trace until the assumptions hold: (phis, test nodes, body nodes, condition, exits)."""
+        flags = self.before.flags()
         for _ in range(12):
             self.before.restore()
+            for thing, frozen in flags:  # what an attempt found may not hold in the next one
+                thing.frozen = frozen
             self.builder.span = self.span
             result = self._attempt(run, test)
             if result is not None:
@@ -123,6 +127,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 cell.value = cell_vars[cell]
             session.loop_variables.extend(cell_vars.values())
             at_head = State(session)
+            self._show_at_head(at_head)
             cond = test() if test is not None else None
             if test is not None and (cond is None or isinstance(cond, Lit)):
                 return [], [], [], cond, []
@@ -134,7 +139,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 at_end = State(session)
                 if not self._settled(at_head, at_end) or self._part(at_head, at_end):
                     return None
-                if self._freeze_heads(at_head, at_end):
+                if self._find_shown(at_head, at_end) or self._freeze_heads(at_head, at_end):
                     return None
                 phis = self._close(entries, variables, dim_phis, cell_vars, at_end)
         self._check_aliases(at_head, at_end)
@@ -229,6 +234,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
     def _bind(self, variables: dict[Any, Var]) -> None:
         """The state at the head of an iteration: carried slots hold the phis."""
         cells: dict[Any, Cell] = {}
+        self._heads = {}
         for slot, ks in self._by_slot().items():
             old = self.before.get(slot)
             if isinstance(old, MaybeUnbound):
@@ -251,6 +257,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         if token not in cells:
             cells[token] = Cell(self.session, variables[key], self._name(key[0]))
         cells[token].frozen = cells[token].frozen or self.unwritable.get(key)
+        self._heads.setdefault(cells[token], []).append(key)
         return Array(self.session, cells[token])
 
     # what the body changed
@@ -410,6 +417,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 for bound in builder.facts.lower.get(phi.var.name, []):
                     builder.facts.bound(exit_var.name, lower=bound)
         cells: dict[Any, Cell] = {}
+        shown: dict[Cell, dict[Cell, None]] = {}
         # Names that show one array on entry and at the end share a cell; one without a value on entry joins them.
         tokens: dict[Any, Any] = {}
         carried = sorted(self._by_slot().items(), key=lambda item: not self.slots[item[0], 0].bound)
@@ -434,6 +442,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 if token not in cells:
                     cells[token] = Cell(session, exit_var, self._name(slot))
                 cells[token].frozen = cells[token].frozen or self._frozen_after(slot, k, leaf)
+                shown.setdefault(cells[token], {}).update(self._shown_after(slot, k, leaf))
                 cells[token].origins |= self._origins.get((slot, k), frozenset())
                 fresh.append(Array(session, cells[token]))
             value = self.together(slot, end_value, fresh, at_end)
@@ -444,6 +453,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
             assign(self.before.holder(slot), slot[1], value)
         for cell, var in cell_vars.items():
             cell.value = ends[var.name]
+        for cell, bases in shown.items():
+            cell.show(bases)
         self.final_lengths()
         return exits
 

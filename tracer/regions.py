@@ -20,6 +20,7 @@ from .effects import DELETED, MISSING, Choice, Writes
 from .jumps import RETURNED, is_flag
 from .raising import PathEnds, effects, run_path
 from .session import NeedStatic, Session
+from .sharing import Sharing
 from .staged_list import StagedList
 from .state import (
     ContainerChange,
@@ -34,7 +35,7 @@ from .state import (
     same,
     session_of,
 )
-from .symbol import FUNCTIONS, Array, Cell, PythonNumber, Scalar, as_value, implements, require_session, wrap
+from .symbol import FUNCTIONS, Array, PythonNumber, Scalar, as_value, implements, require_session, wrap
 
 RESULT = "_result_"
 
@@ -127,6 +128,7 @@ def trace_if(
             new_values[slot] = join.value(name, a, b)
     for cell in dict.fromkeys([*before.written(first), *before.written(second)]):
         cell.value = join.atom(cell.name, first.cells[cell], second.cells[cell])
+    join.sharing.settle()
     for slot, value in new_values.items():
         holder = before.holder(slot)
         if value is missing:
@@ -255,6 +257,7 @@ class _Join:
         self.states = [state for state, _ in arms]
         self.nodes = [nodes for _, nodes in arms]
         self.phis: list[Phi] = []
+        self.sharing = Sharing(self.states)
 
     def refuse(self, name: str, a: Any, b: Any) -> Exception:
         sources = self.session.condition_sources(self.cond)
@@ -424,7 +427,7 @@ class _Join:
             with builder.reopen(self.nodes[k]):
                 content = self.states[k].cells.get(array.cell, array.cell.value)
                 now, array.cell.value = array.cell.value, content
-                atoms.append(array.read())
+                atoms.append(array.content())
                 array.cell.value = now
         dtype, _ = result_dtype([(atom, False) for atom in atoms])
         dims: list[Dim] = []
@@ -437,16 +440,7 @@ class _Join:
             dims.append(size.name if isinstance(size, Var) else int(size.text))
         joined = wrap(self.session, self.atom(name, *atoms, dtype=dtype, dims=tuple(dims)), name=name)
         assert isinstance(joined, Array)
-        shared = [array.cell for k, array in enumerate((a, b)) if sharers(self.states[k], array.cell) > 1]
-        joined.cell.origins |= a.cell.origins | b.cell.origins
-        frozen = next((array.cell.frozen for array in (a, b) if array.cell.frozen), None)
-        if frozen:
-            joined.cell.frozen = frozen
-        if shared:
-            reason = _aliased(name)
-            joined.cell.frozen = reason
-            for cell in shared:
-                cell.frozen = reason
+        self.sharing.join(name, joined.cell, (a, b))
         return joined
 
     def atom(
@@ -482,15 +476,3 @@ def _alike(a: Any, b: Any) -> bool:
 def _as_given(entry: Scalar) -> bool:
     """Is storing the number again what was there?"""
     return entry.weak or entry.type.dtype in ("f64", "f32")
-
-
-def _aliased(name: str) -> str:
-    return (
-        f"{name!r} may be one of two arrays since a traced branch or loop, and one of them is still known by another "
-        "name: a write to it cannot be followed. Write `.copy()` where the name is bound"
-    )
-
-
-def sharers(state: State, cell: Cell) -> int:
-    """How many variables and container slots show (parts of) the cell."""
-    return sum(isinstance(leaf, Array) and leaf.cell is cell for _, v in state.slots() for leaf in leaves(v))

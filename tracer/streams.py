@@ -158,7 +158,7 @@ def rows_of(array: Array) -> List:
     session = array.session
     dims = array.dims
     if len(dims) > 1:
-        array.cell.frozen = array.cell.frozen or (
+        array.cell.freeze(
             "this array has become a list of its rows, whose length is only known when the program runs, and a write "
             "to it cannot be followed there. Write `.copy()` before"
         )

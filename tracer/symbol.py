@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -236,9 +236,12 @@ _NUMBERS = itertools.count()
 
 
 class Cell:
-    """The content of an array: its IR value now. `frozen` says why it may not be written any more."""
+    """The content of an array: its IR value now. `frozen` says why it may not be written any more.
 
-    __slots__ = ("value", "frozen", "name", "number", "origins", "__weakref__")
+    `shows` are cells that it may be a view of, with their values: it holds what the view shows while they have them.
+    """
+
+    __slots__ = ("value", "frozen", "name", "number", "origins", "shows", "__weakref__")
 
     def __init__(self, session: Session, value: Atom, name: str = "t"):
         self.value = value
@@ -248,7 +251,22 @@ class Cell:
         self.origins = frozenset(
             (self.number,)
         )  # it may be the array of any of these cells (after a join or loop)
+        self.shows: tuple[tuple[Cell, Atom], ...] = ()
         session.cells.append(weakref.ref(self))
+
+    def show(self, bases: Iterable[Cell]) -> None:
+        """It may be a view of these, whose content it has now: it may not be written, nor read after they are."""
+        self.shows = tuple((cell, cell.value) for cell in bases)
+        if self.shows and self.frozen is None:
+            self.frozen = (
+                f"{self.name!r} may show memory of {self.shows[0][0].name!r} or be an array of its own: a write to it "
+                "cannot be followed. Write `.copy()` where it is bound"
+            )
+
+    def freeze(self, reason: str) -> None:
+        """Its content is held elsewhere, too: neither it nor what it may show may be written."""
+        for cell in (self, *(base for base, _ in self.shows)):
+            cell.frozen = cell.frozen or reason
 
 
 class Array(Symbol):
@@ -273,6 +291,17 @@ class Array(Symbol):
         return self.cell.value.type.with_dims(self.dims)
 
     def read(self) -> Atom:
+        for base, value in self.cell.shows:
+            if base.value is not value:
+                raise self.session.error(
+                    UnsupportedFunction,
+                    f"{self.cell.name!r} may be an array of its own or show memory of {base.name!r}, which has been "
+                    "written since. Write `.copy()` where it is bound",
+                )
+        return self.content()
+
+    def content(self) -> Atom:
+        """The value of the cell through the maps, whatever it may show."""
         value = self.cell.value
         for step in self.maps:
             value = read_map(self.session, value, step)
@@ -296,11 +325,7 @@ class Array(Symbol):
     @property
     def contiguous(self) -> bool:
         """Does the view surely show a contiguous stretch of memory, in order?"""
-        from_whole = True
-        for step in self.maps:
-            if isinstance(step, Strided):
-                from_whole = from_whole and _contiguous(step)
-        return from_whole
+        return all(_contiguous(step) for step in self.maps if isinstance(step, Strided))
 
     def __bool__(self) -> bool:
         if self.type.rank == 0:

@@ -114,7 +114,8 @@ def reshaped(x: Scalar | Array, dims: tuple[Dim, ...], copy: Any = None) -> Any:
             "whether NumPy's reshape gave a view or a copy here depends on sizes, so a write to the array or to the "
             "reshaped one cannot be followed. Write `.copy()` before the reshape"
         )
-        result.cell.frozen = x.cell.frozen = reason
+        result.cell.freeze(reason)
+        x.cell.freeze(reason)
     return result
 
 
@@ -331,7 +332,7 @@ def _read_only(source: Any, result: Any) -> Any:
     if isinstance(result, Array):
         result.cell.frozen = _READ_ONLY
         if isinstance(source, Array):
-            source.cell.frozen = source.cell.frozen or _READ_ONLY
+            source.cell.freeze(_READ_ONLY)
     return result
 
 
