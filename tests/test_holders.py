@@ -1,8 +1,9 @@
 """What a call does to containers and objects is what plain Python does, or it is refused: never lost without a word."""
 
 import copy
+import functools
 import itertools
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -122,7 +123,9 @@ def test_a_changed_argument_is_refused(part, tmp_path):
             continue
         with pytest.raises(pb.PullbackError) as error:
             TRANSFORMS[transform](f, *arguments)
-        assert "argument" in str(error.value) and ".py" in str(error.value), f"{transform}\n{text}\n{error.value}"
+        assert "argument" in str(error.value) and ".py" in str(error.value), (
+            f"{transform}\n{text}\n{error.value}"
+        )
         assert look(arguments) == before, text
         found += 1
     assert found > 30
@@ -164,3 +167,180 @@ def test_rest_and_keywords_are_the_function_s_own():
         return np.sum(named["more"] * rest[-1] * named["scale"])
 
     assert np.array_equal(pb.grad(f)(np.ones(2), 1.0, scale=3.0), np.full(2, 6.0))
+
+
+# -- objects that the call makes -----------------------------------------------------------------------------------
+
+
+class Box:
+    def __init__(self, v):
+        self.v = v
+
+
+class Slotted:
+    __slots__ = ("v",)
+
+    def __init__(self, v):
+        self.v = v
+
+
+class Doubled(Box):
+    def twice(self):
+        return self.v * 2.0
+
+
+class Numbers(list):
+    pass
+
+
+@dataclass
+class Open:
+    v: object
+
+
+def opened(v):
+    made = Open(v)
+    made.more = v
+    return made
+
+
+OBJECTS = {
+    "an object": Box,
+    "slots": Slotted,
+    "an object of an object": lambda v: Box(Box(v)),
+    "a list in an object": lambda v: Box([v]),
+    "an object without arrays": lambda v: Box("s"),
+    "a method": lambda v: Doubled(v).twice,
+    "a closure": lambda v: lambda t: v * t,
+    "a partial": lambda v: functools.partial(np.multiply, v),
+    "an attribute more": opened,
+    "a subclass of list": lambda v: Numbers([v]),
+    "a deque": lambda v: deque([v]),
+    "a default dict": lambda v: defaultdict(list, a=[v]),
+    "a generator": lambda v: (t for t in v),
+    "zip": lambda v: zip(v, v),
+}
+INSIDE = ("an object", "slots", "an object of an object", "a list in an object", "a generator", "zip")
+WHERE = {
+    "alone": lambda made: made, "in a tuple": lambda made: (1.0, made), "in a dict": lambda made: {"a": [made]},
+    "in a dataclass": lambda made: Open(made),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("transform", ["jit", "aux", "vjp", "value_and_grad aux", "inside"])
+def test_an_object_that_the_call_makes_is_not_returned(transform):
+    x = np.array([1.0, 2.0])
+    for (kind, make), (place, put) in itertools.product(OBJECTS.items(), WHERE.items()):
+        if transform == "inside" and kind not in INSIDE:
+            continue
+
+        def f(x, make=make, put=put):
+            made = put(make(x * 2.0))
+            return made if transform == "jit" or transform == "vjp" else (np.sum(x), made)
+
+        run = {
+            "jit": lambda f: pb.jit(f)(x),
+            "vjp": lambda f: pb.vjp(f, x),
+            "aux": lambda f: pb.grad(f, has_aux=True)(x),
+            "value_and_grad aux": lambda f: pb.value_and_grad(f, has_aux=True)(x),
+            "inside": lambda f: pb.jit(lambda x: pb.grad(f, has_aux=True)(x))(x),
+        }[transform]
+        try:
+            run(f)
+        except pb.PullbackError as refused:
+            error = refused
+        else:
+            raise AssertionError(f"{kind} {place}")
+        assert "test_holders.py" in str(error), f"{kind} {place}: {error}"
+
+
+def test_an_object_of_outside_is_returned_itself():
+    box, other = Box(2.0), Box(np.ones(2))
+
+    def f(x, it):
+        return x * box.v, {"box": box, "given": it, "name": "s", "kind": Box, "function": np.sin}
+
+    for _ in range(2):
+        value, found = pb.jit(f)(np.ones(2), other)
+        assert np.array_equal(value, [2.0, 2.0])
+        assert (
+            found["box"] is box
+            and found["given"] is other
+            and found["kind"] is Box
+            and found["function"] is np.sin
+        )
+
+
+def test_a_stored_object_is_made_anew():
+    class Keeper:
+        def f(self, x):
+            self.last = Box(x * 2.0)
+            self.all = [Slotted(x), {"a": Box(Box(x + 1.0))}]
+            return np.sum(x)
+
+    keeper, plain = Keeper(), Keeper()
+    g = pb.grad(keeper.f)
+    last = None
+    for k in range(3):
+        g(np.ones(2) + k)
+        plain.f(np.ones(2) + k)
+        assert look(keeper) == look(plain) and keeper.last is not last
+        last = keeper.last
+
+
+# -- iterators -----------------------------------------------------------------------------------------------------
+
+
+ITERATORS = {
+    "zip": "zip(x, x * 2.0)", "enumerate": "enumerate(x)", "reversed": "reversed(x)",
+    "map": "map(lambda t: t * 2.0, x)", "zip of lists": "zip([x[0], x[1]], [1.0, 2.0])",
+    "generator": "(t * 2.0 for t in x)", "iter": "iter(x)", "filter": "filter(lambda t: t > 1.0, x)",
+    "zip of enumerate": "zip(enumerate(x), x)", "islice": "itertools.islice(x, 2)",
+    "count": "zip(x, itertools.count())", "repeat": "zip(x, itertools.repeat(2.0))",
+    "chain": "itertools.chain(x, x)", "enumerate of a zip": "enumerate(zip(x, x))", "pairwise": "itertools.pairwise(x)",
+}  # fmt: skip
+USES = {
+    "a loop": "for t in z:\n    a = a + {k} * first(t)",
+    "a list": "a = a + {k} * sum([first(t) for t in list(z)])",
+    "a comprehension": "a = a + {k} * sum([first(t) for t in z])",
+    "sum of a generator": "a = a + {k} * sum(first(t) for t in z)",
+    "a loop with break": "for t in z:\n    a = a + {k} * first(t)\n    if a > 4.0:\n        break",
+    "any": "a = a + {k} * any(first(t) > 1.5 for t in z)",
+    "within a loop": "for i in range(len(x)):\n    for t in z:\n        a = a + {k} * first(t)",
+    "within an arm": "if x[0] > 0.0:\n    for t in z:\n        a = a + {k} * first(t)",
+    "in another": "for t in zip(z, x):\n    a = a + {k} * first(t)",
+    "in a function": "def inner(z):\n    a = 0.0\n    for t in z:\n        a = a + first(t)\n    return a\n"
+    "a = a + {k} * inner(z)",
+}
+
+
+def test_an_iterator_gives_its_values_once(tmp_path):
+    right = 0
+    each = list(itertools.product(ITERATORS.items(), USES, USES))
+    for n, ((name, made), one, two) in enumerate(each):
+        if n % 29 and not one == two == "a loop":
+            continue
+        lines = [
+            f"z = {made}",
+            "a = 0.0",
+            *USES[one].format(k=1.0).splitlines(),
+            *USES[two].format(k=100.0).splitlines(),
+        ]
+        body = "".join(f"    {line}\n" for line in lines)
+        text = (
+            "import itertools\n\n\ndef first(t):\n    return first(t[-1]) if isinstance(t, tuple) else t\n\n\n"
+            f"def f(x):\n{body}    return a\n"
+        )
+        file = tmp_path / f"i{n}.py"
+        file.write_text(text)
+        scope = {"__name__": "written"}
+        exec(compile(text, str(file), "exec"), scope)
+        f = scope["f"]
+        for x in (np.array([1.0, 2.0, 3.0]), np.array([2.0, 5.0, 1.0, 4.0])):
+            try:
+                value = pb.jit(f)(x)
+            except pb.PullbackError:
+                continue
+            assert value == f(x), f"{name}, {one}, {two}: {value} for {f(x)}\n{text}"
+            right += 1
+    assert right > 25

@@ -22,7 +22,7 @@ from ..ir.program import Atom, Lit
 from ..ir.types import I64
 from . import operators
 from .calls import call
-from .iterate import Sequence, Stream
+from .iterate import Sequence, Stream, taken
 from .lists import List, element, is_stacked
 from .objects import attribute, place
 from .patterns import Patterns
@@ -282,8 +282,7 @@ class Control(Patterns):
 
     def iterate(self, iterable: Any) -> Any:
         """What a comprehension runs over, which must be known now."""
-        if isinstance(iterable, Stream):
-            iterable = self.gather(iterable)
+        iterable = self.gather(iterable) if isinstance(iterable, Stream) else taken(iterable)
         if isinstance(iterable, Array) or is_stacked(iterable):
             return list(iterable)
         if isinstance(iterable, Sequence):

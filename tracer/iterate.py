@@ -43,6 +43,8 @@ class Sequence:
         return require_session().concrete(self.length, "the length of a range")
 
     def __iter__(self) -> Iterator[Any]:
+        if isinstance(self, Once):
+            return iter(self.take())
         return (self.item(literal(k, "i64")) for k in range(len(self)))
 
     def __getitem__(self, k: Any) -> Any:
@@ -113,6 +115,58 @@ class _Reversed(Sequence):
         return start, stop, not reverse, item
 
 
+class Once(Sequence):
+    """What zip, enumerate and reversed give: the values of a sequence, to be run over once."""
+
+    def __init__(self, session: Session, inner: Sequence):
+        super().__init__(inner.length, inner.item, inner.arrays)
+        self.session, self.inner = session, inner
+        self.depth = len(session.builder._regions)
+        self.used = False
+        self.unclear = False  # how many values are left is not known while tracing
+
+    def take(self, wrapped: bool = False) -> Sequence:
+        """The values that have not been given yet; `wrapped`: to another iterator, which may never ask for them."""
+        if len(self.session.builder._regions) != self.depth or self.unclear:
+            raise self.session.error(UnsupportedSyntax, _TWICE if self.unclear else _INSIDE)
+        if self.used:
+            return Sequence(literal(0, "i64"), self.item)
+        self.used, self.unclear = True, wrapped
+        return self.inner
+
+
+_TWICE = (
+    "an iterator is run over again, after a loop that may have ended early, or another iterator was made of it. Make a "
+    "list of it first, list(...)"
+)
+_INSIDE = (
+    "an iterator that was made outside of a traced loop or branch is consumed inside of it. Make it there, or make a "
+    "list of it before, list(...)"
+)
+
+
+def plain_iterator(session: Session, iterator: Iterator[Any]) -> Iterator[Any]:
+    """An iterator of Python's, whose values are taken while tracing: not in a loop that stands for many trips."""
+    depth = len(session.builder._regions)
+
+    def steps() -> Iterator[Any]:
+        while True:
+            if len(session.builder._regions) > depth:
+                raise session.error(UnsupportedSyntax, _INSIDE)
+            try:
+                value = next(iterator)
+            except StopIteration:
+                return
+            yield value
+
+    return steps()
+
+
+def taken(iterable: Any) -> Any:
+    """What is left of an iterator, which is consumed now; anything else as it is."""
+    return iterable.take() if isinstance(iterable, Once) else iterable
+
+
 ENDLESS = 2**62
 """The length of what has no end."""
 
@@ -129,6 +183,7 @@ class Stream:
         self.used = False
         self.values: Any = None  # a list of them, once one was asked for by itself, and how many were
         self.taken = 0
+        self.unclear = False  # a loop over it may have ended early
         self.own_code = False  # the code of a generator function of the user's
 
     def run(self, loop: Any, body: Callable[[Any], None]) -> None:
@@ -138,6 +193,7 @@ class Stream:
                 UnsupportedSyntax, "a generator that was made outside of a traced loop or branch is consumed inside of "
                 "it. Make a list of it before, list(...)",
             )  # fmt: skip
+        self._check()
         if self.values is not None:
             rest, self.values = self.values[self.taken :], []
             loop(rest, body)
@@ -145,11 +201,16 @@ class Stream:
             self.used = True
             self.give(loop, body)
 
+    def _check(self) -> None:
+        if self.unclear:
+            raise require_session().error(UnsupportedSyntax, _TWICE)
+
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
         session = require_session()
+        self._check()
         if self.values is None:
             self.values = session.callers[-1].gather(self)
             if self.own_code:
@@ -163,6 +224,8 @@ class Stream:
 
 def sequence_of(session: Session, iterable: Any) -> Sequence | None:
     """The value as something to loop over in the IR, None if it is a Python sequence."""
+    if isinstance(iterable, Once):
+        return iterable.take(wrapped=True)
     if isinstance(iterable, Sequence):
         return iterable
     if isinstance(iterable, Array):
@@ -210,7 +273,7 @@ def enumerate_(iterable: Any, start: Any = 0) -> Any:
         return _counted(session, iterable, start)
     inner = sequence_of(session, iterable)
     if inner is None:
-        return enumerate(iterable, start)
+        return plain_iterator(session, enumerate(iterable, start))
     builder = session.builder
     first = _integer(session, start)
 
@@ -218,7 +281,7 @@ def enumerate_(iterable: Any, start: Any = 0) -> Any:
         number = builder.integer(builder.affine(first) + builder.affine(k))
         return symbol_of(session, number), inner.item(k)
 
-    return Sequence(inner.length, item, inner.arrays)
+    return Once(session, Sequence(inner.length, item, inner.arrays))
 
 
 def _counted(session: Session, stream: Stream, start: Any) -> Stream:
@@ -245,7 +308,7 @@ def zip_(*iterables: Any, strict: bool = False) -> Any:
     if any(i is not None and not isinstance(i.length, Lit) for i in inner):
         inner = [_of_values(session, i) if s is None else s for i, s in zip(iterables, inner)]
     if not inner or any(i is None for i in inner):
-        return zip(*iterables, strict=strict)
+        return plain_iterator(session, zip(*iterables, strict=strict))
     staged = [i for i in inner if i is not None]
     builder = session.builder
     finite = [i for i in staged if i.length != literal(ENDLESS, "i64")] or staged[:1]
@@ -264,7 +327,7 @@ def zip_(*iterables: Any, strict: bool = False) -> Any:
         elif known:
             length = other.length
     arrays = [array for i in staged for array in i.arrays]
-    return Sequence(length, lambda k: tuple(i.item(k) for i in staged), arrays)
+    return Once(session, Sequence(length, lambda k: tuple(i.item(k) for i in staged), arrays))
 
 
 def _of_values(session: Session, values: Any) -> Sequence | None:
@@ -281,7 +344,7 @@ def _of_values(session: Session, values: Any) -> Sequence | None:
 def reversed_(iterable: Any) -> Any:
     session = require_session()
     inner = sequence_of(session, iterable)
-    return reversed(iterable) if inner is None else _Reversed(session, inner)
+    return plain_iterator(session, reversed(iterable)) if inner is None else Once(session, _Reversed(session, inner))
 
 
 @implements(len)

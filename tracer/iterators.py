@@ -13,7 +13,7 @@ from ..ir.errors import UnsupportedFunction
 from ..ir.program import Atom
 from .calls import ALWAYS, call
 from .index import session_int
-from .iterate import ENDLESS, Sequence, Stream, sequence_of, symbol_of
+from .iterate import ENDLESS, Once, Sequence, Stream, plain_iterator, sequence_of, symbol_of
 from .lists import List, is_stacked
 from .operators import iterated
 from .session import Session
@@ -56,8 +56,10 @@ def tuple_(iterable: Any = ()) -> Any:
 
 @iterates(iter)
 def iter_(iterable: Any, *sentinel: Any) -> Any:
-    if sentinel or not _is_traced(iterable) or isinstance(iterable, Stream):
-        return iter(iterated(iterable), *sentinel)
+    if isinstance(iterable, (Stream, Once)) and not sentinel:
+        return iterable
+    if sentinel or not _is_traced(iterable):
+        return plain_iterator(require_session(), iter(iterated(iterable), *sentinel))
     return Stream(lambda loop, body: loop(iterable, body))
 
 
@@ -69,7 +71,8 @@ def next_(iterator: Any, *default: Any) -> Any:
 @iterates(map)
 def map_(function: Any, *iterables: Any) -> Any:
     if not any(map(_is_traced, iterables)):
-        return map(lambda *values: call(function, values, {}), *iterables)
+        each = map(lambda *values: call(function, values, {}), *iterables)
+        return plain_iterator(require_session(), each)
     source = iterables[0] if len(iterables) == 1 else call(zip, iterables, {})
     spread = len(iterables) > 1
 
@@ -151,13 +154,13 @@ def count(start: Any = 0, step: Any = 1) -> Any:
     def item(k: Atom) -> Any:
         return start + symbol_of(session, k) * step
 
-    return Sequence(literal(ENDLESS, "i64"), item)
+    return Once(session, Sequence(literal(ENDLESS, "i64"), item))
 
 
 @iterates(itertools.repeat)
 def repeat(value: Any, times: Any = None) -> Any:
     length = literal(ENDLESS, "i64") if times is None else call(range, (times,), {}).length
-    return Sequence(length, lambda k: value)
+    return Once(require_session(), Sequence(length, lambda k: value))
 
 
 @iterates(itertools.cycle)
@@ -168,7 +171,7 @@ def cycle(iterable: Any) -> Any:
     def item(k: Atom) -> Any:
         return values[symbol_of(session, k) % call(len, (values,), {})]
 
-    return Sequence(literal(ENDLESS, "i64"), item)
+    return Once(session, Sequence(literal(ENDLESS, "i64"), item))
 
 
 @iterates(itertools.islice)
@@ -179,7 +182,7 @@ def islice(iterable: Any, *bounds: Any) -> Any:
     inner = sequence_of(session, settled(iterable))
     if inner is None:
         return itertools.islice(settled(iterable), *bounds)
-    return _part(session, inner, slice(*bounds))
+    return Once(session, _part(session, inner, slice(*bounds)))
 
 
 def _part(session: Session, inner: Sequence, places: slice) -> Sequence:

@@ -12,7 +12,7 @@ from ..ir.build import literal
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from . import operators
-from .iterate import Sequence, Stream, sequence_of
+from .iterate import Once, Sequence, Stream, sequence_of, taken
 from .lists import is_stacked
 from .loop_nodes import trace_for, trace_while
 from .loops import LoopTracer, LoopTypeChange
@@ -36,14 +36,18 @@ class Looping(Streams):
         stored: tuple[str, ...], target: str, flag: str | None, line: int,
     ) -> None:  # fmt: skip
         session = require_session()
-        iterable = operators.iterated(iterable)
+        given = operators.iterated(iterable)
+        iterable = taken(given)
+        stops = [*([] if flag is None else [(frame, flag)]), *session.stops]
+        if stops and isinstance(given, Once):
+            given.unclear = True
         if isinstance(iterable, Stream):
             self._consume(
                 iterable, body, frame, {*head, *after}, flag,
                 lambda part, each: self.for_(part, each, frame, head, after, stored, target, flag, line),
             )  # fmt: skip
+            iterable.unclear = bool(stops)
             return
-        stops = [*([] if flag is None else [(frame, flag)]), *session.stops]
         sequence = sequence_of(session, iterable)
         if sequence is not None and isinstance(sequence.length, Lit) and int(sequence.length.text) <= 0:
             return  # Python does not look at the body either

@@ -20,6 +20,7 @@ from ..ir.program import Atom, Lit, Node, Program, Var, dim_names
 from ..ir.types import I64, Type
 from ..ir.walk import Nodes, bound, free, rename, substitute, substitution, used_atoms, walk
 from .regions import region
+from .returned import refuse_from_inside
 from .session import Session
 from .state import ContainerChange, Frame, State
 from .symbol import Array, Cell, Scalar, Symbol, as_value, wrap
@@ -64,6 +65,9 @@ def capture(
         finally:
             session.captures -= 1
         session.hidden.shadows.refuse_changes(marks, session.hidden.effects)
+        for value in returned:
+            if not _is_result(value) and id(value) not in before.holders:
+                refuse_from_inside(session, value)
         read = [as_value(session, r) if _is_result(r) else (r, False) for r in returned]
         after = State(session)
     _refuse_effects(session, before, after)

@@ -13,7 +13,7 @@ from ..ir.build import dim_atom, literal
 from ..ir.errors import PullbackError
 from ..ir.program import Lit
 from .elements import Leaf
-from .iterate import Stream, sequence_of, symbol_of
+from .iterate import Once, Stream, sequence_of, symbol_of, taken
 from .lists import List, is_stacked
 from .operators import iterated
 from .staged_list import LENGTH, TEMPLATE
@@ -88,9 +88,14 @@ class Streams:
         line = session.span.line if session.span else 0
 
         def loop(part: Any, each: Body) -> None:
-            part = iterated(part)
+            given = iterated(part)
+            part = taken(given)
+            if flag is not None and isinstance(given, Once):
+                given.unclear = True
             if isinstance(part, Stream):
-                return part.run(loop, each)
+                part.run(loop, each)
+                part.unclear = flag is not None
+                return None
             sequence = sequence_of(session, part)
             count = int(sequence.length.text) if sequence is not None and isinstance(sequence.length, Lit) else None
             if sequence is None or count is None or count > UNROLL:

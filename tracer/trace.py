@@ -38,6 +38,7 @@ from .paths import Guard, Path
 from .raising import PathEnds
 from .recursion import room
 from .regions import choose
+from .returned import taken_apart
 from .session import NeedConcrete, NeedEqual, NeedStatic, NeedUnrolled, Session, tracing
 from .shadows import NeedAppend, NeedContent
 from .small import small_sizes
@@ -47,7 +48,6 @@ from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_d
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
 MAX_RESTARTS = 64
-
 
 Slot = tuple[str, Any, int]
 """An input size or integer: ("leaf", number, axis) or ("hidden", name, axis); axis -1 is the value itself."""
@@ -352,7 +352,7 @@ class _Run:
         self, result: Any, positions: list[int | None], static: dict[int, Any], flatten: Any
     ) -> Traced:
         session = self.session
-        flat, out = flatten(result)
+        flat, out = taken_apart(session, result, flatten, static)
         atoms: list[Atom] = []
         placed: list[Any] = []
         for value in flat:
