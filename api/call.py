@@ -17,6 +17,7 @@ from . import recall
 from .codegen import generate, shorten_chains
 from .codegen.parallel import LONG
 from .finite import checked_run
+from .frames import as_refusal
 from .hot import Call, no_call
 from .index import Forms
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
@@ -228,7 +229,9 @@ class Traceable:
             return self._find(args, kwargs, check)
         except Raised as raised:
             error = raised.error
-        raise own_error(self.function, args, kwargs, error)
+        refusal = as_refusal(error)
+        own = own_error(self.function, args, kwargs, error)
+        raise refusal if own is error else own
 
     def _find(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], check: Callable[[list[Any], Tree], None] | None

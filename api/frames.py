@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import linecache
+import re
+import traceback
 import types
 
-from .ir.errors import PullbackError
+from .ir.errors import BoundsError, PullbackError, ShapeMismatch, UnsupportedFunction
+from .ir.program import Span
 from .tracer.bound import REGION
 from .tracer.raising import known_here
 
@@ -27,11 +31,43 @@ def without_our_frames(error: BaseException) -> BaseException:
     return error.with_traceback(_users(error.__traceback__))
 
 
+def as_refusal(error: Exception) -> Exception:
+    """What to raise for an error of tracing that a plain run of the function does not have.
+
+    Where what NumPy's functions mean is stricter than NumPy itself, that is a refusal, with the user's line. What
+    only a defect can raise (an assertion, a missing attribute) is left as it is.
+    """
+    kind = next((ours for theirs, ours in _REFUSALS.items() if isinstance(error, theirs)), None)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if kind is None or isinstance(error, PullbackError) or not frames or not _ours(frames[-1]):
+        return error
+    span = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if not _ours(frame):
+            file = frame.f_code.co_filename
+            span = Span(file, line, linecache.getline(file, line).strip())
+    text = _PLACEHOLDERS.sub(lambda met: _PLACEHOLDER[met[1]], str(error))
+    return kind(f"pullback cannot trace this line as it is written, which Python can run: {text}", span)
+
+
+_PLACEHOLDER = {"Array": "'numpy.ndarray'", "Scalar": "'float'"}
+"""What stands for the user's values while they are traced, in the messages of Python's own operators."""
+_PLACEHOLDERS = re.compile(f"'({'|'.join(_PLACEHOLDER)})'")
+
+
+_REFUSALS: dict[type[Exception], type[PullbackError]] = {
+    TypeError: UnsupportedFunction, IndexError: BoundsError, ValueError: ShapeMismatch,
+}  # fmt: skip
+
+
+def _ours(frame: types.FrameType) -> bool:
+    return (frame.f_globals.get("__name__") or "").partition(".")[0] == _PACKAGE
+
+
 def _users(trace: types.TracebackType | None) -> types.TracebackType | None:
     frames: list[types.TracebackType] = []
     while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__") or ""
-        if module.partition(".")[0] != _PACKAGE:
+        if not _ours(trace.tb_frame):
             code = trace.tb_frame.f_code
             if frames and _is_part(code, frames[-1].tb_frame.f_code):
                 frames.pop()  # the arm or the loop body says the line better

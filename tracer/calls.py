@@ -14,6 +14,7 @@ import numpy as np
 from ..ir.errors import UnsupportedFunction
 from ..ir.types import I64
 from . import drawn
+from .applied import apply
 from .construct import construct, make
 from .fingerprint import is_pure
 from .iterate import Stream
@@ -132,7 +133,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if implementation is not None and (traced or function in ALWAYS):
         if module_of(function).partition(".")[0] not in OF_SEQUENCES:
             args, kwargs = with_arrays(args), {name: with_arrays(value) for name, value in kwargs.items()}
-        return implementation(*args, **kwargs)
+        return apply(require_session(), function, shown_name(function), implementation, args, kwargs)
     called = CALLED.get(type(function)) or CALLED.get(f"{type(function).__module__}.{type(function).__qualname__}")
     if called is not None:
         return called(function, args, kwargs)
@@ -182,13 +183,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         require_session().opaque.append(_called(function))
     if traced and _is_library_function(function):
         session = require_session()
-        name = getattr(function, "__qualname__", _called(function))
-        owner = getattr(function, "__self__", None)
-        if isinstance(owner, np.ufunc):
-            name = f"{owner.__name__}.{function.__name__}"
         raise session.error(
-            UnsupportedFunction,
-            f"{_shown_module(function)}{name} cannot be traced: pullback has no rule for it",
+            UnsupportedFunction, f"{shown_name(function)} cannot be traced: pullback has no rule for it"
         )
     foreign = require_session().foreign
     foreign.append(f"{_shown_module(function)}{getattr(function, '__qualname__', _called(function))}()")
@@ -237,6 +233,14 @@ def _looked_up(function: Any, holder: Any, *rest: Any) -> Any:
 
 def _called(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
+
+
+def shown_name(function: Any) -> str:
+    """The function as a user writes it: np.sum, np.add.reduce, math.exp, len."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"{_shown_module(owner)}{owner.__name__}.{function.__name__}"
+    return f"{_shown_module(function)}{getattr(function, '__qualname__', _called(function))}"
 
 
 def _shown_module(function: Any) -> str:

@@ -215,6 +215,9 @@ def stack_values(session: Session, values: list[tuple[Atom, bool]], dtype: str |
     rows = [cast(session, atom, dtype) for atom, _ in values]
     if len({row.type.rank for row in rows}) != 1:
         raise session.error(TypeMismatch, f"{what}: the rows of the list differ in shape")
+    for sizes in zip(*(row.type.dims for row in rows)):  # a list does not stretch its rows as operations do
+        if len({session.builder.canonical_dim(size) == 1 for size in sizes}) != 1:
+            raise session.error(TypeMismatch, f"{what}: the rows of the list differ in shape")
     rows = agree(session, rows, what)
     dims = rows[0].type.dims
     result = builder.emit("zeros", (literal(len(rows), "i64"), *map(dim_atom, dims)), dtype)

@@ -19,6 +19,7 @@ from ..ir.build import dim_atom, literal, number
 from ..ir.errors import TracedValueError, TypeMismatch, UnsupportedFunction
 from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64, Dim, Type, dtype_name
+from .applied import apply
 from .foreign import refusal, title
 from .report import may_show
 from .session import NeedStatic, Session, current
@@ -494,4 +495,5 @@ def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, 
     session = require_session()
     if implementation is None:
         raise session.error(UnsupportedFunction, f"{name} cannot be traced: pullback has no rule for it")
-    return implementation(*args, **kwargs)
+    function = getattr(key[0], key[1]) if isinstance(key, tuple) else key
+    return apply(session, function, name, implementation, args, kwargs)

@@ -17,8 +17,9 @@ from ...ir.build import atom_dim, dim_atom, literal
 from ...ir.errors import BoundsError, ShapeMismatch, TypeMismatch, UnsupportedFunction
 from ...ir.ops.array import full_slice
 from ...ir.program import Atom, Index, Lit, Var
-from ...ir.types import Dim, Type
+from ...ir.types import I64, Dim, Type
 from ..convert import cast, renamed
+from ..index import NARROW
 from ..session import Session
 from ..symbol import Array, Scalar, Symbol, as_value, implements, require_session, wrap
 from .bounds import note
@@ -38,7 +39,7 @@ def names(module: Any, *attributes: str) -> tuple[Any, ...]:
 def refuse_options(name: str, options: dict[str, Any]) -> None:
     """Raise for an option that was given and that cannot be traced."""
     for option, value in options.items():
-        if value is None or value is getattr(np, "_NoValue", None) or (option == "where" and value is True):
+        if value is (True if option == "where" else None) or value is getattr(np, "_NoValue", None):
             continue
         if option in ("casting", "order", "subok") and value in ("same_kind", "K", "C", True):
             continue
@@ -140,6 +141,17 @@ def _integer(value: Any, what: str) -> int:
 def integer_argument(value: Any, what: str) -> int:
     """A number that has to be known while tracing."""
     return _integer(value, what)
+
+
+def integer_atom(value: Any, what: str) -> Atom:
+    """A whole number that only a run may know."""
+    session = require_session()
+    atom, _ = as_value(session, value, what)
+    if atom.type.dtype in NARROW:
+        atom = cast(session, atom, "i64")
+    if atom.type != I64:
+        raise session.error(TypeMismatch, f"{what} must be an integer, not {atom.type}")
+    return atom
 
 
 def with_axes(x: Scalar | Array, axes: Iterable[int]) -> Any:

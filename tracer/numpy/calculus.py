@@ -10,7 +10,7 @@ from ...ir.build import dim_atom, literal
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Index, Var
 from ..convert import common
-from ..symbol import as_value, implements, wrap
+from ..symbol import as_value, implements, require_session, wrap
 from .arguments import (
     axis_argument,
     dims_of,
@@ -141,8 +141,15 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     return _convolved(a, v, mode, "np.correlate", turned=False)
 
 
+_MODES: dict[str | int, str] = {0: "valid", 1: "same", 2: "full"}
+"""How much of a convolution is asked for: by number, as NumPy has it too."""
+
+
 def _convolved(a: Any, v: Any, mode: str, what: str, turned: bool) -> Any:
     """Each result is the sum of products of a window of a, padded with zeros, and the kernel."""
+    mode = _MODES.get(mode, mode) if isinstance(mode, (str, int)) else ""
+    if mode not in _MODES.values():
+        raise require_session().error(TypeMismatch, f"{what}: mode must be 'full', 'same' or 'valid'")
     x, kernel = pair(np.atleast_1d(operand(a, what)), np.atleast_1d(operand(v, what)), what)
     if x.type.rank != 1 or kernel.type.rank != 1:
         raise ValueError("object too deep for desired array")
@@ -240,7 +247,7 @@ def cov(
     number = size_symbol(session, dim_atom(dims_of(x)[1]))
     ddof = (0 if bias else 1) if ddof is None else ddof
     deviation = operand(x - mean(x, axis=1, keepdims=True), "np.cov")
-    return np.squeeze(dot(deviation, deviation.T) / (number - ddof)).copy()
+    return np.squeeze(dot(deviation, deviation.T) / np.maximum(number - ddof, 0)).copy()
 
 
 def _observations(m: Any, y: Any, rowvar: Any, dtype: Any) -> Any:

@@ -137,6 +137,8 @@ def resize(a: Any, new_shape: Any) -> Any:
     x = array_operand(a, "np.resize")
     sizes = shape_argument(session, new_shape)
     total = product(session, atom_dims(sizes))
+    if _plain(session, total) == 0:
+        return FUNCTIONS[np.zeros](tuple(_plain(session, s) for s in sizes), x.type.numpy)
     elements = FUNCTIONS[np.ravel](x)
     places = FUNCTIONS[np.arange](_plain(session, total)) % FUNCTIONS[np.size](x)
     return FUNCTIONS[np.reshape](elements[places], tuple(_plain(session, s) for s in sizes))

@@ -24,6 +24,7 @@ from .arguments import (
     emit_reshape,
     holds_now,
     integer_argument,
+    integer_atom,
     names,
     operand,
     product,
@@ -348,7 +349,7 @@ def _rolled(x: Any, shift: Any, axis: int) -> Any:
         back = int(shift) if shift >= 0 else n + int(shift)
     else:
         # An empty array may be rolled, too.
-        atom = as_value(session, shift)[0]
+        atom = integer_atom(shift, "np.roll: shift")
         known = session.builder.facts.proves(session.builder.affine(dim) - 1)
         size = dim_atom(dim) if known else session.integer("maximum", dim_atom(dim), dim_atom(1))
         rest = session.integer("mod", atom, size)

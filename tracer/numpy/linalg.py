@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.build import atom_dim
-from ...ir.errors import ShapeMismatch, UnsupportedFunction
+from ...ir.errors import ShapeMismatch, TypeMismatch, UnsupportedFunction
 from ...ir.types import Dim
 from ..convert import common, renamed
 from ..symbol import FUNCTIONS, Symbol, implements, require_session, wrap
@@ -274,6 +274,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     axes = [
         axis_argument(k, rank, "np.linalg.norm") for k in _sequence(range(rank) if axis is None else axis)
     ]
+    if isinstance(ord, (list, tuple, np.ndarray)) or (isinstance(ord, Symbol) and ord.type.rank):
+        raise v.session.error(TypeMismatch, "np.linalg.norm: the order must be a number, not an array")
     if isinstance(ord, Symbol):
         ord = _order(v, ord)
     if len(axes) == 1:

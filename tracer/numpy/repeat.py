@@ -19,6 +19,7 @@ from .arguments import (
     emit_broadcast,
     emit_reshape,
     integer_argument,
+    integer_atom,
     operand,
     product,
     refuse_options,
@@ -55,7 +56,7 @@ def _counts(session: Session, counts: Sequence[Any]) -> list[Dim]:
     ]
     result = []
     for c in from_user:
-        atom = as_value(session, c)[0]
+        atom = integer_atom(c, "a number of repetitions")
         if session.builder.holds(session.builder.affine(atom)) is False:
             raise ValueError("repeats may not contain negative values.")
         result += atom_dims([atom])

@@ -22,6 +22,7 @@ from .arguments import (
     dims_of,
     emit_broadcast,
     emit_transpose,
+    integer_atom,
     iota,
     names,
     operand,
@@ -180,7 +181,7 @@ def _some(session: Session, dim: Dim) -> bool:
 def diagonal_places(session: Session, rows: Dim, columns: Dim, offset: Any) -> tuple[Atom, Any, Any]:
     """The length of a diagonal and where it starts."""
     builder = session.builder
-    k = builder.affine(as_value(session, offset)[0])
+    k = builder.affine(integer_atom(offset, "the number of a diagonal"))
     down = clamp(session, k.scaled(-1), Affine(0), None)
     right = k + down
     length = clamp(session, builder.affine(rows) - down, Affine(0), None)
@@ -251,7 +252,7 @@ def diag(v: Any, k: Any = 0) -> Any:
         raise ValueError("Input must be 1- or 2-d.")
     session = x.session
     builder = session.builder
-    offset = builder.affine(as_value(session, k)[0])
+    offset = builder.affine(integer_atom(k, "the number of a diagonal"))
     down = clamp(session, offset.scaled(-1), Affine(0), None)
     right = offset + down
     (dim,) = dims_of(x)

@@ -1,0 +1,62 @@
+"""Odd calls end in a refusal with the user's line, in Python's own exception, or in Python's own value."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+from odd_calls import fault, sample
+
+import pullback as pb
+
+PER_MILLE = {"takes": 24, "gives": 2, "stray": 1, "is": 1, "speaks": 1, "shows": 0, "stops": 0}
+"""How many of a thousand calls may still end in which fault: these numbers only go down."""
+X = np.array([0.5, -1.25, 2.0])
+
+
+@pytest.fixture(autouse=True)
+def uncompiled():
+    with pb.options(jit=False, cache=False):
+        yield
+
+
+def test_a_sample_of_all_odd_calls():
+    made = sample(100)
+    found = [f"{odd}: {what}" for odd in made if (what := fault(odd)) is not None]
+    kinds = Counter(text.split(": ")[2].split()[0] for text in found)
+    over = {kind: n for kind, n in kinds.items() if n > PER_MILLE[kind] * len(made) / 1000}
+    assert not over, f"{over} of {len(made)}:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("call, text", (
+    (lambda x: np.exp(x, x, x), r"np.exp\(\): too many positional arguments. It is np.exp\(x, /, out=None"),
+    (lambda x: np.sum(x, 0, None, None, False, 0, True, 1), "too many positional arguments"),
+    (lambda x: np.sum(x, axes=0), r"np.sum\(\): got an unexpected keyword argument 'axes'. It is np.sum\(a, axis=None"),
+    (lambda x: np.copy(x, where=x > 0), r"np.copy\(\): got an unexpected keyword argument 'where'"),
+    (lambda x: np.array([[x[0]], [x[0], x[1]]]), "the rows of the list differ in shape"),
+    (lambda x: np.log([x[:1], x]), "the rows of the list differ in shape"),
+    (lambda x: np.diag(x, x[0]), "the number of a diagonal must be an integer, not f64"),
+    (lambda x: np.roll(x, x[0]), "shift must be an integer, not f64"),
+    (lambda x: np.real_if_close(x, 5.0), r"np.real_if_close\(tol=...\) cannot be traced: leave tol out"),
+))  # fmt: skip
+def test_wrong_arguments_are_named(call, text):
+    with pytest.raises((TypeError, ValueError), match=text) as raised:
+        pb.jit(call)(X)
+    assert isinstance(raised.value, pb.PullbackError), raised.value
+    assert f'File "{__file__}", line' in str(raised.value)
+
+
+def test_options_that_mean_something_at_none():
+    np.testing.assert_array_equal(pb.jit(lambda x: np.convolve(x, [1.0, 2.0], 1))(X), np.convolve(X, [1.0, 2.0], 1))
+    with pytest.raises(pb.PullbackError, match=r"where=...\) cannot be traced"):
+        pb.jit(lambda x: np.mean(x, where=None))(X)
+    np.testing.assert_array_equal(pb.jit(lambda x: np.resize(x, (1, 0)))(X[:0]), np.zeros((1, 0)))
+
+
+def test_covariance_of_too_few():
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for n, ddof in ((0, 1), (1, 1), (1, 2), (3, 5)):
+            np.testing.assert_array_equal(pb.jit(lambda x, d=ddof: np.cov(x, ddof=d))(X[:n]), np.cov(X[:n], ddof=ddof))
