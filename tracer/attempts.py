@@ -1,14 +1,10 @@
-"""`try` and `with` of staged code, where what they do is known while tracing."""
+"""`try` of staged code, where what it does is known while tracing."""
 
 from __future__ import annotations
 
 import builtins
-import contextlib
-import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
-
-import numpy as np
 
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Check, Let, Node, Span
@@ -32,7 +28,7 @@ _HARMLESS = frozenset((
 
 
 class Attempts(Branching):
-    """The part of `Control` for try and with."""
+    """The part of `Control` for try."""
 
     def try_(
         self,
@@ -45,20 +41,10 @@ class Attempts(Branching):
         session = require_session()
         region = session.builder.region
         start = len(region)
-        end = None
-        try:
-            body()
-        except PathEnds as path:
-            end = path
-        except OUR_OWN:
-            raise
-        except Exception as error:
-            if not known_here(error, strictly=True):
-                raise
-            end = PathEnds(error, type(error), str(error), session.span)
+        end = attempt(session, body)
         caught = [_classes(handler[0]) for handler in handlers]
         for classes in caught:
-            _refuse_what_may_raise(session, region[start:], classes, line)
+            refuse_what_may_raise(session, region[start:], classes, f"try (line {line}): what it catches")
         if end is None:
             orelse()
         else:
@@ -89,31 +75,20 @@ class Attempts(Branching):
             error = session.handling[-1]
         raise PathEnds(error, type(error), str(error), session.span)
 
-    def with_(self, manager: Any, body: Callable[[Any], None], line: int) -> None:
-        session = require_session()
-        self.at(line)
-        if isinstance(manager, contextlib.suppress):
-            classes = manager._exceptions  # type: ignore[attr-defined]
-            nothing = lambda *_: None
-            return self.try_(lambda: body(None), ((lambda: classes, nothing),), nothing, nothing, line)
-        if isinstance(manager, contextlib.nullcontext):
-            return body(manager.enter_result)
-        if isinstance(manager, np.errstate):
-            before: dict[str, Any] = {**np.geterr()}
-            with manager:
-                now: dict[str, Any] = {**np.geterr()}
-                raising = [k for k, how in now.items() if how not in ("ignore", "warn", "print", before[k])]
-                if not raising:
-                    return body(None)
-            what = f"np.errstate({raising[0]}={now[raising[0]]!r}): compiled code does not raise there"
-            instead = "test the values with an `if`, e.g. np.isfinite"
-        elif isinstance(manager, warnings.catch_warnings) and not manager._record:  # type: ignore[attr-defined]
-            with manager:
-                return body(None)
-        else:
-            what = f"with a {type(manager).__name__}: entering and leaving it would happen while tracing"
-            instead = "the same statements outside of the traced function"
-        raise session.error(UnsupportedSyntax, f"pullback cannot trace {what}. Write {instead} instead")
+
+def attempt(session: Session, body: Callable[[], None]) -> PathEnds | None:
+    """Run a guarded block; what it ends with, None if it goes on."""
+    try:
+        body()
+    except PathEnds as path:
+        return path
+    except OUR_OWN:
+        raise
+    except Exception as error:
+        if not known_here(error, strictly=True):
+            raise
+        return PathEnds(error, type(error), str(error), session.span)
+    return None
 
 
 def _classes(kinds: Callable[[], Any] | None) -> Classes:
@@ -121,7 +96,7 @@ def _classes(kinds: Callable[[], Any] | None) -> Classes:
     return tuple(found) if isinstance(found, tuple) else (found,)
 
 
-def _refuse_what_may_raise(session: Session, nodes: list[Node], classes: Classes, line: int) -> None:
+def refuse_what_may_raise(session: Session, nodes: list[Node], classes: Classes, guard: str) -> None:
     """Only a run can tell whether one of these nodes raises what a handler catches."""
     for node in walk(nodes):
         found = _may_raise(session, node)
@@ -130,8 +105,8 @@ def _refuse_what_may_raise(session: Session, nodes: list[Node], classes: Classes
             span: Span | None = getattr(node, "span", None) or session.span
             what = common[0].__name__
             raise UnsupportedSyntax(
-                f"pullback cannot trace this try (line {line}): what it catches ({what}) may be raised here, and only "
-                "a run can tell. Write an `if` that tests for the exceptional case instead", span,
+                f"pullback cannot trace this {guard} ({what}) may be raised here, and only a run can tell. "
+                "Write an `if` that tests for the exceptional case instead", span,
             )  # fmt: skip
 
 

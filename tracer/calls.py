@@ -3,6 +3,7 @@ everything else as it is."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import types
@@ -19,7 +20,7 @@ from .construct import construct, make
 from .fingerprint import is_pure
 from .iterate import Stream
 from .lists import is_stacked
-from .objects import attribute, invoke, is_generated, of_user, raised, special
+from .objects import attribute, invoke, is_generated, lookup, of_user, raised, special
 from .operators import built_in, generated
 from .recursion import activation
 from .report import is_reporter, reporting
@@ -48,7 +49,7 @@ AS_THEY_ARE = frozenset((
 READERS = (np.load, np.loadtxt, np.genfromtxt, np.fromfile, np.memmap, np.fromregex)
 
 
-OF_SEQUENCES = ("builtins", "itertools", "functools", "collections")
+OF_SEQUENCES = ("builtins", "itertools", "functools", "collections", "contextlib")
 """Modules whose functions take lists as lists; to others a list in arrays is one array."""
 
 
@@ -117,6 +118,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return function.__pullback_call__(*args, **kwargs)
     if isinstance(function, type) and of_user(function.__module__):
         return construct(function, args, kwargs)
+    if isinstance(function, types.MethodType) and type(function.__self__) is contextlib._GeneratorContextManager:
+        return FUNCTIONS["method of a manager"](function)
     asked = built_in(function, args, kwargs)
     if asked is not None:
         return asked()
@@ -141,6 +144,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if any(isinstance(a, Array) for a in (*args, *kwargs.values())):
             raise TypeError("unhashable type: 'numpy.ndarray'")
         return call(function.__wrapped__, args, kwargs)
+    if lookup(type(function), "__call__")[0] is contextlib.ContextDecorator:
+        return FUNCTIONS["decorated"](function, *args)
     method = special(function, "__call__")
     if method is not None:
         return invoke(method, "__call__", function, *args, **kwargs)

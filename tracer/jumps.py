@@ -122,7 +122,7 @@ class _Lowering:
             case ast.While(test=ast.Constant(value=value)) if value:
                 return "break" not in self.jumps_of(node.body)
             case ast.With():
-                return self.ends(node.body)
+                return False  # it may swallow what is raised in it
             case ast.Try():
                 body = self.ends(node.body) or self.ends(node.orelse)
                 return self.ends(node.finalbody) or (body and all(self.ends(h.body) for h in node.handlers))

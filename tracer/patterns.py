@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..ir.errors import UnsupportedSyntax
-from .attempts import Attempts
 from .calls import call
+from .managers import Managers
 from .symbol import Symbol
 
 
-class Patterns(Attempts):
+class Patterns(Managers):
     """The part of `Control` for match."""
 
     attribute: Callable[[Any, str], Any]

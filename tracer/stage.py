@@ -208,7 +208,7 @@ class Rewriter(Blocks):
         inner = rewriter.function(node)
         decorated: ast.expr = _call("staged", _load(node.name))
         for decorator in reversed(node.decorator_list):
-            decorated = ast.Call(self.visit(decorator), [decorated], [])
+            decorated = _call("call", self.visit(decorator), decorated)
         inner.decorator_list = []
         target = self.visit_Name(ast.Name(node.name, ast.Store()))
         return [inner, ast.Assign([target], decorated)]
