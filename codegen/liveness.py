@@ -26,7 +26,7 @@ class Live:
     def __init__(self, own: Iterable[str], outer: Live | None = None, bit: Mapping[str, int] | None = None):
         self.own: set[str] = set()
         self.outer = outer
-        self.bit = bit if bit is not None else outer.bit if outer is not None else {}
+        self.bit: Mapping[str, int] = bit if bit is not None else outer.bit if outer is not None else {}
         self.sum = 0
         self.add(own)
 
