@@ -18,7 +18,7 @@ from .ir.errors import PullbackError
 from .ir.program import Program
 from .ir.text import show
 from .plain import own_error
-from .runtime import options, progress, timings
+from .runtime import collector, options, progress, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call_given
 from .tracer.nested import own
@@ -89,7 +89,7 @@ class Transform:
         """A call that goes the long way, with a record of where the time went if anything was made for it."""
         if current() is not None:  # called by code that is not staged, such as map
             return self.__pullback_call__(*args, **kwargs)
-        with timings.recording() as times, progress.shown(self._shown_name(), times):
+        with collector.rarely(), timings.recording() as times, progress.shown(self._shown_name(), times):
             result = self._call(args, kwargs)
         if times.seconds.keys() - {"run"}:
             self.timings = times

@@ -18,7 +18,7 @@ from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.program import Atom
 from .ir.walk import inline
 from .plain import own_error
-from .runtime import options, progress, timings
+from .runtime import collector, options, progress, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call_given
 from .tracer.convert import cast
@@ -67,7 +67,7 @@ def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def _first(traceable: Traceable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     name = f"vjp of {getattr(traceable.function, '__name__', 'function')}"
-    with timings.recording() as times, progress.shown(name, times):
+    with collector.rarely(), timings.recording() as times, progress.shown(name, times):
         result = _run(traceable, args, kwargs)
     if options.current().timings and times.seconds.keys() - {"run"}:
         print(f"<pullback.{name}>: {times}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,8 +51,15 @@ class Op:
         for source in (*self.sources, *self.places):
             yield from access.reads(source)
 
-    def names(self) -> Iterator[str]:
+    def names(self) -> tuple[str, ...]:
         """Every name that must be there before."""
+        return self._names
+
+    @functools.cached_property
+    def _names(self) -> tuple[str, ...]:  # asked for a dozen times
+        return tuple(self._named())
+
+    def _named(self) -> Iterator[str]:
         for source in (*self.sources, *self.places):
             yield from access.names(source)
         if self.target is not None:
@@ -95,7 +103,14 @@ class Plain:
             return self.node.args[0]  # type: ignore[return-value]
         return None
 
-    def names(self) -> Iterator[str]:
+    def names(self) -> tuple[str, ...]:
+        return self._names
+
+    @functools.cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self._named())
+
+    def _named(self) -> Iterator[str]:
         operands = self.node.args if isinstance(self.node, Let) else (self.node.cond,)
         for operand in operands:
             yield from (a.name for a in atoms(operand) if isinstance(a, Var))

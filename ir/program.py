@@ -6,7 +6,7 @@ names the value a phi has when the loop ends. Nodes are immutable; passes build 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -170,7 +170,7 @@ class Program:
         return Program(self.name, self.params, self.body, self.results[:count], self.origins)
 
 
-def atoms(operand: Any) -> Iterator[Atom]:
+def atoms(operand: Any) -> Sequence[Atom]:
     """The values inside an operand, however deep.
 
     Sizes of slices count: they are names of i64 values too, but only as far as they have a
@@ -178,17 +178,12 @@ def atoms(operand: Any) -> Iterator[Atom]:
     """
     match operand:
         case Var() | Lit():
-            yield operand
-        case Index(items):
-            for item in items:
-                yield from atoms(item)
+            return (operand,)
+        case Index(items) | tuple(items):
+            return [atom for item in items for atom in atoms(item)]
         case Slice(start, stop, _, _):
-            yield start
-            if stop is not None:
-                yield stop
-        case tuple():
-            for item in operand:
-                yield from atoms(item)
+            return (start,) if stop is None else (start, stop)
+    return ()
 
 
 def map_operand(
@@ -209,16 +204,13 @@ def map_operand(
             return operand
 
 
-def dim_names(operand: Any) -> Iterator[str]:
+def dim_names(operand: Any) -> Sequence[str]:
     """Names of i64 values that an operand mentions as sizes, in types and in slices."""
     match operand:
         case Var(_, type) | Lit(_, type):
-            yield from (d for d in type.dims if isinstance(d, str))
+            return [d for d in type.dims if isinstance(d, str)] if type.dims else ()
         case Index(items) | tuple(items):
-            for item in items:
-                yield from dim_names(item)
+            return [name for item in items for name in dim_names(item)]
         case Slice(start, stop, _, size):
-            yield from dim_names(start)
-            yield from dim_names(stop)
-            if isinstance(size, str):
-                yield size
+            return [*dim_names(start), *dim_names(stop), *([size] if isinstance(size, str) else [])]
+    return ()

@@ -112,8 +112,13 @@ def _operands(node: Node) -> list[object]:
 def used_here(node: Node) -> Iterator[str]:
     """Names that a node mentions itself, not in its regions: operands, phis and sizes in types."""
     for operand in _operands(node):
-        yield from (a.name for a in atoms(operand) if isinstance(a, Var))
-        yield from dim_names(operand)
+        if isinstance(operand, Var):
+            yield operand.name
+            if operand.type.dims:
+                yield from dim_names(operand)
+        elif isinstance(operand, tuple) or not isinstance(operand, (Lit, str)):
+            yield from (a.name for a in atoms(operand) if isinstance(a, Var))
+            yield from dim_names(operand)
     for var in defined(node):
         yield from dim_names(var)
     if isinstance(node, (For, While)):

@@ -77,16 +77,29 @@ def _flow_of(statement: ast.stmt) -> Flow:
     return Flow(loads, stores, stores)
 
 
+def _walk(node: ast.AST) -> list[ast.AST]:
+    """As ast.walk, but for what says only load or store; twice as fast."""
+    found = [node]
+    for each in found:
+        for name in each._fields:
+            value = getattr(each, name, None)
+            if isinstance(value, list):
+                found += [v for v in value if isinstance(v, ast.AST)]
+            elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+                found.append(value)
+    return found
+
+
 def _loads(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    return {n.id for n in _walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def _stores(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {n.id for n in _walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def length(node: ast.AST) -> int:
-    return sum(isinstance(n, ast.stmt) for n in ast.walk(node))
+    return sum(isinstance(n, ast.stmt) for n in _walk(node))
 
 
 @dataclass
@@ -162,7 +175,7 @@ def _reachable(name: str, made: dict[str, ast.FunctionDef]) -> set[str]:
 def _cost(function: ast.AST) -> tuple[float, float]:
     """Seconds to compile the lines, and the loops."""
     lines = loops = 0
-    for node in ast.walk(function):
+    for node in _walk(function):
         lines += isinstance(node, ast.stmt)
         loops += isinstance(node, (ast.For, ast.While)) or (
             isinstance(node, ast.Name) and node.id == "support"
@@ -269,7 +282,8 @@ class _Cutter:
         lines = block[start:stop]
         template = _Template(inputs, outputs, self.words)
         text = template.of(lines)
-        arrays = [self.same.get(n, n) for n in template.order if n in inputs and n in _arrays(lines)]
+        found = _arrays(lines)
+        arrays = [self.same.get(n, n) for n in template.order if n in inputs and n in found]
         return Piece(
             block, start, stop,
             [n for n in template.order if n in inputs], [n for n in template.order if n in outputs],
@@ -286,7 +300,7 @@ def _aliases(function: ast.FunctionDef) -> dict[str, str]:
             name = parent[name]
         return name
 
-    for node in ast.walk(function):
+    for node in _walk(function):
         if not isinstance(node, ast.Assign) or _is_new(node.value):
             continue
         targets = {name for target in node.targets for name in _stores(target)}
@@ -295,7 +309,7 @@ def _aliases(function: ast.FunctionDef) -> dict[str, str]:
                 a, b = root(name), root(target)
                 if a != b:
                     parent[a] = b
-    names = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
+    names = {n.id for n in _walk(function) if isinstance(n, ast.Name)}
     return {name: root(name) for name in names}
 
 
@@ -315,7 +329,7 @@ def _arrays(lines: Block) -> set[str]:
     """Names that surely are arrays: those with subscripts and attributes, and those that kernels get."""
     found = set()
     for line in lines:
-        for node in ast.walk(line):
+        for node in _walk(line):
             match node:
                 case ast.Subscript(ast.Name(name)) | ast.Attribute(ast.Name(name)):
                     found.add(name)
@@ -338,8 +352,8 @@ def _is_light(statement: ast.stmt) -> bool:
     if isinstance(statement, (ast.For, ast.While)):
         return False
     if isinstance(statement, ast.If):
-        return not any(isinstance(n, (ast.For, ast.While)) for n in ast.walk(statement))
-    return not any(isinstance(n, ast.Name) and n.id == "support" for n in ast.walk(statement))
+        return not any(isinstance(n, (ast.For, ast.While)) for n in _walk(statement))
+    return not any(isinstance(n, ast.Name) and n.id == "support" for n in _walk(statement))
 
 
 def _blocks(statement: ast.stmt) -> list[Block]:
@@ -348,10 +362,10 @@ def _blocks(statement: ast.stmt) -> list[Block]:
 
 def _leaves(statement: ast.stmt) -> bool:
     """Does it leave the function, or a loop around it?"""
-    if any(isinstance(n, ast.Return) for n in ast.walk(statement)):
+    if any(isinstance(n, ast.Return) for n in _walk(statement)):
         return True
     return isinstance(statement, ast.If) and any(
-        isinstance(n, (ast.Break, ast.Continue)) for n in ast.walk(statement)
+        isinstance(n, (ast.Break, ast.Continue)) for n in _walk(statement)
     )
 
 

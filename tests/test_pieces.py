@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import cProfile
+import gc
+import linecache
+import random
+
 import numpy as np
 import pytest
 from kernels import KERNELS
 
 import pullback as pb
-from pullback.runtime import pieces, support, timings
+from pullback.runtime import collector, pieces, support, timings
 from pullback.runtime.compile import compile_source
 
 
@@ -190,3 +195,36 @@ def test_short_functions_stay_whole():
         gradient(*network(4))
     assert pieces.cut(gradient.source, "layers_grad") is None
     assert timings.Timings().notes == []
+
+
+def calls(operations):
+    """How many calls of functions it takes to generate the gradient of so many lines."""
+    draw = random.Random(1)
+    lines = [f"t{k} = np.sin(t{k - 1}) * t{draw.randrange(k)}" for k in range(1, operations)]
+    space = {"np": np}
+    text = "\n    ".join(["def long(t0):", *lines, f"return t{operations - 1}"])
+    file = f"<long {operations}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    exec(compile(text, file, "exec"), space)
+    profile = cProfile.Profile()
+    with pb.options(jit=False, cache=False):
+        profile.runcall(pb.grad(space["long"]), 0.3)
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_what_a_program_costs_grows_with_its_length():
+    calls(50)  # imports
+    assert calls(600) < 3.5 * calls(200)
+
+
+def test_garbage_is_looked_for_as_before_afterwards():
+    before = gc.get_threshold()
+    with collector.rarely():
+        with collector.rarely():
+            assert gc.get_threshold()[0] == collector.RARELY
+        assert gc.get_threshold()[0] == collector.RARELY
+    assert gc.get_threshold() == before
+    with collector.rarely():
+        gc.set_threshold(500, 5, 5)  # somebody else's wish stays
+    assert gc.get_threshold() == (500, 5, 5)
+    gc.set_threshold(*before)
