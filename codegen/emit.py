@@ -331,7 +331,7 @@ class Emitter:
             parts = tuple(self.taken(let.var, span=let.span))
             self.waiting[name] = _Waiting(text, reads, memory, let.span, parts)
             return
-        if self.is_position(let, text):
+        if not memory and self.is_position(let, text):
             parts = tuple(self.taken(let.var, span=let.span))
             self.waiting[name] = _Waiting(text, reads, memory, let.span, parts, fixed=True)
             return
@@ -351,7 +351,10 @@ class Emitter:
         return bool(ours and once and not array and len(text.text) <= WIDTH // 2)
 
     def is_position(self, let: Let, text: Text) -> bool:
-        """Index arithmetic on names that never change reads best where it is used, however often."""
+        """Index arithmetic on names that never change reads best where it is used, however often.
+
+        What reads an array is none: its element may have been written to by then.
+        """
         fixed = all(isinstance(a, Lit) or a.name in self.constant for a in atoms(let.args))
         return (
             is_temporary(let.var.name) and let.var.type.dtype == "i64" and let.op.name in ("add", "sub")
