@@ -451,7 +451,7 @@ def as_value(session: Session, value: Any, what: str = "this operation") -> tupl
         return value.atom, value.weak
     if isinstance(value, Array):
         return value.read(), False
-    if isinstance(value, PythonNumber):
+    if isinstance(value, PythonNumber) and not isinstance(value, np.generic):  # np.float64 is a float, but not weak
         dtype = "bool" if isinstance(value, bool) else "i64" if isinstance(value, int) else "f64"
         if dtype == "i64" and not -(2**63) <= value < 2**63:
             raise session.error(TypeMismatch, f"{what}: the integer {value} does not fit 64 bits")

@@ -371,11 +371,8 @@ def common_shape(operands: Sequence[Any], what: str) -> tuple[Dim, ...]:
 @implements(method="item")
 def item(x: Any, *place: Any) -> Any:
     if place:
-        return (
-            x[place[0] if isinstance(place[0], tuple) else place]
-            if x.type.rank == len(place)
-            else flat(x)[place[0]]
-        )
+        where = place[0] if isinstance(place[0], tuple) else place
+        return item(x[where] if x.type.rank == len(where) else flat(x)[where[0]])
     session = x.session
     dims = dims_of(x)
     for dim in dims:
