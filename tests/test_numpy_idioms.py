@@ -1,5 +1,6 @@
 """NumPy idioms that are more than a call: options of ufuncs, index lists, objects that are subscripted, iterators."""
 
+import functools
 import math
 
 import numpy as np
@@ -243,3 +244,43 @@ def test_running_over_elements_is_one_loop_for_all_sizes():
 def test_refused_with_advice(f, words):
     with pytest.raises(pb.PullbackError, match=words.replace(".", r"\.")):
         pb.jit(f)(M)
+
+
+def cached_inside(x):
+    @functools.lru_cache(None)
+    def power(k):
+        return 1.0 if k == 0 else x[0] * power(k - 1)
+
+    return power(3) + np.sum(x)
+
+
+ERF = np.vectorize(math.erf, otypes=[float])
+BOTH = np.vectorize(lambda v: (v, 2.0 * v), otypes=[float, float])
+
+
+def test_a_cache_that_is_made_inside():
+    with pb.options(jit=False, cache=False):
+        check_grad(cached_inside, X)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_vectorize_of_any_size(size):
+    x = np.linspace(0.1, 0.9, size)
+    with pb.options(jit=False, cache=False):
+        assert np.array_equal(pb.jit(lambda x: ERF(x))(x), ERF(x))
+        for got, want in zip(pb.jit(lambda x: BOTH(x))(x), BOTH(x)):
+            assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: sum(float(v) for v in np.nditer(x)), lambda x: np.sum(np.vectorize(lambda v: 2.0 * v)(x))],
+)
+def test_what_numpy_refuses_of_size_0(function):
+    with pb.options(jit=False, cache=False):
+        compiled = pb.jit(function)
+        assert compiled(X) == function(X)
+        with pytest.raises(ValueError):
+            function(X[:0])
+        with pytest.raises((pb.PullbackError, ValueError)):
+            compiled(X[:0])

@@ -140,7 +140,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     called = CALLED.get(type(function)) or CALLED.get(f"{type(function).__module__}.{type(function).__qualname__}")
     if called is not None:
         return called(function, args, kwargs)
-    if traced and isinstance(function, functools._lru_cache_wrapper):  # traced values are no keys
+    if isinstance(function, functools._lru_cache_wrapper) and (traced or hasattr(function, "_pullback_staged_")):
+        # Traced values are no keys, and a function that is made while tracing may use them.
         if any(isinstance(a, Array) for a in (*args, *kwargs.values())):
             raise TypeError("unhashable type: 'numpy.ndarray'")
         return call(function.__wrapped__, args, kwargs)

@@ -15,7 +15,7 @@ from ..calls import ALWAYS
 from ..iterate import Sequence
 from ..session import Session
 from ..symbol import FUNCTIONS, METHODS, Array, Scalar, Symbol, implements, require_session
-from .arguments import array_operand, atom_dims, dims_of, product
+from .arguments import array_operand, atom_dims, dims_of, product, require_elements
 from .create import shape_argument
 
 
@@ -112,6 +112,8 @@ def nditer(op: Any, flags: Any = None, op_flags: Any = None, *_: Any, **options:
         )
     if len(arrays) > 1:
         arrays = [a.copy() for a in FUNCTIONS[np.broadcast_arrays](*arrays)]
+    if "zerosize_ok" not in given:
+        require_elements(session, arrays[0].type.dims, "Iteration of zero-sized operands is not enabled")
     pairs = [_elements(a, "np.nditer") for a in arrays]
     item = [elements for _, elements in pairs]
 

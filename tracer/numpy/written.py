@@ -10,7 +10,7 @@ import numpy as np
 from ...ir.errors import UnsupportedFunction
 from ..calls import ALWAYS, CALLED, call, own
 from ..symbol import FUNCTIONS, implements, require_session
-from .arguments import array_operand, axis_argument
+from .arguments import array_operand, axis_argument, require_elements
 
 
 def _each(f, shape, columns, otypes):  # type: ignore[no-untyped-def]
@@ -83,6 +83,12 @@ def _vectorized(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     if len(arrays) > 1:
         arrays = list(FUNCTIONS[np.broadcast_arrays](*arrays))
     shape = FUNCTIONS["shape"](arrays[0])
+    if otypes is None:
+        message = "cannot call `vectorize` on size 0 inputs unless `otypes` is set"
+        require_elements(session, arrays[0].type.dims, message)
+    elif 0 in arrays[0].type.dims:
+        empty = tuple(FUNCTIONS[np.zeros](shape, t) for t in otypes)
+        return empty if len(empty) > 1 else empty[0]
     columns = [FUNCTIONS[np.ravel](a) for a in arrays]
     if len(columns) == 1:
         return _run(_each_of_one, function.pyfunc, shape, columns[0], otypes)
