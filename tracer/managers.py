@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..ir.errors import UnsupportedSyntax
+from ..ir.errors import PullbackError, UnsupportedSyntax
 from .attempts import Attempts, attempt, refuse_what_may_raise
 from .calls import ALWAYS, CALLED, own
 from .iterate import Stream
@@ -130,7 +130,7 @@ class Managers(Attempts):
             raise end
 
 
-def _refused(what: str, instead: str) -> UnsupportedSyntax:
+def _refused(what: str, instead: str) -> PullbackError:
     return require_session().error(UnsupportedSyntax, f"pullback cannot trace {what}. Write {instead} instead")
 
 
