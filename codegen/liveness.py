@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ..ir.program import Check, For, If, Let, Node, Phi, Var, While, atoms
 from ..ir.walk import defined
 
+Bits = Mapping[str, tuple[int, int]]
+
 
 class Live:
     """Names that are live at a place: its region's own, and those that are live behind the region.
@@ -18,33 +20,37 @@ class Live:
     It changes while its region is walked: whoever wants to keep it makes a set of it. A copy at each node of a long
     program would take time and memory with the square of its length.
 
-    bit   a number for names of interest, of which `bits` is the sum
+    bit   for names of interest a group, and a number in it: `bits` is the sum of a group's
     """
 
     __slots__ = ("bit", "outer", "own", "sum")
 
-    def __init__(self, own: Iterable[str], outer: Live | None = None, bit: Mapping[str, int] | None = None):
+    def __init__(self, own: Iterable[str], outer: Live | None = None, bit: Bits | None = None):
         self.own: set[str] = set()
         self.outer = outer
-        self.bit: Mapping[str, int] = bit if bit is not None else outer.bit if outer is not None else {}
-        self.sum = 0
+        self.bit: Bits = bit if bit is not None else outer.bit if outer is not None else {}
+        self.sum: dict[int, int] = {}
         self.add(own)
 
     def add(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self.own:
                 self.own.add(name)
-                self.sum |= self.bit.get(name, 0)
+                if name in self.bit:
+                    group, bit = self.bit[name]
+                    self.sum[group] = self.sum.get(group, 0) | bit
 
     def drop(self, names: Iterable[str]) -> None:
         for name in names:
             if name in self.own:
                 self.own.remove(name)
-                self.sum &= ~self.bit.get(name, 0)
+                if name in self.bit:
+                    group, bit = self.bit[name]
+                    self.sum[group] &= ~bit
 
-    @property
-    def bits(self) -> int:
-        return self.sum if self.outer is None else self.sum | self.outer.bits
+    def bits(self, group: int) -> int:
+        own = self.sum.get(group, 0)
+        return own if self.outer is None else own | self.outer.bits(group)
 
     def __contains__(self, name: object) -> bool:
         return name in self.own or (self.outer is not None and name in self.outer)

@@ -7,9 +7,7 @@ needed after another has been bound; what is left is a plain assignment, `u, v =
 from __future__ import annotations
 
 import builtins
-import functools
 import keyword
-import operator
 import re
 from collections.abc import Iterable, Sequence
 
@@ -25,16 +23,36 @@ RESERVED = {"np", "math", "support", "nan", "inf", *keyword.kwlist, *dir(builtin
 class _Classes:
     """Sets of names that are one variable, and which names may not be one.
 
-    Sets are bits of a number, one for each name that may be joined: a long program has many names that are live
-    at once.
+    Sets are bits of a number, one for each name of a group of those that may be joined with each other: a long program
+    has many names, and many of them are live at once.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.bit = {name: 1 << k for k, name in enumerate(sorted(names))}
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self.parent: dict[str, str] = {}
+        self.bit = self._groups(pairs)
         self.members: dict[str, list[str]] = {}
-        self.own = dict(self.bit)  # of each class
+        self.own = {name: bit for name, (_, bit) in self.bit.items()}  # of each class
         self.apart: dict[str, int] = {}
+
+    @staticmethod
+    def _groups(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+        """For each name the number of its group, and its bit in it."""
+        near: dict[str, list[str]] = {}
+        for a, b in pairs:
+            near.setdefault(a, []).append(b)
+            near.setdefault(b, []).append(a)
+        bits: dict[str, tuple[int, int]] = {}
+        for group, start in enumerate(near):
+            if start in bits:
+                continue
+            bits[start] = group, 1
+            found = [start]
+            for name in found:
+                for other in near[name]:
+                    if other not in bits:
+                        bits[other] = group, 1 << len(found)
+                        found.append(other)
+        return bits
 
     def find(self, name: str) -> str:
         while self.parent.get(name, name) != name:
@@ -46,9 +64,12 @@ class _Classes:
         new = [name for name in names if name in self.bit]
         if not new:
             return
-        around = functools.reduce(operator.or_, (self.bit[name] for name in new), live.bits)
+        together: dict[int, int] = {}
         for name in new:
-            self.apart[name] = self.apart.get(name, 0) | around
+            group, bit = self.bit[name]
+            together[group] = together.get(group, live.bits(group)) | bit
+        for name in new:
+            self.apart[name] = self.apart.get(name, 0) | together[self.bit[name][0]]
 
     def join(self, a: str, b: str) -> bool:
         """Make two names one variable if they may be."""
@@ -96,7 +117,7 @@ def variables(program: Program) -> dict[str, str]:
             case If(phis=phis):
                 for p in phis:
                     joins += [(p.var.name, v.name) for v in (p.first, p.second) if isinstance(v, Var)]
-    classes = _interference(program, {n for pair in (*updates, *rounds, *joins) for n in pair})
+    classes = _interference(program, (*updates, *rounds, *joins))
     for old, new in updates:
         if not classes.join(old, new):
             raise IRError(f"{new} cannot overwrite {old}: storage has not been run")
@@ -105,8 +126,8 @@ def variables(program: Program) -> dict[str, str]:
     return _spelling(program, classes)
 
 
-def _interference(program: Program, interesting: set[str]) -> _Classes:
-    classes = _Classes(interesting)
+def _interference(program: Program, pairs: Iterable[tuple[str, str]]) -> _Classes:
+    classes = _Classes(pairs)
 
     def visit(node: Node, after: Live) -> None:
         classes.bind((v.name for v in walk.defined(node)), after)
