@@ -3,6 +3,7 @@
 import copy
 import functools
 import itertools
+import operator
 from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -344,3 +345,40 @@ def test_an_iterator_gives_its_values_once(tmp_path):
             assert value == f(x), f"{name}, {one}, {two}: {value} for {f(x)}\n{text}"
             right += 1
     assert right > 25
+
+
+# -- getters of the operator module --------------------------------------------------------------------------------
+
+
+class Weights:
+    def __init__(self):
+        self.w, self.inner = np.arange(3.0), Box(np.ones(3))
+
+    def scaled(self, k, more=0.0):
+        return self.w * k + more
+
+    double = property(operator.attrgetter("w"))
+
+
+GETTERS = {
+    "a property": lambda p, d: p.double,
+    "attrgetter": lambda p, d: operator.attrgetter("w")(p),
+    "a path": lambda p, d: operator.attrgetter("inner.v")(p),
+    "two attributes": lambda p, d: operator.attrgetter("w", "inner.v")(p)[1],
+    "itemgetter": lambda p, d: operator.itemgetter("a")(d),
+    "two items": lambda p, d: operator.itemgetter("b", "a")(d)[1],
+    "methodcaller": lambda p, d: operator.methodcaller("scaled", 2.0)(p),
+    "methodcaller with names": lambda p, d: operator.methodcaller("scaled", 2.0, more=1.0)(p),
+    "methodcaller with a name": lambda p, d: operator.methodcaller("scaled", k=2.0)(p),
+}
+
+
+@pytest.mark.parametrize("name", GETTERS)
+def test_what_a_getter_finds_is_read_anew(name):
+    p, d, get = Weights(), {"a": np.ones(3), "b": 2.0}, GETTERS[name]
+    f = pb.jit(lambda x: np.sum(x * get(p, d)))
+    g = pb.jit(lambda x, p, d: np.sum(x * get(p, d)))
+    x = np.array([1.0, 2.0, 3.0])
+    for k in range(3):
+        p.w, p.inner.v, d["a"] = np.arange(3.0) + k, np.ones(3) * k, np.ones(3) + k
+        assert f(x) == g(x, p, d) == np.sum(x * get(p, d))

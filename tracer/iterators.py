@@ -11,11 +11,12 @@ from typing import Any
 from ..ir.build import literal
 from ..ir.errors import UnsupportedFunction
 from ..ir.program import Atom
-from .calls import ALWAYS, call
+from .calls import ALWAYS, CALLED, call
 from .index import session_int
 from .iterate import ENDLESS, Once, Sequence, Stream, plain_iterator, sequence_of, symbol_of
 from .lists import List, is_stacked
-from .operators import iterated
+from .objects import attribute
+from .operators import item, iterated
 from .session import Session
 from .streams import caller, settled
 from .symbol import Array, Scalar, Symbol, implements, require_session
@@ -317,3 +318,26 @@ def _refuse_if_traced(name: str, plain: Any, function: Any, iterable: Any) -> An
 
     values = list(control.gather(iterable)) if _is_traced(iterable) else iterable
     return plain(known, values)
+
+
+# -- getters of the operator module --------------------------------------------------------------------
+
+
+def _attributes(getter: Any, args: Any, kwargs: Any) -> Any:
+    found = [functools.reduce(attribute, name.split("."), *args, **kwargs) for name in getter.__reduce__()[1]]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _items(getter: Any, args: Any, kwargs: Any) -> Any:
+    found = [item(*args, key, **kwargs) for key in getter.__reduce__()[1]]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _method(caller_of: Any, args: Any, kwargs: Any) -> Any:
+    made, given = caller_of.__reduce__()
+    named = made.keywords if isinstance(made, functools.partial) else {}
+    name, rest = (given[0], given[1:]) if not named else (made.args[0], given)
+    return call(attribute(*args, name, **kwargs), tuple(rest), named)
+
+
+CALLED.update({operator.attrgetter: _attributes, operator.itemgetter: _items, operator.methodcaller: _method})
