@@ -140,7 +140,7 @@ def counted_matches(g):
 def test_many_forms_are_not_tried_in_turn(arguments):
     def f(a, how):
         if how == "size":
-            return np.sum(a) * len([0.0] * len(a))
+            return np.sum(a) * len("ab" * len(a))
         return np.sum(a * (float(how) + 1.0))
 
     g = pb.grad(f)

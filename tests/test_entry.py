@@ -605,7 +605,7 @@ def test_what_a_table_raises_comes_out_once():
     Table.fails_at = Table.reads + 1
     with pytest.raises(RuntimeError, match="no scale"):
         gradient(x)
-    assert Table.reads == Table.fails_at
+    assert Table.reads == Table.fails_at + 1  # and once more where plain Python raises the error itself
 
 
 def test_entries_in_cycles_are_collected(tmp_path):

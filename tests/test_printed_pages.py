@@ -25,7 +25,7 @@ def outputs(page):
     path = DOCS / page
     scope = {"__name__": "page"}
     printed = []
-    unseen: list[PullbackError] = []  # errors that no block of text has shown yet
+    unseen: list[Exception] = []  # errors that no block of text has shown yet
 
     def run(match):
         kind, text = match.groups()
@@ -40,7 +40,7 @@ def outputs(page):
         with contextlib.redirect_stdout(out):
             try:
                 exec(compile(text, file, "exec"), scope)
-            except PullbackError as error:
+            except (PullbackError, OverflowError) as error:
                 unseen.append(error)
                 print(f"{type(error).__name__}: {error}")
         printed.append(out.getvalue().replace(file, "example.py"))

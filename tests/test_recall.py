@@ -72,7 +72,7 @@ def with_helper(v): return np.sum(scaled(v))
 def with_module(v): return np.sum(recall_helpers.deep(v))
 def with_rate(v): return np.sum(v) * RATE
 def with_steps(v):
-    for _ in [0.0] * STEPS:
+    for _ in "a" * STEPS:
         v = v * 2.0
     return np.sum(v)
 def with_mode(v): return np.sum(v) if MODE == "plain" else np.sum(v * v)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ..errors import IRError
 from ..primitive import Primitive
+from ..types import Type
 from .declare import elementwise, same_dtype
+
+
+def _integers(*operands: Any) -> Type:
+    """i64, of i64 operands."""
+    result = same_dtype(*operands)
+    if result.dtype != "i64":
+        raise IRError(f"a function of integers, not of {result}")
+    return result
 
 
 def _of_integers(name: str, function: Callable[..., int], arity: int, samples: tuple[str, ...]) -> Primitive:
@@ -27,7 +38,7 @@ def _of_integers(name: str, function: Callable[..., int], arity: int, samples: t
     return elementwise(
         name, f"{name}({', '.join(f'{{{k}}}' for k in range(arity))})", np.vectorize(one, otypes=[np.int64]),
         (None,) * arity, source=f"support.{name}({', '.join(f'{{{k}}}' for k in range(arity))})",
-        result=same_dtype, cost=20, samples=samples,
+        result=_integers, cost=20, samples=samples,
     )  # fmt: skip
 
 
