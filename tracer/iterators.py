@@ -323,13 +323,21 @@ def _refuse_if_traced(name: str, plain: Any, function: Any, iterable: Any) -> An
 # -- getters of the operator module --------------------------------------------------------------------
 
 
+def _one(getter: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if len(args) != 1 or kwargs:
+        raise TypeError(f"{type(getter).__name__} expected 1 argument, got {len(args) + len(kwargs)}")
+    return args[0]
+
+
 def _attributes(getter: Any, args: Any, kwargs: Any) -> Any:
-    found = [functools.reduce(attribute, name.split("."), *args, **kwargs) for name in getter.__reduce__()[1]]
+    holder = _one(getter, args, kwargs)
+    found = [functools.reduce(attribute, name.split("."), holder) for name in getter.__reduce__()[1]]
     return found[0] if len(found) == 1 else tuple(found)
 
 
 def _items(getter: Any, args: Any, kwargs: Any) -> Any:
-    found = [item(*args, key, **kwargs) for key in getter.__reduce__()[1]]
+    holder = _one(getter, args, kwargs)
+    found = [item(holder, key) for key in getter.__reduce__()[1]]
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -337,7 +345,7 @@ def _method(caller_of: Any, args: Any, kwargs: Any) -> Any:
     made, given = caller_of.__reduce__()
     named = made.keywords if isinstance(made, functools.partial) else {}
     name, rest = (given[0], given[1:]) if not named else (made.args[0], given)
-    return call(attribute(*args, name, **kwargs), tuple(rest), named)
+    return call(attribute(_one(caller_of, args, kwargs), name), tuple(rest), named)
 
 
 CALLED.update({operator.attrgetter: _attributes, operator.itemgetter: _items, operator.methodcaller: _method})
