@@ -355,7 +355,9 @@ def getitem(x: Symbol, key: Any) -> Scalar | Array:
     if index is not None:
         basic = index
         view = x.strided(lambda strided: strided.subscript(session.builder, basic))
-        return Scalar(session, view.read()) if view.type.rank == 0 else view
+        # With an ellipsis NumPy gives a view even of one element.
+        dots = key is Ellipsis or (isinstance(key, tuple) and any(k is Ellipsis for k in key))
+        return view if view.type.rank or dots else Scalar(session, view.read())
     base, index = advanced_index(session, x, entries)
     return wrap(session, session.builder.emit("getitem", base.read(), index))
 

@@ -288,8 +288,9 @@ def astype(x: Any, dtype: Any, copy: bool = True, **_: Any) -> Any:
     session = require_session()
     atom, _weak = as_value(session, x)
     name = dtype_argument(session, dtype)
-    result = cast(session, atom, name) if atom.type.dtype != name or not copy else atom
-    return wrap(session, result)
+    if not copy and atom.type.dtype == name and isinstance(x, Array):
+        return x
+    return wrap(session, cast(session, atom, name) if atom.type.dtype != name else atom)
 
 
 def _scalar_type(x: Any, kind: Any) -> Any:

@@ -225,6 +225,8 @@ def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
         raise ValueError("axis1 and axis2 cannot be the same")
     result = diagonal_of(x, offset, one, two)
     result.cell.frozen = "np.diagonal gives a read-only view: write `.copy()` before changing it"
+    if isinstance(a, Array):
+        result.cell.show([a.cell])
     return result
 
 
@@ -247,7 +249,7 @@ def linalg_trace(x: Any, /, *, offset: Any = 0, dtype: Any = None) -> Any:
 def diag(v: Any, k: Any = 0) -> Any:
     x = operand(v, "np.diag")
     if x.type.rank == 2:
-        return diagonal_of(x, k, 0, 1)
+        return diagonal(v, k)
     if x.type.rank != 1:
         raise ValueError("Input must be 1- or 2-d.")
     session = x.session
