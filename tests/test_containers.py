@@ -262,3 +262,15 @@ def test_structures_that_differ():
         return s["a"]
 
     refused(keys, "Dict|dict|structure|kind")
+
+
+def distinct_pairs(x):
+    seen = set()
+    for v in [x[0], x[1], x[0] * 1.0]:
+        seen.add((v, 1))
+    return len(seen) * x[0]
+
+
+def test_traced_numbers_inside_of_keys_are_refused():
+    with pytest.raises(pb.PullbackError, match="element of a set"), pb.options(jit=False, cache=False):
+        pb.jit(distinct_pairs)(np.array([1.0, 2.0]))

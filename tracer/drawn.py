@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import UnsupportedFunction
+from .iterate import Sequence
 from .paths import Path
 from .session import NeedUnrolled, Session
 from .symbol import FUNCTIONS, Array, Symbol, has_symbol
@@ -136,6 +137,8 @@ def _known(session: Session, value: Any) -> Any:
             "a random number whose distribution has traced parameters: draw a standard one and apply them, as in "
             "mean + scale * np.random.standard_normal(n)",
         )
+    if isinstance(value, Sequence):
+        return [_known(session, v) for v in value]
     if isinstance(value, (tuple, list)):
         return type(value)(_known(session, v) for v in value)
     return value

@@ -142,13 +142,15 @@ class Symbol:
         raise TypeError(f"{type_name(self)!r} object doesn't support item deletion")
 
     def __hash__(self) -> int:
-        return id(self)
+        if self.type.rank:
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        text = "a traced value as an element of a set or a key of a dict: which are equal, only a run knows. Use a list"
+        raise self.session.error(UnsupportedFunction, text)
 
-    def __copy__(self) -> Any:
+    def __copy__(self, memo: Any = None) -> Any:
         return FUNCTIONS[np.copy](self) if isinstance(self, Array) else self
 
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self.__copy__()
+    __deepcopy__ = __copy__
 
     def __repr__(self) -> str:
         return self._shown() if may_show(self.session) else repr(self._known())
@@ -220,8 +222,7 @@ class Scalar(Symbol):
         return self.session.concrete(self.atom, "the number itself")
 
     def __hash__(self) -> int:
-        # As the key of a dict or in a set an integer is looked up by its value; floats are keys by identity, of caches.
-        return hash(self.__index__()) if self.type == I64 else id(self)
+        return hash(self.__index__()) if self.type == I64 else super().__hash__()
 
     def __int__(self) -> int:
         return self.__index__() if self.type == I64 else super().__int__()
