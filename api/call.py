@@ -27,7 +27,7 @@ from .ir.program import Check, Node, Program, Span
 from .ir.text import lines
 from .ir.types import NUMPY_DTYPES
 from .ir.walk import rebuilt
-from .plain import own_error
+from .plain import for_user, python_error
 from .runtime import cache, locks, options, timings
 from .runtime.compile import compile_source
 from .specialise import canonical, guards_fail, matcher, refuse_overlaps
@@ -230,8 +230,8 @@ class Traceable:
         except Raised as raised:
             error = raised.error
         refusal = as_refusal(error)
-        own = own_error(self.function, args, kwargs, error)
-        raise refusal if own is error else own
+        own = python_error(self.function, args, kwargs, error)
+        raise for_user(refusal) if own is None else own
 
     def _find(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], check: Callable[[list[Any], Tree], None] | None

@@ -12,21 +12,42 @@ from typing import Any
 import numpy as np
 
 from .frames import without_our_frames
-from .ir.errors import IRError, PullbackError
+from .ir.errors import BoundsError, IRError, PullbackError, ShapeMismatch
 from .tree import flatten
 
 
 def own_error(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
 ) -> BaseException:
-    """The exception to raise for one that tracing or compiled code raised for these arguments."""
-    if isinstance(error, PullbackError) or _is_numbas(error):
+    """The exception to raise for one that compiled code raised for these arguments."""
+    own = python_error(function, args, kwargs, error)
+    if own is not None:
+        return own
+    kind = _REFUSALS.get(type(error))
+    if kind is None:
         return for_user(error)
+    return kind(
+        f"pullback stops at a check that Python does not make for these arguments: {error}. A size or an index that "
+        "only a run knows has to fit as it is: no axis of such a size is stretched from 1. Call np.broadcast_to, or "
+        "index with a number, before"
+    )
+
+
+def python_error(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+) -> BaseException | None:
+    """What Python itself raises for the arguments for which tracing or compiled code raised `error`, if it does."""
+    if isinstance(error, PullbackError) or _is_numbas(error):
+        return None
     try:
         _run(function, args, kwargs)
     except BaseException as own:
         return without_our_frames(own)
-    return for_user(error)
+    return None
+
+
+_REFUSALS: dict[type[BaseException], type[PullbackError]] = {ValueError: ShapeMismatch, IndexError: BoundsError}
+"""The classes of checks that pullback makes of its own accord, and those of refusals."""
 
 
 def for_user(error: Exception) -> Exception:

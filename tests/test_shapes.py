@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.ir.errors import ShapeMismatch
 from pullback.runtime import compile as compiler
+from pullback.testing import check_grad
 
 
 @pytest.fixture(autouse=True)
@@ -223,3 +225,46 @@ def test_small_matrices_keep_their_loops():
         A = np.random.default_rng(n).normal(size=(n, n))
         np.testing.assert_allclose(g(A), 2.0 * np.tril(A, -1))
     assert traces(g) == 1
+
+
+def as_column(z, n):
+    z = np.atleast_2d(z)
+    if z.shape[1] == n:
+        z = z.T
+    return z
+
+
+def one_row(z, n):
+    return z[:1] if len(z) > n else z
+
+
+@pytest.mark.parametrize("form", (as_column, one_row))
+@pytest.mark.parametrize("rows", (1, 2, 3))
+@pytest.mark.parametrize("n", (1, 2, 3, 4))
+def test_an_axis_of_size_1_on_one_path_is_stretched(form, rows, n):
+    """The sizes on the two paths differ, inputs alone decide which one is taken, and one of them broadcasts."""
+    x = np.arange(12.0).reshape(4, 3)[:, :rows]
+    for z in (np.array([0.5, 0.7, 0.1])[:rows], np.array([0.2]), np.array([0.2, 0.3, 0.4, 0.5])):
+        f = lambda z, x: form(z, n) * x  # noqa: E731
+        try:
+            f(z, x)
+        except ValueError:
+            with pytest.raises(ValueError):
+                pb.vjp(f, z, x)
+            continue
+        check_grad(f, z, x)
+
+
+@pytest.mark.parametrize("sign", (1.0, -1.0))
+def test_a_size_that_data_decide_is_not_stretched_from_1(sign):
+    def f(z, x):
+        if np.sum(z) > 0:
+            z = z[:1]
+        return np.sum(z * x)
+
+    z, x = sign * np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    if sign < 0:
+        check_grad(f, z, x)
+        return
+    with pytest.raises(ShapeMismatch, match=r"check that Python does not make.*sizes of axis 0.*np.sum\(z \* x\)"):
+        pb.grad(f)(z, x)

@@ -436,6 +436,9 @@ class _Join:
                 # Written before the branch: a name of one arm is not known after it.
                 dims.append(atom_dim(builder.integer(builder.affine(da))))
                 continue
+            sources = self.session.condition_sources(self.cond)
+            if sources and 1 in (builder.canonical_dim(da), builder.canonical_dim(db)):
+                raise NeedStatic(sources)  # an operation has to know whether it stretches this axis
             size = self.atom("n", dim_atom(da), dim_atom(db))
             dims.append(size.name if isinstance(size, Var) else int(size.text))
         joined = wrap(self.session, self.atom(name, *atoms, dtype=dtype, dims=tuple(dims)), name=name)
