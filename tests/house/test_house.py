@@ -1,0 +1,142 @@
+"""The house rules that a machine can check: who imports whom, complete declarations, short files."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pullback.ir import ops
+from pullback.ir.primitive import REGISTRY
+from pullback.ir.samples import TEXTS
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("api", "tracer", "ir", "codegen", "runtime")
+MAY_IMPORT = {
+    "api": {"api", "tracer", "ir", "codegen", "runtime"},
+    "tracer": {"tracer", "ir"},
+    "codegen": {"codegen", "ir"},
+    "ir": {"ir"},
+    "runtime": {"runtime", "ir.errors"},
+}
+PACKAGES = {
+    "api": {"numpy", "scipy", "sympy", "mpmath", "sklearn", "numba"},
+    "tracer": {"numpy"},
+    "codegen": {"numpy"},
+    "ir": {"numpy"},
+    "runtime": {"numpy", "numba", "llvmlite"},
+}
+LONGEST = 500
+FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def module_of(path: Path) -> list[str]:
+    """The import path below `pullback`, with the room first: the files of api/ are pullback itself."""
+    room, *rest = path.relative_to(ROOT).with_suffix("").parts
+    return [*([] if room == "api" else [room]), *(p for p in rest if p != "__init__")]
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """What a file imports, as `ir.program` for our own modules, and the line."""
+    here = module_of(path)
+    package = here if path.name == "__init__.py" else here[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module or "", node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            above = node.level - 1
+            assert above <= len(package), f"{name_of(path)}:{node.lineno} reaches above the package"
+            base = [*package[: len(package) - above], *(node.module.split(".") if node.module else ())]
+            for alias in node.names:
+                yield ".".join(["pullback", *base, *(() if node.module else (alias.name,))]), node.lineno
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_follow_the_rooms(path):
+    room = path.relative_to(ROOT).parts[0]
+    for target, line in imports(path):
+        parts = target.split(".")
+        where = f"{name_of(path)}:{line} imports {target}"
+        if parts[0] == "pullback":
+            other = parts[1] if len(parts) > 1 and parts[1] in ROOMS else "api"
+            allowed = MAY_IMPORT[room]
+            assert other in allowed or ".".join(parts[1:3]) in allowed, where
+        elif parts[0] not in sys.stdlib_module_names:
+            assert parts[0] in PACKAGES[room], where
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_import_hides_in_a_function(path):
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            for node in ast.walk(function):
+                assert not isinstance(node, (ast.Import, ast.ImportFrom)), f"{name_of(path)}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_are_short(path):
+    length = len(path.read_text().splitlines())
+    assert length <= LONGEST, f"{name_of(path)} has {length} lines: it is two files"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_say_what_they_are_for(path):
+    tree = ast.parse(path.read_text())
+    assert not tree.body or ast.get_docstring(tree), f"{name_of(path)} has no docstring"
+
+
+def test_importing_pullback_is_quick():
+    """SymPy, SciPy, numba and scikit-learn are loaded when they are needed."""
+    code = "import sys, pullback; print(*sorted({'sympy', 'scipy', 'numba', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+# -- declarations ------------------------------------------------------------------------------------
+
+NO_SAMPLES = {"nonzero"}
+"""Their result depends on values: tested in test_evaluate.py."""
+
+
+@pytest.mark.parametrize("op", REGISTRY.values(), ids=repr)
+def test_declarations_are_complete(op):
+    operands = {int(k) for k in re.findall(r"\{(\d+)\}", op.text)}
+    assert operands == set(range(len(operands))), "the text names each operand"
+    assert op.samples or op.name in TEXTS or op.name in NO_SAMPLES, "samples are tests"
+    assert set(op.static) | set(op.sizes) | set(op.linear) <= operands
+    assert not set(op.static) & set(op.sizes), "a size is a value, a static operand is not"
+    if op.partials is not None:
+        assert op.elementwise and len(op.partials) == len(operands)
+    if op.elementwise:
+        assert op.source is not None, "generated loops need to spell it"
+        assert {int(k) for k in re.findall(r"\{(\d+)\}", op.source)} <= operands
+        assert op.sympy is not None or not op.differentiable or op.name == "to_f32"
+    assert op.domain[0] < op.domain[1]
+
+
+def test_each_primitive_is_declared_in_one_place():
+    """Its name as a declaration's first argument, in a file of ir/ops, or among codegen's own."""
+    declared: list[str] = []
+    makers = {"Primitive", "elementwise", "unary", "_convert", "_of_integers"}
+    files = [ROOT / "ir" / "ops" / f"{name}.py" for name in ops.__all__] + [ROOT / "codegen" / "primitives.py"]
+    for path in files:
+        tree = ast.parse(path.read_text())
+        declared += [
+            node.args[0].value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and getattr(node.func, "id", "") in makers
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ]
+    assert sorted(declared) == sorted(REGISTRY)
