@@ -230,7 +230,7 @@ class Emitter:
         operands = [self.text(a).text, self.text(b).text, part]  # type: ignore[arg-type]
         if not (isinstance(alpha, Lit) and float(alpha.text) == 1.0):
             operands.append(self.text(alpha).text)  # type: ignore[arg-type]
-        return f"{let.op.source}({', '.join(operands)})"
+        return f"{spell.template(let.op)}({', '.join(operands)})"
 
     def subscript_item(self, item: Atom | Slice | None) -> str:
         if item is None:
@@ -265,7 +265,7 @@ class Emitter:
                 return Text(f"{self.text(args[0]).within(ATOM)}.reshape({shape})")  # type: ignore[arg-type]
             case "nonzero":
                 return Text(f"np.nonzero({self.text(args[0]).text})[0]")  # type: ignore[arg-type]
-        if op.source is None or (let.var.type.rank and op.elementwise):
+        if spell.template(op) is None or (let.var.type.rank and op.elementwise):
             raise IRError(f"{op.name} on arrays cannot be emitted: scalarise has not been run")
         operands = tuple(
             Text(repr(a)) if k in op.static else self.text(a)  # type: ignore[arg-type]

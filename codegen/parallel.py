@@ -25,6 +25,7 @@ from ..ir.types import I64
 from .analysis.dependence import ELEMENTS, PAIRS, pairs_of
 from .order import Orders
 from .primitives import radd
+from .spell import template
 
 SUMS = {
     "add": "total", "radd": "total", "sub": "total",
@@ -252,7 +253,7 @@ class _Finder(Orders):
 
 def cost(let: Let) -> int:
     """About how many simple operations this is."""
-    source = let.op.source or ""
+    source = template(let.op) or ""
     called = source.startswith(("np.", "math.", "support.")) and let.op.name not in SUMS
     return COSTS.get(let.op.name, FUNCTION if called and let.var.type.is_float else 1)
 

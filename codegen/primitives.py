@@ -15,7 +15,7 @@ from ..ir.ops.declare import elementwise, same_dtype
 from ..ir.ops.index import at_add, at_set, getitem, index_dims
 from ..ir.ops.linalg import matmul
 from ..ir.ops.reduce import sum_
-from ..ir.primitive import Primitive
+from ..ir.primitive import Kind, Primitive, Trait
 from ..ir.program import Index
 from ..ir.types import Type
 
@@ -23,16 +23,16 @@ WRITES = ("at_set", "at_add", "set_matmul", "add_matmul")
 """Operations whose result takes the place of their first operand."""
 
 radd = elementwise(
-    "radd", "radd({0}, {1})", np.add, arith.add.partials or (), source="support.radd({0}, {1})",
-    linear=(0, 1), sympy="{0} + {1}",
+    "radd", "radd({0}, {1})", np.add, arith.add.partials or (),
+    linear=(0, 1), sympy="{0} + {1}", traits=Trait.OVERFLOWS, accumulates="sum",
 )  # fmt: skip
 rmax = elementwise(
-    "rmax", "rmax({0}, {1})", np.maximum, arith.maximum.partials or (), source="support.rmax({0}, {1})",
-    result=same_dtype, sympy="Max({0}, {1})",
+    "rmax", "rmax({0}, {1})", np.maximum, arith.maximum.partials or (),
+    result=same_dtype, traits=Trait.QUIET, accumulates="largest", sympy="Max({0}, {1})",
 )  # fmt: skip
 rmin = elementwise(
-    "rmin", "rmin({0}, {1})", np.minimum, arith.minimum.partials or (), source="support.rmin({0}, {1})",
-    result=same_dtype, sympy="Min({0}, {1})",
+    "rmin", "rmin({0}, {1})", np.minimum, arith.minimum.partials or (),
+    result=same_dtype, traits=Trait.QUIET, accumulates="smallest", sympy="Min({0}, {1})",
 )  # fmt: skip
 
 
@@ -70,9 +70,18 @@ def _add_matmul_vjp(y_bar, y, x, index, alpha, a, b):
 # A part of an array becomes alpha times the product of two matrices, or that is added to it.
 set_matmul = Primitive(
     "set_matmul", "{0}.at[{1}].set_matmul({2}, {3}, {4})", _into, _set_matmul,
-    source="support.matmul", vjp=_set_matmul_vjp, cost=100,
+    kind=Kind.UPDATE, vjp=_set_matmul_vjp, cost=100,
+    programs=(
+        ("x: f64[4, 2], a: f64[4, 3], b: f64[3, 2]", "f64[4, 2]", "x.at[:, :].set_matmul(1.0, a, b)"),
+        ("x: f64[3, 6, 4], i: i64, a: f64[3, 2], b: f64[2, 2], c: f64", "f64[3, 6, 4]",
+         "x.at[i, 1:6:2, 1:3].set_matmul(c, a, b)"),
+    ),
 )  # fmt: skip
 add_matmul = Primitive(
     "add_matmul", "{0}.at[{1}].add_matmul({2}, {3}, {4})", _into, _add_matmul,
-    source="support.add_matmul", vjp=_add_matmul_vjp, cost=100,
+    kind=Kind.UPDATE, vjp=_add_matmul_vjp, cost=100,
+    programs=(
+        ("x: f64[4, 2], a: f64[4, 3], b: f64[3, 2], c: f64", "f64[4, 2]", "x.at[:, :].add_matmul(c, a, b)"),
+        ("x: f64[5, 4], a: f64[3, 2], b: f64[2, 2]", "f64[5, 4]", "x.at[2:5, 1:3].add_matmul(-1.0, a, b)"),
+    ),
 )  # fmt: skip

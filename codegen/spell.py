@@ -9,7 +9,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from ..ir.primitive import Primitive
+import numpy as np
+
+from ..ir.errors import IRError
+from ..ir.ops.arith import CONVERT
+from ..ir.primitive import Primitive, Trait
 from ..ir.program import Lit
 from ..ir.types import NARROW, NUMPY_DTYPES
 
@@ -22,8 +26,18 @@ PRECEDENCE = {
 NUMPY = {name: f"np.{'bool_' if name == 'bool' else dtype.name}" for name, dtype in NUMPY_DTYPES.items()}
 MOST_NEGATIVE = str(-(2**63))
 
-SPELLING: dict[str, str] = {}
-"""Other spellings than the operation's own `source`: where vector math goes."""
+TEMPLATES: dict[str, str] = {
+    "where": "({1} if {0} else {2})", "strong_mul": "({0} * {1} if {0} != 0 else {0})",
+    "abs": "abs({0})", "invert": "np.invert({0})", "floordiv": "np.floor_divide({0}, {1})", "mod": "np.mod({0}, {1})",
+    "int_power": "support.int_power({0}, {1})", "cbrt": "support.cbrt({0})",
+    "logaddexp": "support.logaddexp({0}, {1})", "expit": "support.expit({0})", "erf": "math.erf({0})",
+    "erfc": "math.erfc({0})", "gammaln": "support.gammaln({0})", "polygamma": "support.polygamma({0}, {1})",
+    "factorial": "support.factorial({0})", "binomial": "support.binomial({0}, {1})",
+    "isqrt": "support.isqrt({0})", "gcd": "support.gcd({0}, {1})",
+    "radd": "support.radd({0}, {1})", "rmax": "support.rmax({0}, {1})", "rmin": "support.rmin({0}, {1})",
+    "dim": "{0}.shape[{1}]", "set_matmul": "support.matmul", "add_matmul": "support.add_matmul",
+}  # fmt: skip
+"""What generated code calls for an operation, where that is neither its operator nor its function in NumPy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,33 @@ class Text:
     def within(self, precedence: int) -> str:
         """The text as an operand of something that binds like this."""
         return self.text if self.precedence >= precedence else f"({self.text})"
+
+
+def template(op: Primitive) -> str | None:
+    """How generated code spells an operation, `{k}` for operand k; None where it is lowered to loops.
+
+    >>> from ..ir.ops import arith, math
+    >>> template(arith.add), template(math.arctan2), template(math.erf), template(arith.CONVERT["u8"])
+    ('{0} + {1}', 'np.arctan2({0}, {1})', 'math.erf({0})', 'np.uint8(np.int64({0}))')
+    """
+    if op.name in TEMPLATES:
+        return TEMPLATES[op.name]
+    if not op.elementwise:
+        return None
+    if op.has(Trait.CONVERTS):
+        return _conversion(next(dtype for dtype, convert in CONVERT.items() if convert is op))
+    if not re.match(r"\w+\(", op.text):
+        return op.text
+    if isinstance(op.numpy, np.ufunc):
+        return f"np.{op.numpy.__name__}({', '.join(f'{{{k}}}' for k in range(op.numpy.nin))})"
+    return None
+
+
+def _conversion(dtype: str) -> str:
+    if dtype == "bool":
+        return "({0} != 0)"
+    # Python raises where a number of its own does not fit few bits; compiled code cuts it off.
+    return f"{NUMPY[dtype]}(np.int64({{0}}))" if dtype in NARROW - {"u64"} else f"{NUMPY[dtype]}({{0}})"
 
 
 def literal(lit: Lit) -> Text:
@@ -101,16 +142,13 @@ def call(template: str, *operands: Text) -> Text:
     return Text(form.template.format(*texts), form.precedence)
 
 
-WHOLE = {"where", "maximum", "minimum", "getitem"}
-"""Operations whose result is one of the operands."""
-
 LOGICAL = {"add": "{0} | {1}", "maximum": "{0} | {1}", "mul": "{0} & {1}", "minimum": "{0} & {1}"}
 """What NumPy's arithmetic of booleans is; compiled code would make integers of them."""
 
 
 def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
     """A scalar operation."""
-    if dtype in NARROW and op.name not in WHOLE and not op.name.startswith("to_"):
+    if dtype in NARROW and not op.has(Trait.SELECTS | Trait.CONVERTS):
         # Compiled code computes with 64 bits: cut off what NumPy cuts off.
         return Text(f"{NUMPY[dtype]}({_operation(op, operands, dtype).text})")
     return _operation(op, operands, dtype)
@@ -135,6 +173,7 @@ def _operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
         # Binds less than anything, so it is in parentheses wherever it is an operand.
         cond, then, orelse = (o.within(TERNARY + 1) for o in operands)
         return Text(f"{then} if {cond} else {orelse}", TERNARY)
-    template = SPELLING.get(op.name) or op.source
-    assert template is not None, op.name
-    return call(template, *operands)
+    spelled = template(op)
+    if spelled is None:
+        raise IRError(f"{op.name} is no ufunc of NumPy: it needs a row in TEMPLATES")
+    return call(spelled, *operands)

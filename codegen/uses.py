@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..ir import walk
 from ..ir.program import Atom, Check, For, If, Index, Let, Lit, Node, Program, Var, While, atoms
+from . import spell
 from .names import stem
 
 
@@ -97,7 +98,7 @@ def loose_names(program: Program) -> set[str]:
                 values = [a for k, a in enumerate(node.args) if k not in node.op.static]
                 kept = [_plain(v, loose) for v in (values[1:] if node.op.name == "where" else values)]  # type: ignore[arg-type]
                 if (
-                    (node.op.source or "").startswith("math.")
+                    (spell.template(node.op) or "").startswith("math.")
                     or node.op.name in ("add", "sub", "mul", "neg", "abs")
                     and all(kept)
                     or node.op.name == "where"

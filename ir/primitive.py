@@ -1,7 +1,8 @@
 """`Primitive`: one operation with all that is known about it, and the registry of them all.
 
-A declaration is the only place that knows an operation: how it prints (and therefore parses), how it
-evaluates, how it is generated, the type of its result, its derivative, its SymPy form, its samples.
+A declaration is the only place that knows an operation: what kind it is, how it prints (and therefore parses),
+how it evaluates, the type of its result, its derivative, its SymPy form, its samples. How generated code spells
+it is a table of that generator; passes ask for kinds and traits, never for names.
 Derivative rules are ordinary functions of `Ref`s, values of a program under construction.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum, Flag, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .program import Atom, Lit, Var
@@ -28,14 +30,67 @@ def nondifferentiable(*_: Any) -> tuple[()]:
     raise AssertionError("a nondifferentiable operation was asked for its rule")
 
 
+class Kind(Enum):
+    """What an operation does with arrays."""
+
+    ELEMENTWISE = "elementwise"
+    """One number for each place, from the numbers of the operands there, broadcast."""
+    SIZE = "size"
+    """The size of an axis."""
+    ALLOCATE = "allocate"
+    """New memory, of a shape."""
+    COUNT = "count"
+    """The numbers from 0 on, one for each place."""
+    COPY = "copy"
+    """New memory with the elements of the operand."""
+    VIEW = "view"
+    """The elements of the first operand, all of them, in other places."""
+    READ = "read"
+    """A part of the first operand, by the subscript that is the second."""
+    WRITE = "write"
+    """The first operand, with a part by the subscript that is the second set to the third, or the third added."""
+    UPDATE = "update"
+    """The first operand, with the result of a kernel in a part, or added to it."""
+    REDUCE = "reduce"
+    """One element for all those along axes."""
+    SCAN = "scan"
+    """For each place what all before it along an axis come to."""
+    KERNEL = "kernel"
+    """Whole arrays at once, by a method of its own."""
+
+
+class Trait(Flag):
+    """What else an operation is, where passes or the tracer need to know it."""
+
+    NONE = 0
+    AFFINE = auto()
+    """A sum, a difference, a product or a negative: of affine forms of indices it may be one too."""
+    COMMUTATIVE = auto()
+    """The operands may change places."""
+    SELECTS = auto()
+    """The result is one of the operands, and so is its element type."""
+    CONVERTS = auto()
+    """The same number in another dtype."""
+    DIVIDES = auto()
+    """By the second operand: of integers, it has no result where that is 0."""
+    GROWS = auto()
+    """The result of integers may need more bits than they have."""
+    CONTIGUOUS = auto()
+    """The result lies in C order whatever the operands do."""
+    QUIET = auto()
+    """Raises no floating-point exception, and with Python's numbers no error."""
+    OVERFLOWS = auto()
+    """Of floating-point exceptions it raises overflow and invalid alone, and with Python's floats no error."""
+
+
 @dataclass(frozen=True, eq=False)
 class Primitive:
     """One operation.
 
+    kind       what it does with arrays
     text       how it prints, `{k}` stands for operand k; the parser matches the same template
     result     type of the result from the types of the operands (operands that are not values as they are)
     numpy      evaluates it: a function of NumPy values, or its name if `ir` may not import it
-    source     how generated scalar code spells it; None where codegen lowers it to loops
     linear     operands in which it is jointly linear
     partials   elementwise operations: dy/d(operand k) as functions of (operands..., y), None where zero
     vjp        other operations: (y_bar, y, *operands) -> one cotangent per operand. A cotangent is a Ref,
@@ -44,24 +99,32 @@ class Primitive:
     sizes      positions of operands that are sizes (an i64 atom, or a tuple of them): `result` and `vjp`
                get these as atoms, where they get types and Refs for the others
     cost       0 free (views, sizes), 1 a few cycles, 10 a transcendental function, 100 a whole-array kernel
+    traits     what else passes and the tracer need to know of it
+    accumulates   "sum", "largest" or "smallest": what a number that a loop carries is if every iteration joins
+               another one to it by this operation
+    also       names of other functions that mean this, e.g. "math.exp"; `numpy` itself need not be named
     sympy      SymPy's form, `{k}` stands for operand k
     samples    operand types for tests, e.g. "f64[5], i64"; domain: where sampled floats lie
+    programs   samples as parameters, type of the result, and text, where operands have no such short notation
     """
 
     name: str
     text: str
     result: Callable[..., Type]
     numpy: Callable[..., Any] | str
-    source: str | None = None
+    kind: Kind = Kind.KERNEL
     linear: tuple[int, ...] = ()
     partials: tuple[Callable[..., Any] | None, ...] | None = None
     vjp: Callable[..., Any] | None = None
     static: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     cost: int = 1
-    elementwise: bool = False
+    traits: Trait = Trait.NONE
+    accumulates: str | None = None
+    also: tuple[str, ...] = ()
     sympy: str | None = None
     samples: tuple[str, ...] = ()
+    programs: tuple[tuple[str, str, str], ...] = ()
     domain: tuple[float, float] = (-2.0, 2.0)
 
     def __post_init__(self) -> None:
@@ -79,6 +142,28 @@ class Primitive:
 
     def __repr__(self) -> str:
         return self.name
+
+    @property
+    def elementwise(self) -> bool:
+        return self.kind is Kind.ELEMENTWISE
+
+    @property
+    def writes(self) -> bool:
+        """Does the result take the place of the first operand?"""
+        return self.kind in (Kind.WRITE, Kind.UPDATE)
+
+    @property
+    def allocates(self) -> bool:
+        """Is the result memory of its own that may be written to?"""
+        return self.kind in (Kind.ALLOCATE, Kind.COPY)
+
+    @property
+    def accesses(self) -> bool:
+        """Does it read, set or add to a part of its first operand, by the subscript that is the second?"""
+        return self.kind in (Kind.READ, Kind.WRITE)
+
+    def has(self, trait: Trait) -> bool:
+        return bool(self.traits & trait)
 
     @property
     def differentiable(self) -> bool:

@@ -14,52 +14,12 @@ from .program import Let, Program, Var
 from .text import parse
 from .types import NUMPY_DTYPES, Type
 
-# Operations whose operands have no short notation, as parameters, type and operation.
-TEXTS = {
-    "empty": [("", "f64[3]", "empty((3,), f64)")],
-    "getitem": [
-        ("x: f64[4], i: i64", "f64", "x[i]"),
-        ("x: f64[4, 3], i: i64", "f64[3]", "x[i, :]"),
-        ("x: f64[5, 3]", "f64[2, 3]", "x[1:4:2, :]"),
-        ("x: f64[5]", "f64[5]", "x[4::-1]"),
-        ("x: f64[5]", "f64[2]", "x[3:0:-2]"),
-        ("x: f64[5]", "f64[5, 1]", "x[:, None]"),
-        ("x: f64[4], k: i64[3]", "f64[3]", "x[k]"),
-        ("x: f64[4, 3], k: i64[2, 1], j: i64[3]", "f64[2, 3]", "x[k, j]"),
-        ("x: f64[4, 3, 2], k: i64[5], i: i64", "f64[5, 3]", "x[k, :, i]"),
-        ("x: f64[3, 4], k: i64[5], i: i64", "f64[2, 5]", "x[1:3, k]"),
-    ],
-    "at_set": [
-        ("x: f64[4], i: i64, v: f64", "f64[4]", "x.at[i].set(v)"),
-        ("x: f64[5], v: f64[2]", "f64[5]", "x.at[1:3].set(v)"),
-        ("x: f64[5], v: f64", "f64[5]", "x.at[4:1:-1].set(v)"),
-        ("x: f64[4, 3], i: i64, v: f64[3]", "f64[4, 3]", "x.at[i, :].set(v)"),
-        ("x: f64[4], k: i64[6], v: f64[6]", "f64[4]", "x.at[k].set(v)"),
-        ("x: f64[4], k: i64[6], v: f64", "f64[4]", "x.at[k].set(v)"),
-    ],
-    "at_add": [
-        ("x: f64[4], i: i64, v: f64", "f64[4]", "x.at[i].add(v)"),
-        ("x: f64[5], v: f64[2]", "f64[5]", "x.at[1:4:2].add(v)"),
-        ("x: f64[4, 3], v: f64", "f64[4, 3]", "x.at[:, 1:3].add(v)"),
-        ("x: f64[4], k: i64[6], v: f64[6]", "f64[4]", "x.at[k].add(v)"),
-    ],
-    "set_matmul": [
-        ("x: f64[4, 2], a: f64[4, 3], b: f64[3, 2]", "f64[4, 2]", "x.at[:, :].set_matmul(1.0, a, b)"),
-        ("x: f64[3, 6, 4], i: i64, a: f64[3, 2], b: f64[2, 2], c: f64", "f64[3, 6, 4]",
-         "x.at[i, 1:6:2, 1:3].set_matmul(c, a, b)"),
-    ],
-    "add_matmul": [
-        ("x: f64[4, 2], a: f64[4, 3], b: f64[3, 2], c: f64", "f64[4, 2]", "x.at[:, :].add_matmul(c, a, b)"),
-        ("x: f64[5, 4], a: f64[3, 2], b: f64[2, 2]", "f64[5, 4]", "x.at[2:5, 1:3].add_matmul(-1.0, a, b)"),
-    ],
-}
-
 
 def programs(op: Primitive) -> Iterator[Program]:
     """A program `f(operands) = op(operands)` for each sample of an operation."""
     for sample in op.samples:
         yield sample_program(op, sample)[0]
-    for params, type, operation in TEXTS.get(op.name, ()):
+    for params, type, operation in op.programs:
         yield parse(f"def f({params}) -> {type}:\n    y: {type} = {operation}\n    return y")
 
 

@@ -7,32 +7,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..primitive import Primitive
+from ..primitive import Kind, Primitive, Trait
 from ..program import Lit
 from ..types import NARROW, Type
 from .declare import constant, elementwise, same_dtype, to_bool
+
+AFFINE, COMMUTATIVE, SELECTS, QUIET = Trait.AFFINE, Trait.COMMUTATIVE, Trait.SELECTS, Trait.QUIET
+CONVERTS, DIVIDES, GROWS, OVERFLOWS = Trait.CONVERTS, Trait.DIVIDES, Trait.GROWS, Trait.OVERFLOWS
 
 INTS = ("i64, i64", "i64[4, 3], i64[3]")
 
 add = elementwise(
     "add", "{0} + {1}", np.add, (lambda a, b, y: 1.0, lambda a, b, y: 1.0),
-    result=same_dtype, linear=(0, 1), sympy="{0} + {1}",
+    result=same_dtype, linear=(0, 1), sympy="{0} + {1}", traits=AFFINE | COMMUTATIVE | GROWS | OVERFLOWS,
+    accumulates="sum",
 )  # fmt: skip
 sub = elementwise(
     "sub", "{0} - {1}", np.subtract, (lambda a, b, y: 1.0, lambda a, b, y: -1.0),
-    result=same_dtype, linear=(0, 1), sympy="{0} - {1}",
+    result=same_dtype, linear=(0, 1), sympy="{0} - {1}", traits=AFFINE | GROWS | OVERFLOWS, accumulates="sum",
 )  # fmt: skip
 mul = elementwise(
     "mul", "{0} * {1}", np.multiply, (lambda a, b, y: b, lambda a, b, y: a),
-    result=same_dtype, sympy="{0} * {1}",
+    result=same_dtype, sympy="{0} * {1}", traits=AFFINE | COMMUTATIVE | GROWS | OVERFLOWS,
 )  # fmt: skip
 div = elementwise(
     "div", "{0} / {1}", np.true_divide, (lambda a, b, y: 1.0 / b, lambda a, b, y: by_divisor(a, b, y)),
     linear=(0,), sympy="{0} / {1}", domain=(0.5, 2.0), cost=4,
 )  # fmt: skip
 neg = elementwise(
-    "neg", "-{0}", np.negative, (lambda a, y: -1.0,), result=same_dtype, linear=(0,), sympy="-{0}"
-)
+    "neg", "-{0}", np.negative, (lambda a, y: -1.0,), result=same_dtype, linear=(0,), sympy="-{0}",
+    traits=AFFINE | GROWS | QUIET,
+)  # fmt: skip
 
 
 def power_base(a, b, y):
@@ -57,26 +62,26 @@ def log_of(a):
 
 power = elementwise(
     "power", "{0} ** {1}", np.power, (power_base, power_exponent),
-    cost=20, sympy="{0} ** {1}", domain=(0.3, 2.0),
+    cost=20, sympy="{0} ** {1}", domain=(0.3, 2.0), also=("math.pow",),
 )  # fmt: skip
 int_power = elementwise(
     "int_power", "ipow({0}, {1})", lambda a, b: np.power(a, b), (None, None),
-    source="support.int_power({0}, {1})", result=same_dtype, cost=10, samples=("i64, i64[0:4]",),
+    result=same_dtype, cost=10, samples=("i64, i64[0:4]",), traits=GROWS,
 )  # fmt: skip
 floordiv = elementwise(
     "floordiv", "{0} // {1}", np.floor_divide, (None, None), result=same_dtype, cost=4,
-    samples=("f64, f64", "f64[4, 3], f64[3]"), domain=(0.5, 2.0), source="np.floor_divide({0}, {1})",
-    sympy="floor({0} / {1})",
+    samples=("f64, f64", "f64[4, 3], f64[3]"), domain=(0.5, 2.0),
+    sympy="floor({0} / {1})", traits=DIVIDES | GROWS,
 )  # fmt: skip
 mod = elementwise(
     "mod", "{0} % {1}", np.mod, (lambda a, b, y: 1.0, lambda a, b, y: -(a // b)),
     result=same_dtype, cost=4, sympy="{0} - {1} * floor({0} / {1})", domain=(0.5, 2.0),
-    source="np.mod({0}, {1})",
+    traits=DIVIDES,
 )  # fmt: skip
 fmod = elementwise(
     "fmod", "fmod({0}, {1})", np.fmod, (lambda a, b, y: 1.0, lambda a, b, y: -_trunc(a / b)),
     cost=4, sympy="{0} - {1} * sign({0} / {1}) * floor(Abs({0} / {1}))", domain=(0.5, 2.0),
-    source="np.fmod({0}, {1})",
+    also=("math.fmod",),
 )  # fmt: skip
 
 
@@ -88,12 +93,12 @@ def _trunc(x):
 maximum = elementwise(
     "maximum", "maximum({0}, {1})", np.maximum,
     (lambda a, b, y: share(a, b, a > b), lambda a, b, y: share(a, b, b > a)),
-    source="np.maximum({0}, {1})", result=same_dtype, sympy="Max({0}, {1})",
+    result=same_dtype, sympy="Max({0}, {1})", traits=SELECTS | QUIET, accumulates="largest",
 )  # fmt: skip
 minimum = elementwise(
     "minimum", "minimum({0}, {1})", np.minimum,
     (lambda a, b, y: share(a, b, a < b), lambda a, b, y: share(a, b, b < a)),
-    source="np.minimum({0}, {1})", result=same_dtype, sympy="Min({0}, {1})",
+    result=same_dtype, sympy="Min({0}, {1})", traits=SELECTS | QUIET, accumulates="smallest",
 )  # fmt: skip
 
 
@@ -118,24 +123,24 @@ def abs_sign(x):
 copysign = elementwise(
     "copysign", "copysign({0}, {1})", np.copysign,
     (lambda a, b, y: abs_sign(a) * abs_sign(y), None),
-    source="np.copysign({0}, {1})", sympy="Abs({0}) * sign({1})",
+    sympy="Abs({0}) * sign({1})", traits=QUIET, also=("math.copysign",),
 )  # fmt: skip
 
 
-lt = elementwise("lt", "{0} < {1}", np.less, (None, None), result=to_bool, samples=INTS, sympy="{0} < {1}")
-le = elementwise("le", "{0} <= {1}", np.less_equal, (None, None), result=to_bool, samples=INTS, sympy="{0} <= {1}")
-gt = elementwise("gt", "{0} > {1}", np.greater, (None, None), result=to_bool, samples=INTS, sympy="{0} > {1}")
-ge = elementwise("ge", "{0} >= {1}", np.greater_equal, (None, None), result=to_bool, samples=INTS, sympy="{0} >= {1}")
-eq = elementwise("eq", "{0} == {1}", np.equal, (None, None), result=to_bool, samples=INTS, sympy="Eq({0}, {1})")
-ne = elementwise("ne", "{0} != {1}", np.not_equal, (None, None), result=to_bool, samples=INTS, sympy="Ne({0}, {1})")
+lt = elementwise("lt", "{0} < {1}", np.less, (None, None), result=to_bool, samples=INTS, traits=QUIET, sympy="{0} < {1}")
+le = elementwise("le", "{0} <= {1}", np.less_equal, (None, None), result=to_bool, samples=INTS, traits=QUIET, sympy="{0} <= {1}")
+gt = elementwise("gt", "{0} > {1}", np.greater, (None, None), result=to_bool, samples=INTS, traits=QUIET, sympy="{0} > {1}")
+ge = elementwise("ge", "{0} >= {1}", np.greater_equal, (None, None), result=to_bool, samples=INTS, traits=QUIET, sympy="{0} >= {1}")
+eq = elementwise("eq", "{0} == {1}", np.equal, (None, None), result=to_bool, samples=INTS, traits=COMMUTATIVE | QUIET, sympy="Eq({0}, {1})")
+ne = elementwise("ne", "{0} != {1}", np.not_equal, (None, None), result=to_bool, samples=INTS, traits=COMMUTATIVE | QUIET, sympy="Ne({0}, {1})")
 
 LOGIC = ("bool, bool", "bool[4, 3], bool[3]", "i64, i64")
-and_ = elementwise("and", "{0} & {1}", np.bitwise_and, (None, None), result=same_dtype, samples=LOGIC, sympy="And({0}, {1})")
-or_ = elementwise("or", "{0} | {1}", np.bitwise_or, (None, None), result=same_dtype, samples=LOGIC, sympy="Or({0}, {1})")
-xor = elementwise("xor", "{0} ^ {1}", np.bitwise_xor, (None, None), result=same_dtype, samples=LOGIC, sympy="Xor({0}, {1})")
+and_ = elementwise("and", "{0} & {1}", np.bitwise_and, (None, None), result=same_dtype, samples=LOGIC, traits=COMMUTATIVE | QUIET, sympy="And({0}, {1})")
+or_ = elementwise("or", "{0} | {1}", np.bitwise_or, (None, None), result=same_dtype, samples=LOGIC, traits=COMMUTATIVE | QUIET, sympy="Or({0}, {1})")
+xor = elementwise("xor", "{0} ^ {1}", np.bitwise_xor, (None, None), result=same_dtype, samples=LOGIC, traits=COMMUTATIVE | QUIET, sympy="Xor({0}, {1})")
 invert = elementwise(
     "invert", "~{0}", np.invert, (None,), result=same_dtype, samples=("bool", "bool[4]", "i64"),
-    source="np.invert({0})", sympy="Not({0})",
+    sympy="Not({0})", traits=QUIET,
 )  # fmt: skip
 shift_left = elementwise(
     "shift_left", "{0} << {1}", np.left_shift, (None, None), result=same_dtype, samples=("i64, i64[0:4]",)
@@ -156,22 +161,21 @@ def _where_vjp(y_bar, y, c, a, b):
 
 
 where = Primitive(
-    "where", "where({0}, {1}, {2})", _where_result, np.where, source="({1} if {0} else {2})",
-    linear=(1, 2), vjp=_where_vjp, elementwise=True, sympy="Piecewise(({1}, {0}), ({2}, True))",
+    "where", "where({0}, {1}, {2})", _where_result, np.where, kind=Kind.ELEMENTWISE, linear=(1, 2),
+    vjp=_where_vjp, traits=SELECTS | QUIET, sympy="Piecewise(({1}, {0}), ({2}, True))",
     samples=("bool, f64, f64", "bool[4, 3], f64[3], f64", "bool, i64, i64"),
 )  # fmt: skip
 
 
 def _convert(name: str, dtype: str):
     numpy_dtype = Type(dtype).numpy.type
-    wide = "np.int64({0})" if dtype in NARROW - {"u64"} else "{0}"
+    quiet = {"f64": GROWS | QUIET, "f32": OVERFLOWS, "bool": QUIET}
     return elementwise(
         name, f"{dtype}({{0}})", lambda x: np.asarray(x).astype(numpy_dtype)[()],
         ((lambda x, y: 1.0) if dtype in ("f32", "f64") else None,),
-        # Python raises where a number of its own does not fit few bits; compiled code cuts it off.
-        source="({0} != 0)" if dtype == "bool" else f"np.{numpy_dtype.__name__}({wide})",
         result=lambda x: x.with_dtype(dtype),
         linear=(0,) if dtype in ("f32", "f64") else (), sympy="{0}" if dtype == "f64" else None,
+        traits=CONVERTS | quiet.get(dtype, Trait.NONE),
         samples=("f64", "f32[3]", "i64[2, 2]") if dtype not in NARROW else ("i64[0:4]", "bool[3]"),
     )  # fmt: skip
 

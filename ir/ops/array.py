@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import IRError
-from ..primitive import Primitive, Ref, nondifferentiable
+from ..primitive import Kind, Primitive, Ref, Trait, nondifferentiable
 from ..program import Index, Lit, Slice, Var
 from ..types import I64, Dim, Type
 
@@ -22,6 +22,7 @@ def _created(shape, dtype: str) -> Type:
 zeros = Primitive(
     "zeros", "zeros({0}, {1})", _created, lambda s, d: np.zeros(s, Type(d).numpy),
     vjp=nondifferentiable, sizes=(0,), static=(1,), cost=0, samples=("(3, 2), f64", "(4,), i64"),
+    kind=Kind.ALLOCATE, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
 
 
@@ -37,10 +38,12 @@ empty = Primitive(
     "empty", "empty({0}, {1})", _created,
     lambda s, d: np.full(s, _unwritten(Type(d)), Type(d).numpy),
     vjp=nondifferentiable, sizes=(0,), static=(1,), cost=0,
+    programs=(("", "f64[3]", "empty((3,), f64)"),), kind=Kind.ALLOCATE, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
 iota = Primitive(
     "iota", "iota({0})", lambda n: Type("i64", dims_of((n,))), lambda n: np.arange(n),
     vjp=nondifferentiable, sizes=(0,), cost=0, samples=("5",),
+    kind=Kind.COUNT, traits=Trait.QUIET,
 )  # fmt: skip
 
 
@@ -52,11 +55,13 @@ def _size_of(x: Type, axis: int) -> Type:
 
 dim = Primitive(
     "dim", "dim({0}, {1})", _size_of, lambda x, axis: np.int64(x.shape[axis]),
-    source="{0}.shape[{1}]", vjp=nondifferentiable, static=(1,), cost=0, samples=("f64[3, 2], 1",),
+    vjp=nondifferentiable, static=(1,), cost=0, samples=("f64[3, 2], 1",),
+    kind=Kind.SIZE, traits=Trait.QUIET,
 )  # fmt: skip
 copy = Primitive(
     "copy", "copy({0})", lambda x: x, lambda x: np.array(x), linear=(0,),
     vjp=lambda y_bar, y, x: (y_bar,), samples=("f64[4]",),
+    kind=Kind.COPY, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
 
 
@@ -81,12 +86,14 @@ broadcast_to = Primitive(
     "broadcast_to", "broadcast_to({0}, {1})", lambda x, shape: x.with_dims(dims_of(shape)),
     lambda x, s: np.broadcast_to(x, s), linear=(0,), vjp=_broadcast_vjp, sizes=(1,), cost=0,
     samples=("f64, (3, 2)", "f64[3], (4, 3)", "f64[4, 1], (4, 3)", "f64[2, 1], (3, 2, 4)"),
+    kind=Kind.VIEW, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
 reshape: Primitive = Primitive(
     "reshape", "reshape({0}, {1})", lambda x, shape: x.with_dims(dims_of(shape)),
     lambda x, s: np.reshape(x, s), linear=(0,),
     vjp=lambda y_bar, y, x, s: (reshape(y_bar, x.shape), None), sizes=(1,), cost=0,
     samples=("f64[4, 3], (2, 6)", "f64[6], (3, 2)", "f64[1], ()"),
+    kind=Kind.VIEW, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
 
 
@@ -105,6 +112,7 @@ transpose = Primitive(
     "transpose", "transpose({0}, {1})", _transposed, lambda x, axes: np.transpose(x, axes),
     linear=(0,), vjp=_transpose_vjp, static=(1,), cost=0,
     samples=("f64[4, 3], (1, 0)", "f64[2, 3, 4], (2, 0, 1)"),
+    kind=Kind.VIEW, traits=Trait.QUIET,
 )  # fmt: skip
 
 
@@ -131,6 +139,7 @@ concatenate = Primitive(
     "concatenate", "concatenate({0}, axis={1}, size={2})", _joined,
     lambda parts, axis, size: np.concatenate(parts, axis), linear=(0,), vjp=_concatenate_vjp,
     static=(1,), sizes=(2,), cost=100, samples=("(f64[2], f64[3]), 0, 5", "(f64[2, 3], f64[2, 1], f64[2, 2]), 1, 6"),
+    kind=Kind.KERNEL, traits=Trait.QUIET,
 )  # fmt: skip
 
 

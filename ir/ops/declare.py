@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import IRError
-from ..primitive import Primitive, Ref
+from ..primitive import Kind, Primitive, Ref
 from ..program import Lit
 from ..types import Dim, Type
 
@@ -56,23 +56,19 @@ def elementwise(
     numpy: Callable[..., Any] | str,
     partials: tuple[Callable[..., Any] | None, ...],
     *,
-    source: str | None = None,
     result: Callable[..., Type] = float_dtype,
-    linear: tuple[int, ...] = (),
-    cost: int = 1,
-    sympy: str | None = None,
     samples: tuple[str, ...] = (),
-    domain: tuple[float, float] = (-2.0, 2.0),
+    **options: Any,
 ) -> Primitive:
+    """An operation on the numbers of each place; `options` are those of `Primitive`."""
     arity = len(partials)
     if not samples:
         samples = (", ".join(["f64"] * arity), ", ".join(["f64[4, 3]"] * arity))
         if arity == 2:
             samples += ("f64[4, 3], f64[3]", "f64, f64[2]", "f32[4, 1], f32[4, 3]")
     return Primitive(
-        name, text, result, numpy, source=source or text, linear=linear, partials=partials,
-        cost=cost, elementwise=True, sympy=sympy, samples=samples, domain=domain,
-    )  # fmt: skip
+        name, text, result, numpy, kind=Kind.ELEMENTWISE, partials=partials, samples=samples, **options
+    )
 
 
 def unary(
@@ -80,13 +76,11 @@ def unary(
     numpy: Callable[..., Any] | str,
     partial: Callable[..., Any] | None,
     *,
-    source: str = "",
     cost: int = 10,
     sympy: str | None = None,
     **options: Any,
 ) -> Primitive:
     """A function of one float: `partial(x, y)` is dy/dx."""
     return elementwise(
-        name, f"{name}({{0}})", numpy, (partial,), source=source or f"np.{name}({{0}})",
-        cost=cost, sympy=sympy or f"{name}({{0}})", **options,
-    )  # fmt: skip
+        name, f"{name}({{0}})", numpy, (partial,), cost=cost, sympy=sympy or f"{name}({{0}})", **options
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import IRError
-from ..primitive import Primitive, Ref, nondifferentiable
+from ..primitive import Kind, Primitive, Ref, Trait, nondifferentiable
 from ..program import Index, Lit, Slice, Var
 from ..types import Dim, Type
 from .declare import broadcast_dims
@@ -142,18 +142,48 @@ def _number(x: Ref) -> Ref:
 getitem = Primitive(
     "getitem", "{0}[{1}]", lambda x, index: x.with_dims(index_dims(x.dims, index)), _get,
     linear=(0,), vjp=_getitem_vjp, cost=1,
+    kind=Kind.READ, traits=Trait.QUIET,
+    programs=(
+        ("x: f64[4], i: i64", "f64", "x[i]"),
+        ("x: f64[4, 3], i: i64", "f64[3]", "x[i, :]"),
+        ("x: f64[5, 3]", "f64[2, 3]", "x[1:4:2, :]"),
+        ("x: f64[5]", "f64[5]", "x[4::-1]"),
+        ("x: f64[5]", "f64[2]", "x[3:0:-2]"),
+        ("x: f64[5]", "f64[5, 1]", "x[:, None]"),
+        ("x: f64[4], k: i64[3]", "f64[3]", "x[k]"),
+        ("x: f64[4, 3], k: i64[2, 1], j: i64[3]", "f64[2, 3]", "x[k, j]"),
+        ("x: f64[4, 3, 2], k: i64[5], i: i64", "f64[5, 3]", "x[k, :, i]"),
+        ("x: f64[3, 4], k: i64[5], i: i64", "f64[2, 5]", "x[1:3, k]"),
+    ),
 )  # fmt: skip
 at_set = Primitive(
     "at_set", "{0}.at[{1}].set({2})", _updated, _set, linear=(0, 2), vjp=_set_vjp, cost=1,
+    kind=Kind.WRITE, traits=Trait.QUIET,
+    programs=(
+        ("x: f64[4], i: i64, v: f64", "f64[4]", "x.at[i].set(v)"),
+        ("x: f64[5], v: f64[2]", "f64[5]", "x.at[1:3].set(v)"),
+        ("x: f64[5], v: f64", "f64[5]", "x.at[4:1:-1].set(v)"),
+        ("x: f64[4, 3], i: i64, v: f64[3]", "f64[4, 3]", "x.at[i, :].set(v)"),
+        ("x: f64[4], k: i64[6], v: f64[6]", "f64[4]", "x.at[k].set(v)"),
+        ("x: f64[4], k: i64[6], v: f64", "f64[4]", "x.at[k].set(v)"),
+    ),
 )  # fmt: skip
 at_add = Primitive(
     "at_add", "{0}.at[{1}].add({2})", _updated, _add, linear=(0, 2),
     vjp=lambda y_bar, y, x, index, v: (y_bar, None, _part_bar(y_bar, index, v)), cost=1,
+    kind=Kind.WRITE, traits=Trait.OVERFLOWS,
+    programs=(
+        ("x: f64[4], i: i64, v: f64", "f64[4]", "x.at[i].add(v)"),
+        ("x: f64[5], v: f64[2]", "f64[5]", "x.at[1:4:2].add(v)"),
+        ("x: f64[4, 3], v: f64", "f64[4, 3]", "x.at[:, 1:3].add(v)"),
+        ("x: f64[4], k: i64[6], v: f64[6]", "f64[4]", "x.at[k].add(v)"),
+    ),
 )  # fmt: skip
 
 nonzero = Primitive(
     "nonzero", "nonzero({0}, {1})",
     lambda mask, k: Type("i64", (int(k.text) if isinstance(k, Lit) else k.name,)),
     lambda mask, k: np.nonzero(mask)[0], vjp=nondifferentiable, sizes=(1,), cost=100,
+    kind=Kind.KERNEL, traits=Trait.QUIET,
 )  # fmt: skip
 

@@ -37,8 +37,7 @@ def _of_integers(name: str, function: Callable[..., int], arity: int, samples: t
 
     return elementwise(
         name, f"{name}({', '.join(f'{{{k}}}' for k in range(arity))})", np.vectorize(one, otypes=[np.int64]),
-        (None,) * arity, source=f"support.{name}({', '.join(f'{{{k}}}' for k in range(arity))})",
-        result=_integers, cost=20, samples=samples,
+        (None,) * arity, result=_integers, cost=20, samples=samples,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import IRError
-from ..primitive import Primitive
+from ..primitive import Kind, Primitive, Trait
 from ..types import Type
 from .array import expand, transpose, unbroadcast
 from .declare import broadcast_dims
@@ -47,4 +47,5 @@ matmul = Primitive(
         "f64[5, 4, 3], f64[5, 3, 2]", "f64[4, 3], f64[5, 3, 2]", "f64[5, 1, 4, 3], f64[2, 3, 2]",
         "f32[4, 3], f32[3, 2]",
     ),
+    kind=Kind.KERNEL, traits=Trait.OVERFLOWS | Trait.CONTIGUOUS,
 )  # fmt: skip

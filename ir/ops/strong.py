@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..primitive import Primitive
+from ..primitive import Kind, Primitive
 from .declare import float_dtype
 
 
@@ -21,7 +21,7 @@ def _strong_vjp(y_bar, y, a, b):
 # be 0. Its own derivative is that of the product, so second derivatives are right where `a` just happens
 # to be 0; `where(a == 0, 0, a * b)` would lose them.
 strong_mul = Primitive(
-    "strong_mul", "strong_mul({0}, {1})", float_dtype, _product, source="({0} * {1} if {0} != 0 else {0})",
-    vjp=_strong_vjp, elementwise=True, sympy="{0} * {1}",
+    "strong_mul", "strong_mul({0}, {1})", float_dtype, _product, kind=Kind.ELEMENTWISE,
+    vjp=_strong_vjp, sympy="{0} * {1}",
     samples=("f64, f64", "f64[4, 3], f64[3]", "f32[3], f32"),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pullback.ir.ops.math import sin
-from pullback.ir.primitive import REGISTRY, Primitive
+from pullback.ir.primitive import REGISTRY, Kind, Primitive
 from pullback.testing import check_primitive
 
 DIFFERENTIABLE = [op.name for op in REGISTRY.values() if op.differentiable]
@@ -26,7 +26,7 @@ def declared():
 
     def declare(name, **rules):
         made.append(name)
-        return Primitive(name, name + "({0}, {1})", lambda a, b: a, np.multiply, elementwise=True,
+        return Primitive(name, name + "({0}, {1})", lambda a, b: a, np.multiply, kind=Kind.ELEMENTWISE,
                          samples=("f64[3], f64[3]",), **rules)  # fmt: skip
 
     yield declare

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pullback.codegen.spell import TEMPLATES, template
 from pullback.ir import ops
 from pullback.ir.primitive import REGISTRY
-from pullback.ir.samples import TEXTS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("api", "tracer", "ir", "codegen", "runtime")
@@ -112,16 +112,21 @@ NO_SAMPLES = {"nonzero"}
 def test_declarations_are_complete(op):
     operands = {int(k) for k in re.findall(r"\{(\d+)\}", op.text)}
     assert operands == set(range(len(operands))), "the text names each operand"
-    assert op.samples or op.name in TEXTS or op.name in NO_SAMPLES, "samples are tests"
+    assert op.samples or op.programs or op.name in NO_SAMPLES, "samples are tests"
     assert set(op.static) | set(op.sizes) | set(op.linear) <= operands
     assert not set(op.static) & set(op.sizes), "a size is a value, a static operand is not"
     if op.partials is not None:
         assert op.elementwise and len(op.partials) == len(operands)
     if op.elementwise:
-        assert op.source is not None, "generated loops need to spell it"
-        assert {int(k) for k in re.findall(r"\{(\d+)\}", op.source)} <= operands
+        spelled = template(op)
+        assert spelled is not None, "generated loops need to spell it"
+        assert {int(k) for k in re.findall(r"\{(\d+)\}", spelled)} <= operands
         assert op.sympy is not None or not op.differentiable or op.name == "to_f32"
     assert op.domain[0] < op.domain[1]
+
+
+def test_the_generator_spells_nothing_that_is_not_declared():
+    assert not TEMPLATES.keys() - REGISTRY.keys()
 
 
 def test_each_primitive_is_declared_in_one_place():
