@@ -132,7 +132,9 @@ def _with_depth(nodes: Iterable[Node], depth: int) -> Iterator[tuple[Node, int]]
 
 
 def _column(index: object) -> int | None:
-    if not isinstance(index, Index) or not all(isinstance(i, (Var, Lit)) and not i.type.rank for i in index.items):
+    if not isinstance(index, Index) or not index.items:
+        return None
+    if not all(isinstance(i, (Var, Lit)) and not i.type.rank for i in index.items):
         return None
     last = index.items[-1]
     return int(last.text) if isinstance(last, Lit) else None

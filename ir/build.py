@@ -189,6 +189,10 @@ class Builder:
         operands = self._operands(op, args)
         if op.name == "zeros" and operands[0] == ():  # an array without axes is a number
             return literal(0, operands[1])
+        if op.name in ("getitem", "at_set", "at_add") and not operands[0].type.rank:
+            found = self._in_number(op, operands, hint)
+            if found is not None:
+                return found
         if type is None:
             type = self.result_type(op, operands)
         if type == I64:
@@ -199,6 +203,17 @@ class Builder:
         self.add(Let(var, op, operands, self.span))
         self.know(Let(var, op, operands))
         return var
+
+    def _in_number(self, op: Primitive, operands: tuple[Any, ...], hint: str) -> Atom | None:
+        """An array without axes is a number: what is read or stored at a subscript without places is all of it."""
+        x, index, *rest = operands
+        if any(item is not None for item in index.items):
+            return None
+        if op.name == "getitem":
+            ones = tuple(literal(1, "i64") for _ in index.items)
+            return self.emit("reshape", x, ones, hint=hint) if ones else x
+        value = self.emit("reshape", rest[0], (), hint=hint) if rest[0].type.rank else rest[0]
+        return value if op.name == "at_set" else self.emit("add", x, value, hint=hint)
 
     def know(self, let: Let, in_scope: bool = True) -> None:
         """Learn what an i64 is; what is in scope is shared with what is written from here on."""

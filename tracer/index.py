@@ -19,7 +19,7 @@ from ..ir.program import Atom, Index, Lit, Slice, Var
 from ..ir.types import I64, NARROW, Dim
 from .convert import broadcast_value, cast, cast_value
 from .session import Session
-from .symbol import Array, Scalar, Symbol, as_value, has_symbol, implements, wrap
+from .symbol import Array, Cell, Scalar, Symbol, as_value, has_symbol, implements, type_name, wrap
 from .view import with_stops
 
 Item = Any
@@ -346,9 +346,9 @@ def _places(session: Session, entry: Array, dim: Dim, axis: int) -> Atom:
 def getitem(x: Symbol, key: Any) -> Scalar | Array:
     session = x.session
     if isinstance(x, Scalar):
-        if key in ((), Ellipsis):
-            return x
-        raise session.error(BoundsError, "a scalar cannot be indexed")
+        if x.weak:
+            raise TypeError(f"{type_name(x)!r} object is not subscriptable")
+        x = Array(session, Cell(session, x.atom, "t"))  # NumPy's numbers are indexed as arrays without axes
     assert isinstance(x, Array)
     entries = expand_key(session, x, key)
     index = basic_index(session, x.dims, entries)

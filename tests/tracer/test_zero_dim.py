@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.testing import check_grad
 
 FUNCTIONS = {
     "the argument itself": lambda a: a,
@@ -98,3 +99,51 @@ def test_zeros_of_a_number_in_both_sweeps(b):
         y, pull = pb.vjp(safe_ratio, a, b)
         np.testing.assert_allclose(y, safe_ratio(a, b))
         np.testing.assert_allclose(pull(np.ones_like(y))[0], np.where(np.equal(b, 0), 0.0, -1 / np.where(b == 0, 1, b)))
+
+
+NUMBERS = {
+    "a sum": np.sum,
+    "a norm over the last axis": lambda x: np.linalg.norm(x, axis=-1),
+    "an element": lambda x: x[0],
+    "an array without axes": lambda x: np.asarray(np.max(x)),
+}
+AXES = (None, (None,), (None, None), (..., None), (None, ..., None), ..., ())
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("key", AXES)
+def test_numbers_of_numpy_are_indexed_as_arrays_without_axes(number, key):
+    def f(x):
+        return x * NUMBERS[number](x)[key] ** 2
+
+    x = np.array([0.5, 2.0, 1.0])
+    with pb.options(jit=False, cache=False):
+        check_grad(f, x)
+        value, _ = pb.vjp(lambda x: NUMBERS[number](x)[key], x)
+    assert np.shape(value) == np.shape(NUMBERS[number](x)[key])
+
+
+@pytest.mark.parametrize("key", (0, slice(None), (0, None), (..., 0)))
+def test_places_in_numbers_are_refused(key):
+    with pb.options(jit=False, cache=False):
+        with pytest.raises(IndexError):
+            pb.grad(lambda x: np.sum(x)[key])(np.ones(2))
+        with pytest.raises(TypeError, match="'float' object is not subscriptable"):
+            pb.grad(lambda x: float(x[0])[key])(np.ones(2))
+
+
+def masked(x):
+    """Rows chosen by a mask, of one row: sizes 1 are static, and what is left has no axes."""
+    result = np.empty_like(x)
+    mask = x[..., 1] > 0.6
+    result[mask, :] = np.array([1.0, 0.0, 0.5])
+    result[~mask, :2] = x[~mask, :2] / np.linalg.norm(x, axis=-1)[~mask, np.newaxis]
+    result[~mask, 2] = np.sum(x, axis=-1)[~mask]
+    return result
+
+
+@pytest.mark.parametrize("rows", (1, 2))
+@pytest.mark.parametrize("middle", (0.5, 0.7))
+def test_masks_of_one_row(rows, middle):
+    with pb.options(jit=False, cache=False):
+        check_grad(masked, np.array([[0.1, middle, 0.3], [0.2, 0.5, 0.4]])[:rows])

@@ -93,6 +93,7 @@ def test_a_function_that_hangs_is_ended(tmp_path, monkeypatch):
     import hunt  # noqa: PLC0415
 
     monkeypatch.setattr(hunt, "HANG", 2.0)
+    monkeypatch.setattr(hunt, "ASLEEP", 1)
     (tmp_path / "slow.py").write_text(SLOW)
     found = hunt.Hunt(tmp_path, 0)
     found.module(tmp_path / "slow.py", 10)
