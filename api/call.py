@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from . import recall
-from .codegen import generate, shorten_chains
-from .codegen.parallel import LONG
+from .codegen import generate, preaccumulate
+from .codegen.parallel.partition import LONG
 from .finite import checked_run
 from .frames import as_refusal
 from .hot import Call, no_call
@@ -168,7 +168,7 @@ def source_of(program: Program) -> str:
     """The generated Python of a program, under the options in force."""
     parallel = options.current().parallel
     return generate(
-        shorten_chains(program),
+        preaccumulate(program),
         reassociate=options.current().reassociate,
         parallel=LONG if parallel is True else parallel or None,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .call import Specialisation, Traceable
-from .codegen import generate, lowered, shorten_chains
+from .codegen import generate, lowered, preaccumulate
 from .gradient import Gradient
 from .ir import evaluate as interpreter
 from .ir import text
@@ -125,7 +125,7 @@ class _Stages:
         """The program that becomes Python: of the gradient, or of the function itself."""
         if self.make is None:
             return self.program
-        return shorten_chains(optimise(self.derived()))
+        return preaccumulate(optimise(self.derived()))
 
     def text(self, name: str) -> Text:
         match name:
@@ -156,7 +156,7 @@ class _Stages:
             case "scalar" | "source":
                 if self.make is not None:
                     clean = optimise(self.derived())
-                    found("shorten_chains", clean, self.last())
+                    found("preaccumulate", clean, self.last())
                 lowered(self.last(), found)
                 if name == "source":
                     written = text.show(lowered(self.last())).splitlines()

@@ -1,6 +1,7 @@
 """Where a call of BLAS beats loops: `python benchmarks/products.py` measures products of matrices and vectors.
 
-One thread, minimum of several runs, in microseconds. The thresholds in `codegen/products.py` come from here.
+One thread, minimum of several runs, in microseconds. The thresholds in `codegen/lower/matrix_products.py` come
+from here.
 """
 
 from __future__ import annotations

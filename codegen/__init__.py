@@ -7,51 +7,52 @@ from collections.abc import Callable
 
 from ..ir.passes import Seen, common, dead_code, run, simplify
 from ..ir.program import Program
-from .accumulate import accumulate
-from .afresh import afresh
-from .blocks import blocks
-from .chains import shorten_chains
-from .contract import contract
-from .emit import Written, emit, emit_lines
-from .hoist import hoist
-from .interchange import interchange
-from .order import free_order
-from .outline import outlined_lines
-from .parallel import Plans, parallel_loops, worthwhile
-from .planes import planes
-from .recognise import recognise_products
-from .registers import registers, unroll
-from .rejoin import rejoin
-from .scalarise import scalarise
-from .storage import storage
-from .zeros import stored
+from .cotangents.merge import merge_cotangents
+from .cotangents.preaccumulate import preaccumulate
+from .emit.python import Written, emit, emit_lines
+from .loops.fuse_and_contract import fuse_and_contract
+from .loops.interchange import interchange
+from .loops.reorder import reorder
+from .loops.strip_mine_rows import strip_mine_rows
+from .lower.rematerialise import rematerialise
+from .lower.scalarise import scalarise
+from .matmul.recognise import recognise_products
+from .memory.bufferize import bufferize
+from .memory.elide_zero_fill import elide_zero_fill
+from .memory.hoist_allocations import hoist_allocations
+from .memory.read_modify_write import read_modify_write
+from .memory.scalar_replacement import scalar_replacement, unroll
+from .memory.structure_of_arrays import structure_of_arrays
+from .parallel.outline import outlined_lines
+from .parallel.partition import Plans, parallel_loops, worthwhile
 
 __all__ = [
-    "Written", "afresh", "blocks", "contract", "emit", "free_order", "generate", "generate_lines", "hoist",
-    "interchange", "lowered", "parallel_loops", "recognise_products", "scalarise",
-    "shorten_chains", "storage",
+    "Written", "bufferize", "emit", "fuse_and_contract", "generate", "generate_lines", "hoist_allocations",
+    "interchange", "lowered", "parallel_loops", "preaccumulate", "recognise_products",
+    "rematerialise", "reorder", "scalarise",
+    "strip_mine_rows",
 ]  # fmt: skip
 
 
 PIPELINE = (
-    afresh,
-    rejoin,
+    rematerialise,
+    merge_cotangents,
     scalarise,
     unroll,
-    registers,
-    planes,
+    scalar_replacement,
+    structure_of_arrays,
     simplify,
     common,
     dead_code,
-    accumulate,
+    read_modify_write,
     recognise_products,
-    contract,
+    fuse_and_contract,
     interchange,
-    blocks,
-    free_order,
-    stored,
-    hoist,
-    storage,
+    strip_mine_rows,
+    reorder,
+    elide_zero_fill,
+    hoist_allocations,
+    bufferize,
 )
 
 
@@ -67,8 +68,8 @@ def lowered(
     def bound(step: Callable[..., Program], *options: object) -> Callable[[Program], Program]:
         return functools.wraps(step)(lambda program: step(program, *options))
 
-    instead: dict[object, Callable[[Program], Program]] = {free_order: bound(free_order, reassociate, carry)}
-    instead |= {step: bound(step, reassociate) for step in (recognise_products, interchange, blocks)}
+    instead: dict[object, Callable[[Program], Program]] = {reorder: bound(reorder, reassociate, carry)}
+    instead |= {step: bound(step, reassociate) for step in (recognise_products, interchange, strip_mine_rows)}
     return run([instead.get(step, step) for step in PIPELINE], program, seen)
 
 
@@ -98,7 +99,7 @@ def generate_lines(
     plans: Plans = {}
 
     def look(name: str, before: Program, after: Program) -> None:
-        if name == free_order.__name__ and parallel is not None:
+        if name == reorder.__name__ and parallel is not None:
             plans.update(parallel_loops(after, reassociate=reassociate))
 
     final = lowered(program, look, reassociate=reassociate, carry=parallel is None)

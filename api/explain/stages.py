@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..call import Specialisation
-from ..codegen import Written, generate_lines, shorten_chains
+from ..codegen import Written, generate_lines, preaccumulate
 from ..gradient import Gradient, ValueAndGradient
 from ..ir.errors import TypeMismatch
 from ..ir.evaluate import evaluate
@@ -73,7 +73,7 @@ def stages_of(
     given = (*program.params, *sweeps.seeds)
     computed = computed_sizes(program, given)
     adjoint = optimise(Program(name, given, body, results, origins, sweeps.named, computed))
-    chained = shorten_chains(adjoint)
+    chained = preaccumulate(adjoint)
     return Stages(
         getattr(function, "__name__", program.name),
         transform._traceable.span,

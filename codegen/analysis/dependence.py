@@ -16,7 +16,7 @@ from ...ir.affine import Affine, Facts
 from ...ir.build import dim_atom
 from ...ir.program import Atom, Check, For, If, Index, Let, Lit, Node, Var, While, atoms
 from ...ir.types import I64
-from ..access import form_of
+from ..index_maps import form_of
 
 ELEMENTS = ("getitem", "at_set", "at_add")
 UPDATES = ELEMENTS[1:]

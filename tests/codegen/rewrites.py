@@ -32,10 +32,10 @@ def module(name: str) -> Any:
 
 codegen = importlib.import_module("pullback.codegen")
 PARTS = {  # rewrites that are no passes of their own: where they are called, and what they give if they did something
-    "strided": ("chains", lambda found: len(found) > 1),
-    "ahead": ("chains", lambda found: found is not None),
-    "four_rows": ("blocks", lambda found: found is not None),
-    "joined": ("recognise", lambda found: any(type(m).__name__ == "Joined" for m in found)),
+    "unroll_recurrence": ("cotangents.preaccumulate", lambda found: len(found) > 1),
+    "strip_mine_recurrence": ("cotangents.preaccumulate", lambda found: found is not None),
+    "unroll_and_jam": ("loops.strip_mine_rows", lambda found: found is not None),
+    "joined": ("matmul.recognise", lambda found: any(type(m).__name__ == "Joined" for m in found)),
 }
 PASSES = [step.__name__ for step in codegen.PIPELINE]
 
@@ -299,21 +299,27 @@ def both_triangles(data, c):
     return np.sum(corr * corr * corr) * c
 
 
-FEW_ROWS = (("blocks", "ELEMENTS", 24), ("blocks", "FEW", 2))  # of 6 numbers: blocks of 4 rows
-LARGE = (("recognise", "LARGE", 2), ("products", "LARGE", 2))
+FEW_ROWS = (  # of 6 numbers: blocks of 4 rows
+    ("loops.strip_mine_rows", "ELEMENTS", 24),
+    ("loops.strip_mine_rows", "FEW", 2),
+)
+LARGE = (("matmul.recognise", "LARGE", 2), ("lower.matrix_products", "LARGE", 2))
 FAMILIES = {
-    "strided": Family(recurrences, (linear, logistic, signs), (0, 1, 2, 3, 4, 5, 8, 9)),
-    "ahead": Family(lambda rng, n: (*vectors(rng, n), float(rng.normal())), (steps, stepped_sum), (0, 1, 3, 4, 5, 9),
-                    (("ahead", "BLOCK", 4),)),
-    "blocks": Family(rows, (regression, before_last, rotating, swapped, last_row), (0, 1, 2, 3, 4, 5, 8, 9), FEW_ROWS),
-    "four_rows": Family(rows, (accumulated_rows,), (0, 1, 3, 4, 5, 7, 8, 9), FEW_ROWS),
-    "stored": Family(vectors, (shifted, halves), (0, 1, 2, 3, 5, 6)),
-    "accumulate": Family(vectors, (updates,), (0, 1, 2, 5)),
-    "afresh": Family(matrices, (deviations,), (1, 2, 5)),
-    "rejoin": Family(pairs, (jacobi,), (2, 3, 4, 5, 7)),
+    "unroll_recurrence": Family(recurrences, (linear, logistic, signs), (0, 1, 2, 3, 4, 5, 8, 9)),
+    "strip_mine_recurrence": Family(lambda rng, n: (*vectors(rng, n), float(rng.normal())), (steps, stepped_sum),
+                    (0, 1, 3, 4, 5, 9),
+                    (("loops.strip_mine_recurrence", "BLOCK", 4),)),
+    "strip_mine_rows": Family(rows, (regression, before_last, rotating, swapped, last_row), (0, 1, 2, 3, 4, 5, 8, 9),
+                              FEW_ROWS),
+    "unroll_and_jam": Family(rows, (accumulated_rows,), (0, 1, 3, 4, 5, 7, 8, 9), FEW_ROWS),
+    "elide_zero_fill": Family(vectors, (shifted, halves), (0, 1, 2, 3, 5, 6)),
+    "read_modify_write": Family(vectors, (updates,), (0, 1, 2, 5)),
+    "rematerialise": Family(matrices, (deviations,), (1, 2, 5)),
+    "merge_cotangents": Family(pairs, (jacobi,), (2, 3, 4, 5, 7)),
     "unroll": Family(vectors, (small_arrays,), (0, 1, 2, 5)),
-    "registers": Family(vectors, (small_arrays,), (0, 1, 4)),
-    "planes": Family(lambda rng, n: (rng.normal(size=(n, 3)), float(rng.normal())), (bodies,), (0, 1, 2, 5)),
+    "scalar_replacement": Family(vectors, (small_arrays,), (0, 1, 4)),
+    "structure_of_arrays": Family(lambda rng, n: (rng.normal(size=(n, 3)), float(rng.normal())), (bodies,),
+                                  (0, 1, 2, 5)),
     "recognise_products": Family(products, (product, triangle), (0, 1, 2, 5), LARGE, True),
     "joined": Family(lambda rng, n: (rng.normal(size=(n + 2, n)), float(rng.normal())), (both_triangles,), (1, 2, 5, 6),
                      LARGE, True),

@@ -12,7 +12,7 @@ from samples import cases, inputs
 from test_scalarise import Writer as ArrayWriter
 from test_scalarise import arguments as array_arguments
 
-from pullback.codegen import generate, scalarise, storage
+from pullback.codegen import bufferize, generate, scalarise
 from pullback.ir.build import Builder
 from pullback.ir.errors import IRError
 from pullback.ir.evaluate import evaluate
@@ -47,7 +47,7 @@ def test_every_primitive(op, program, ranges, rng):
         pytest.skip("has no value")
     args = [np.asarray(a)[()] for a in inputs(program, op, rng, ranges)]
     before = [np.array(a) for a in args]
-    verify(storage(verify(scalarise(program))))
+    verify(bufferize(verify(scalarise(program))))
     found = run(program, *args)
     assert_same(found, evaluate(program, *args))
     for arg, copy in zip(args, before):
@@ -59,7 +59,7 @@ def test_every_primitive(op, program, ranges, rng):
 def test_programs(name, rng):
     program, settings = PROGRAMS[name]
     args = arguments(program, settings, rng)
-    verify(storage(verify(scalarise(program))))
+    verify(bufferize(verify(scalarise(program))))
     assert_same(run(program, *args), evaluate(program, *args))
 
 
@@ -67,7 +67,7 @@ def test_programs(name, rng):
 def test_random_programs(seed):
     rng = np.random.default_rng(seed)
     program = random_program(rng)
-    verify(storage(verify(scalarise(program))))
+    verify(bufferize(verify(scalarise(program))))
     for _ in range(2):
         args = random_arguments(rng)
         try:
@@ -233,16 +233,16 @@ def f(A: f64[n, n], k: i64) -> f64[n, n]:
 
 def test_doctests():
     for module in (
-        "emit",
-        "hoist",
-        "order",
-        "registers",
-        "storage",
-        "scalarise",
-        "spell",
-        "names",
-        "access",
-        "liveness",
+        "emit.python",
+        "memory.hoist_allocations",
+        "loops.reorder",
+        "memory.scalar_replacement",
+        "memory.bufferize",
+        "lower.scalarise",
+        "emit.spelling",
+        "emit.out_of_ssa",
+        "index_maps",
+        "analysis.liveness",
     ):
         found = __import__(f"pullback.codegen.{module}", fromlist=["x"])
         assert doctest.testmod(found).failed == 0

@@ -16,7 +16,8 @@ from pullback.ir.program import For
 from pullback.ir.walk import walk
 
 order, places, plan, splitting = (
-    import_module(f"pullback.codegen.{name}") for name in ("order", "interchange", "plan", "split")
+    import_module(f"pullback.codegen.loops.{name}")
+    for name in ("reorder", "interchange", "distribution_plan", "distribute")
 )
 
 SIZES = (0, 1, 2, 3, 4, 5, 6, 7, 9)
@@ -175,7 +176,10 @@ MATRICES = (
 )  # fmt: skip
 LEAST = {sum_in_an_element: 3, reads_one_element: 2, buffers: 1}
 """The sizes below have no element that these read."""
-PASSES = ("accumulate", "contract", "interchange", "free_order", "stored", "hoist", "storage")
+PASSES = (
+    "read_modify_write", "fuse_and_contract", "interchange", "reorder", "elide_zero_fill", "hoist_allocations",
+    "bufferize",
+)  # fmt: skip
 SPECIAL = (np.nan, np.inf, -np.inf, 1e200, 1e-310, -0.0)
 
 
@@ -252,7 +256,7 @@ class Fired(Counter):
         plans = {}
 
         def look(name, before, after):
-            if name == "free_order":
+            if name == "reorder":
                 plans.update(parallel_loops(after))
 
         final = lowered(program, look, carry=False)
@@ -264,7 +268,7 @@ class Fired(Counter):
     def step(self, name, before, after):
         if before != after:
             self[name] += 1
-        if name == "free_order":
+        if name == "reorder":
             ways = [sum(isinstance(n, For) and n.reverse for n in walk(p.body)) for p in (before, after)]
             self["upwards"] += ways[0] > ways[1]
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 from rewrites import FAMILIES, PARTS, PASSES, check
 
-GENERAL = {"scalarise", "simplify", "common", "dead_code", "storage", "hoist"}
+GENERAL = {"scalarise", "simplify", "common", "dead_code", "bufferize", "hoist_allocations"}
 """Nothing is generated without them."""
-ELSEWHERE = {"contract": "test_contract.py", "interchange": "test_interchange.py", "free_order": "test_order.py"}
+ELSEWHERE = {"fuse_and_contract": "test_contract.py", "interchange": "test_interchange.py", "reorder": "test_order.py"}
 """Changes of the order of loops; their proofs are tested there."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pullback.codegen.spell import TEMPLATES, template
+from pullback.codegen.emit.spelling import TEMPLATES, template
 from pullback.ir import ops
 from pullback.ir.primitive import REGISTRY
 

@@ -16,17 +16,17 @@ from loop_nests import MIDDLE, SIZE, VALUES, handed_nest, loop_nest, near_nest, 
 
 import pullback as pb
 from pullback.codegen import (
-    contract,
+    bufferize,
     emit,
-    free_order,
+    fuse_and_contract,
     generate,
-    hoist,
+    hoist_allocations,
     interchange,
     lowered,
     parallel_loops,
+    preaccumulate,
     recognise_products,
-    shorten_chains,
-    storage,
+    reorder,
 )  # fmt: skip
 from pullback.codegen.analysis.dependence import Access, Dependence, pairs_of
 from pullback.ir import Program
@@ -187,8 +187,8 @@ def written(seeds: Iterable[int]) -> Counter[str]:
         program = loop_nest(seed)
         if Touched(program).complete < len(VALUES):
             continue
-        final = verify(storage(verify(hoist(verify(interchange(verify(contract(program))))))))
-        function = compile_source(emit(verify(storage(hoist(free_order(final))))), "f", jit=False)
+        final = verify(bufferize(verify(hoist_allocations(verify(interchange(verify(fuse_and_contract(program))))))))
+        function = compile_source(emit(verify(bufferize(hoist_allocations(reorder(final))))), "f", jit=False)
         count["nests"] += 1
         for values in VALUES[:2]:
             args = arguments(values, seed)
@@ -203,7 +203,7 @@ def products(seeds: Iterable[int]) -> Counter[str]:
     for seed in seeds:
         program = product_nest(seed)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(import_module("pullback.codegen.recognise"), "LARGE", 1)
+            patch.setattr(import_module("pullback.codegen.matmul.recognise"), "LARGE", 1)
             changed = verify(recognise_products(program))
         count["nests"] += 1
         if changed == program:
@@ -268,7 +268,7 @@ def gradients(seeds: Iterable[int]) -> Counter[str]:
             continue
         count["nests"] += 1
         plain = adjoint(program, (0, 1, 2, 3))
-        final = lowered(shorten_chains(optimise(plain)))
+        final = lowered(preaccumulate(optimise(plain)))
         function = compile_source(emit(final), final.name, jit=False)
         for values in VALUES[:3]:
             rng, where = np.random.default_rng(seed), f"{make.__name__} {seed} at {values}"
@@ -310,8 +310,8 @@ def test_elements_read_again():
 
 
 def test_loops_that_run_upwards():
-    assert same(loop_nest, free_order, range(120))["changed"] > 50
-    assert same(near_nest, free_order, range(60))["changed"] > 40
+    assert same(loop_nest, reorder, range(120))["changed"] > 50
+    assert same(near_nest, reorder, range(60))["changed"] > 40
 
 
 def test_loops_that_change_places():
@@ -319,7 +319,7 @@ def test_loops_that_change_places():
 
 
 def test_loops_that_become_one():
-    assert same(handed_nest, contract, range(120))["changed"] > 40
+    assert same(handed_nest, fuse_and_contract, range(120))["changed"] > 40
 
 
 def test_loops_that_are_products():
@@ -461,10 +461,10 @@ if __name__ == "__main__":
     print("two iterations", elements(many))
     print("all cores", on_cores(loop_nest, many) + on_cores(near_nest, many))
     print("read again", read_again(many[: len(many) // 10]))
-    print("upwards", same(loop_nest, free_order, many[: len(many) // 10]))
-    print("side by side", same(near_nest, free_order, many[: len(many) // 10]))
+    print("upwards", same(loop_nest, reorder, many[: len(many) // 10]))
+    print("side by side", same(near_nest, reorder, many[: len(many) // 10]))
     print("change places", same(turned_nest, interchange, many[: len(many) // 10]))
-    print("become one", same(handed_nest, contract, many[: len(many) // 10]))
+    print("become one", same(handed_nest, fuse_and_contract, many[: len(many) // 10]))
     print("products", products(many[: len(many) // 5]))
     print("any order", in_any_order(many[: len(many) // 40]))
     print("gradients", gradients(many[: len(many) // 100]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import shorten_chains
+from pullback.codegen import preaccumulate
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.text import parse, show
@@ -52,7 +52,7 @@ def same(before, after, tight=1e-12):
 @pytest.mark.parametrize("name", BODIES)
 def test_same_values(name):
     p = program(BODIES[name])
-    new = verify(shorten_chains(p))
+    new = verify(preaccumulate(p))
     assert show(new).count("for ") == 3
     for n in (0, 1, 2, 3, 4, 5, 7, 8, 9):
         args = np.linspace(0.5, 2.0, n), 1.3, 0.7
@@ -68,7 +68,7 @@ SINGLE = [0.0, -0.0, 1.0, -2.0, 0.5, 1e15, -1e15, 1e-15, 1e30, 1e-30, 1e38, 1e-4
 def test_factors_far_from_one(name, dtype, rng):
     """A product of factors neither overflows nor vanishes before it meets the cotangent."""
     p = program(BODIES[name], dtype)
-    new = shorten_chains(p)
+    new = preaccumulate(p)
     kind = np.float64 if dtype == "f64" else np.float32
     strange = 0
     with np.errstate(all="ignore"):
@@ -84,7 +84,7 @@ def test_factors_far_from_one(name, dtype, rng):
 
 def test_where_the_product_alone_would_be_out_of_range():
     p = program(BODIES["one factor"])
-    new = shorten_chains(p)
+    new = preaccumulate(p)
     for big, x in ((1e80, 0.0), (1e80, 1e-200), (1e-80, 1e200)):
         a = np.array([1 / big] * 4 + [big] * 4)
         same(evaluate(p, a, 1.0, x), evaluate(new, a, 1.0, x))
@@ -105,12 +105,12 @@ def test_where_the_product_alone_would_be_out_of_range():
 )
 def test_what_is_left_alone(lines):
     p = program(lines)
-    assert shorten_chains(p) == p
+    assert preaccumulate(p) == p
 
 
 def test_the_users_loops_are_left_alone():
     users = parse(show(program(BODIES["a product"])))  # whatever its names are
-    assert shorten_chains(users) == users
+    assert preaccumulate(users) == users
 
 
 STRIDE = """
@@ -143,14 +143,14 @@ def f(a: f64[n], b: f64, x: f64, lo: i64, hi: i64) -> (f64, f64, f64, f64):
 )
 def test_four_steps_at_once(order, factor, loops):
     p = parse(STRIDE.replace("RANGE", order).replace("t - b", factor), BARS)
-    new = verify(shorten_chains(p))
+    new = verify(preaccumulate(p))
     assert show(new).count("for ") == loops
     a = np.random.default_rng(0).uniform(0.5, 2.0, 20)
     for lo, hi in [(0, 0), (3, 1), (0, 1), (2, 5), (0, 4), (3, 8), (1, 20), (0, 20)]:
         for before, after in zip(evaluate(p, a, 0.3, 0.7, lo, hi), evaluate(new, a, 0.3, 0.7, lo, hi)):
             np.testing.assert_allclose(after, before, rtol=1e-12)
     users = parse(show(p))
-    assert loops == 5 or shorten_chains(users) == users
+    assert loops == 5 or preaccumulate(users) == users
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_four_steps_at_once(order, factor, loops):
 )
 def test_other_recurrences_go_step_by_step(old, new):
     p = parse(STRIDE.replace("RANGE", "reversed(range(lo, hi))").replace(old, new), BARS)
-    assert show(shorten_chains(p)).count("for ") == 1
+    assert show(preaccumulate(p)).count("for ") == 1
 
 
 def last(p, q, x, w):

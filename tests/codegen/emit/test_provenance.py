@@ -5,7 +5,7 @@ import pytest
 
 import pullback as pb
 from pullback.codegen import emit, generate, generate_lines
-from pullback.codegen.emit import emit_lines
+from pullback.codegen.emit.python import emit_lines
 from pullback.ir.program import Let
 from pullback.ir.text import parse
 from pullback.ir.walk import walk

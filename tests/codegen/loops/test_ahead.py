@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import shorten_chains
+from pullback.codegen import preaccumulate
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse, show
 from pullback.ir.verify import verify
@@ -41,7 +41,7 @@ def loops(program):
 @pytest.mark.parametrize("order", ["range(lo, hi)", "reversed(range(lo, hi))"])
 def test_same_values(order):
     p = parse(LOOP.replace("RANGE", order))
-    new = verify(shorten_chains(p))
+    new = verify(preaccumulate(p))
     assert loops(new) == 3
     rng = np.random.default_rng(0)
     a, y = rng.uniform(-1.0, -0.5, 400), rng.normal(size=400)
@@ -65,7 +65,7 @@ def test_what_stays_one_loop(old, new):
     if "c + k" in new:
         text = text.replace("p: f64 = c * k", "p: f64 = t * k")
     p = parse(text)
-    assert shorten_chains(p) == p
+    assert preaccumulate(p) == p
 
 
 def steps(x, u, n):

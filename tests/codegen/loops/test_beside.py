@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen.lines import LAGS, lines_of
-from pullback.codegen.rejoin import rejoin
-from pullback.codegen.zeros import stored
+from pullback.codegen.cotangents.merge import merge_cotangents
+from pullback.codegen.loops.carry_neighbours import LAGS, lines_of
+from pullback.codegen.memory.elide_zero_fill import elide_zero_fill
 from pullback.ir import walk
 from pullback.ir.affine import Affine
 from pullback.ir.evaluate import evaluate
@@ -150,7 +150,7 @@ def f(y: f64[m], n: i64) -> f64[n]:
 def test_first_additions_are_stores_where_that_is_proven(bounds, shift, place, gone):
     cotangents = ("x", "x_1", "x_bar", "x_3", "t")  # of a user's own additions the sign of a zero would change
     program = verify(parse(FIRST.format(bounds=bounds, shift=shift, place=place), cotangents=frozenset(cotangents)))
-    after = verify(stored(program))
+    after = verify(elide_zero_fill(program))
     assert gone != any(isinstance(n, Let) and n.op is zeros for n in walk.walk(after.body))
     y = np.arange(1.0, 6.0)
     for n in (11, 12, 20) if bounds != "n" else (0, 3, 5):
@@ -184,7 +184,7 @@ def f(x: f64[n], b: f64[n]) -> (f64[n], f64[m]):
 def test_rejoined_only_if_nothing_is_left(change, joined):
     form = {"added": "2:n", "what": "a", "zeroed": "1:k", "to": "0.0"} | change
     program = verify(parse(APART.format(**form)))
-    after = verify(rejoin(program))
+    after = verify(merge_cotangents(program))
     assert (after != program) == joined
     for n in (3, 4, 7):
         x, b = np.arange(n) * 0.3, np.arange(n) + 0.7

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import PIPELINE, contract
+from pullback.codegen import PIPELINE, fuse_and_contract
 from pullback.ir.evaluate import evaluate
 from pullback.ir.program import For
 from pullback.ir.text import parse
@@ -98,7 +98,7 @@ def test_random_loops():
     fewer = 0
     for seed in range(150):
         program = verify(parse(with_a_vector(seed)))
-        found = verify(contract(program))
+        found = verify(fuse_and_contract(program))
         A = np.random.default_rng(seed).normal(size=(SIZE, SIZE))
         for n in (0, 1, N):
             (wanted,), (value,) = evaluate(program, A, n), evaluate(found, A, n)
@@ -139,9 +139,9 @@ def test_one_loop_for_row_and_column():
     with pb.options(jit=False, cache=False):
         gradient(np.ones((7, 7)), np.ones(7))
     program = parse(str(gradient.adjoint_ir))
-    for step in PIPELINE[: PIPELINE.index(contract)]:
+    for step in PIPELINE[: PIPELINE.index(fuse_and_contract)]:
         program = step(program)
-    found = verify(contract(program))
+    found = verify(fuse_and_contract(program))
     assert loops(found) < loops(program) and vectors(found) < vectors(program)
 
 
@@ -164,10 +164,10 @@ def f(x: f64[n], A: f64[n, n], k: i64) -> f64[n, n]:
     return A3
 """
     program = verify(parse(text))
-    assert contract(program) == program
-    assert loops(verify(contract(parse(text.replace("exp(a)", "a * 2.0"))))) == 1
+    assert fuse_and_contract(program) == program
+    assert loops(verify(fuse_and_contract(parse(text.replace("exp(a)", "a * 2.0"))))) == 1
 
 
 def test_doctest():
-    module = importlib.import_module("pullback.codegen.contract")
+    module = importlib.import_module("pullback.codegen.loops.fuse_and_contract")
     assert doctest.testmod(module) == (0, 2)

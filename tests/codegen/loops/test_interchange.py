@@ -5,8 +5,8 @@ import pytest
 from test_order import N, Writer
 
 import pullback as pb
-from pullback.codegen import emit, free_order, hoist, interchange, storage
-from pullback.codegen.interchange import _Interchange
+from pullback.codegen import bufferize, emit, hoist_allocations, interchange, reorder
+from pullback.codegen.loops.interchange import _Interchange
 from pullback.ir import walk
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import dead_code
@@ -74,8 +74,8 @@ def test_random_pairs(seed, monkeypatch):
     changed += turned != program
     args = [rng.normal(size=(N, N)), rng.normal(size=(N, N)), rng.normal(size=N), rng.normal(size=N), 0.7]
     expected = evaluate(program, *args)
-    for step in (turned, verify(free_order(turned))):
-        function = compile_source(emit(verify(storage(verify(hoist(step))))), "f", jit=False)
+    for step in (turned, verify(reorder(turned))):
+        function = compile_source(emit(verify(bufferize(verify(hoist_allocations(step))))), "f", jit=False)
         for a, b in zip(function(*args), expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import emit, free_order, hoist, storage
+from pullback.codegen import bufferize, emit, hoist_allocations, reorder
 from pullback.codegen.primitives import radd
 from pullback.ir import walk
 from pullback.ir.build import Builder
@@ -107,8 +107,8 @@ class Writer:
 def test_random_nests(seed):
     rng = np.random.default_rng(seed)
     program = Writer(rng, columns="nm"[seed % 2]).program()
-    ordered = verify(free_order(program))
-    function = compile_source(emit(verify(storage(verify(hoist(ordered))))), "f", jit=False)
+    ordered = verify(reorder(program))
+    function = compile_source(emit(verify(bufferize(verify(hoist_allocations(ordered))))), "f", jit=False)
     args = [rng.normal(size=(N, N)), rng.normal(size=(N, N)), rng.normal(size=N), rng.normal(size=N), 0.7]
     for a, b in zip(function(*args), evaluate(program, *args), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
@@ -116,7 +116,7 @@ def test_random_nests(seed):
 
 def loops(text, reassociate=True):
     """The loops of the program after the pass: (index, reverse) in order, and how many sums are free."""
-    program = verify(free_order(verify(parse(text)), reassociate))
+    program = verify(reorder(verify(parse(text)), reassociate))
     found = [n for n in walk.walk(program.body) if isinstance(n, For)]
     sums = sum(isinstance(n, Let) and n.op is radd for n in walk.walk(program.body))
     return [(n.index.name, n.reverse) for n in found], sums
@@ -176,7 +176,7 @@ def f(y_bar: f64[n], x: f64[n]) -> f64[n]:
 def test_stencil_adjoint_carries_what_the_neighbours_add():
     found, _ = loops(STENCIL)
     assert found == [("i", False)]
-    program = verify(free_order(verify(parse(STENCIL))))
+    program = verify(reorder(verify(parse(STENCIL))))
     assert [n.op.name for n in walk.walk(program.body) if isinstance(n, Let)].count("at_add") == 3  # one in the loop
     for n in range(2, 9):
         x, y_bar = np.arange(n) * 1.0, np.arange(n) + 0.5
@@ -185,7 +185,7 @@ def test_stencil_adjoint_carries_what_the_neighbours_add():
 
 
 def test_stencil_adjoint_gets_a_loop_per_neighbour_if_nothing_may_be_carried():
-    program = verify(free_order(verify(parse(STENCIL)), carry=False))
+    program = verify(reorder(verify(parse(STENCIL)), carry=False))
     found = [n for n in walk.walk(program.body) if isinstance(n, For)]
     assert len(found) == 3 and not any(n.reverse for n in found)
 
@@ -316,7 +316,7 @@ def f(x: f64[n], y: f64[m], c: bool) -> f64[n]:
 def test_an_element_is_there_if_the_lines_around_the_loop_reach_it(lines, lifted):
     def outermost(start):
         text = BEFORE_OR_BEHIND.format(lines[0], start, *lines[1:])
-        return next(n for n in verify(free_order(verify(parse(text)))).body if isinstance(n, For))
+        return next(n for n in verify(reorder(verify(parse(text)))).body if isinstance(n, For))
 
     def has(nodes):
         return any(isinstance(n, Let) and n.var.name == "t" for n in nodes)
@@ -341,11 +341,11 @@ def f(x: f64[n], y: f64[m]) -> f64[m]:
     r: f64[m] = last(p)
     return r
 """)
-    ordered = verify(free_order(verify(program)))
+    ordered = verify(reorder(verify(program)))
     (outer,) = (n for n in ordered.body if isinstance(n, For))
     (test,) = (n for n in outer.body if isinstance(n, If))
     assert sum(isinstance(n, Let) and n.op is radd for n in walk.walk(test.then)) == 1
-    function = compile_source(emit(verify(storage(ordered))), "f", jit=False)
+    function = compile_source(emit(verify(bufferize(ordered))), "f", jit=False)
     x, y = np.arange(5.0), np.zeros(3)  # the last two rounds of i would write past the end
     np.testing.assert_array_equal(function(x, y)[0], [3.0, 3.0, 2.0])
 
@@ -390,7 +390,7 @@ def test_a_factorisation_at_every_small_size(n, dtype):
 
 def test_a_row_of_a_save_array_is_read_before_the_loop():
     program = verify(
-        free_order(
+        reorder(
             verify(
                 parse("""
 def f(x: f64[n], steps: i64) -> f64:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pullback.codegen import emit, hoist, scalarise, storage
+from pullback.codegen import bufferize, emit, hoist_allocations, scalarise
 from pullback.ir import walk
 from pullback.ir.build import Builder, dim_atom
 from pullback.ir.evaluate import evaluate
@@ -218,7 +218,7 @@ def test_random_programs(seed):
     rng = np.random.default_rng(seed)
     program = Writer(rng).program(int(rng.integers(4, 14)))
     scalar = verify(dead_code(simplify(verify(scalarise(program)))))
-    function = compile_source(emit(verify(storage(verify(hoist(scalar))))), "f", jit=False)
+    function = compile_source(emit(verify(bufferize(verify(hoist_allocations(scalar))))), "f", jit=False)
     for _ in range(2):
         args = arguments(rng)
         before = [np.array(a) for a in args]
@@ -254,7 +254,7 @@ def allocated(program):
 
 
 def lowered(text):
-    return storage(dead_code(simplify(scalarise(verify(parse(text))))))
+    return bufferize(dead_code(simplify(scalarise(verify(parse(text))))))
 
 
 def test_value_and_gradient_in_one_loop():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import PIPELINE, generate, recognise, recognise_products
+from pullback.codegen import PIPELINE, generate, recognise_products
+from pullback.codegen.matmul import recognise
 from pullback.ir.evaluate import evaluate
 from pullback.ir.verify import verify
 from pullback.runtime.compile import compile_source

@@ -3,7 +3,7 @@
 import numpy as np
 
 import pullback as pb
-from pullback.codegen import afresh, generate
+from pullback.codegen import generate, rematerialise
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse
 from pullback.ir.verify import verify
@@ -27,7 +27,7 @@ def f(x: f64[n, m], w: f64[m], k: i64) -> (f64[m], f64[n, m]):
 
 def again(text):
     program = verify(parse(text))
-    found = verify(afresh(program))
+    found = verify(rematerialise(program))
     x, w = np.random.default_rng(0).normal(size=(4, 3)), np.arange(3.0)
     run = compile_source(generate(program), program.name, jit=False)
     for wanted, value, written in zip(evaluate(program, x, w, 2), evaluate(found, x, w, 2), run(x, w, 2)):
@@ -68,4 +68,4 @@ def test_a_deviation_is_not_kept_for_the_reverse_sweep():
     with pb.options(jit=False, cache=False):
         pb.testing.check_grad(scaled, x)
         gradient(x)
-    assert afresh(parse(str(gradient.adjoint_ir))) != parse(str(gradient.adjoint_ir))
+    assert rematerialise(parse(str(gradient.adjoint_ir))) != parse(str(gradient.adjoint_ir))

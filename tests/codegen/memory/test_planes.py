@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen.planes import planes
+from pullback.codegen.memory.structure_of_arrays import structure_of_arrays
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse, show
 from pullback.ir.verify import verify
@@ -32,7 +32,7 @@ def f(x: f64[n, 3], w: f64) -> f64[n, 3]:
 @pytest.mark.parametrize("first", ["zeros((n, 3), f64)", "copy(x)", "x.at[0, 1].set(w)"])
 def test_columns(first):
     program = verify(parse(PAIRS.format(first=first, column=1)))
-    split = verify(planes(program))
+    split = verify(structure_of_arrays(program))
     assert "a1: f64[n, 3]" in show(program) and "a1: f64[n, 3]" not in show(split)
     x = np.random.default_rng(0).normal(size=(5, 3))
     for a, b in zip(evaluate(program, x, 0.5), evaluate(split, x, 0.5), strict=True):
@@ -41,7 +41,7 @@ def test_columns(first):
 
 def test_computed_columns_stay():
     program = verify(parse(PAIRS.format(first="zeros((n, 3), f64)", column="j")))
-    assert "a1: f64[n, 3]" in show(planes(program))
+    assert "a1: f64[n, 3]" in show(structure_of_arrays(program))
 
 
 def test_single_loops_stay():
@@ -55,7 +55,7 @@ def f(x: f64[n, 3]) -> f64:
     y: f64 = last(s)
     return y
 """))
-    assert planes(program) == program
+    assert structure_of_arrays(program) == program
 
 
 def springs(x, v, steps):

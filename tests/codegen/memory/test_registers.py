@@ -5,7 +5,7 @@ import pytest
 import test_storage
 
 from pullback.codegen import generate
-from pullback.codegen.registers import registers, unroll
+from pullback.codegen.memory.scalar_replacement import scalar_replacement, unroll
 from pullback.ir import walk
 from pullback.ir.evaluate import evaluate
 from pullback.ir.program import For, Let, Lit
@@ -29,7 +29,7 @@ class Writer(test_storage.Writer):
 def test_random_updates(seed, monkeypatch):
     monkeypatch.setattr(test_storage, "ARRAY", Type("f64", (4,)))
     program = Writer(np.random.default_rng(seed)).program(8)
-    verify(registers(verify(unroll(program))))
+    verify(scalar_replacement(verify(unroll(program))))
     function = compile_source(generate(program), "f", jit=False)
     for args in (test_storage.arguments(0), test_storage.arguments(2, False), test_storage.arguments(3)):
         before = [np.array(a) for a in args]
@@ -40,7 +40,7 @@ def test_random_updates(seed, monkeypatch):
 
 
 def lowered(text):
-    return verify(registers(verify(unroll(verify(parse(text))))))
+    return verify(scalar_replacement(verify(unroll(verify(parse(text))))))
 
 
 def test_short_loops_are_written_out():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pullback.codegen import emit, storage
+from pullback.codegen import bufferize, emit
 from pullback.ir import walk
 from pullback.ir.build import Builder
 from pullback.ir.evaluate import evaluate
@@ -38,7 +38,7 @@ def copies(program, inside_loops=False):
 
 def check(program, *argument_lists):
     """The generated code gives the interpreter's results, in new memory, and leaves its arguments alone."""
-    stored = verify(storage(verify(program)))
+    stored = verify(bufferize(verify(program)))
     function = compile_source(emit(stored), "f", jit=False)
     for args in argument_lists or (arguments(0), arguments(1), arguments(2, False), arguments(3)):
         wanted = evaluate(program, *args)
@@ -379,5 +379,5 @@ def test_programs_keep_their_meaning():
     for _, _, results, text in PROGRAMS.values():
         program = body(results, text)
         for args in (arguments(0), arguments(2)):
-            for a, b in zip(evaluate(storage(program), *args), evaluate(program, *args)):
+            for a, b in zip(evaluate(bufferize(program), *args), evaluate(program, *args)):
                 np.testing.assert_array_equal(a, b)

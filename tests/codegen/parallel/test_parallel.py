@@ -14,8 +14,8 @@ from kernels import KERNELS
 from test_order import N, Writer
 
 import pullback as pb
-from pullback.codegen import free_order, generate, hoist, parallel_loops, storage
-from pullback.codegen.outline import outlined_lines
+from pullback.codegen import bufferize, generate, hoist_allocations, parallel_loops, reorder
+from pullback.codegen.parallel.outline import outlined_lines
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse
 from pullback.ir.verify import verify
@@ -82,9 +82,9 @@ def test_kernels(name, any_order):
 def test_random_nests(seed, any_order):
     rng = np.random.default_rng(seed)
     program = Writer(rng).program()
-    ordered = free_order(program)
+    ordered = reorder(program)
     plans = parallel_loops(ordered)
-    final = storage(hoist(ordered))
+    final = bufferize(hoist_allocations(ordered))
     lines = outlined_lines(final, parallel_loops(final, plans), limit=2)
     function = compile_source("\n".join(line.text for line in lines) + "\n", "f", jit=False)
     args = [rng.normal(size=(N, N)), rng.normal(size=(N, N)), rng.normal(size=N), rng.normal(size=N), 0.7]

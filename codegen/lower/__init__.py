@@ -1,0 +1,1 @@
+"""From array operations to loops over scalars."""

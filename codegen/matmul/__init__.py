@@ -1,0 +1,1 @@
+"""Idiom recognition: loops that are matrix products become calls of BLAS."""
