@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import linecache
 import pickle
@@ -21,6 +20,7 @@ from .frames import as_refusal
 from .hot import Call, no_call
 from .index import Forms
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
+from .ir.once import once
 from .ir.passes import optimise
 from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
@@ -70,7 +70,7 @@ class Specialisation:
             self._program = pickle.loads(self._kept.program)  # type: ignore[union-attr]
         return self._program
 
-    @functools.cached_property
+    @once
     def digest(self) -> str:
         """Stands for the program and its lines in keys of the disk cache."""
         if self._kept:

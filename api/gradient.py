@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from .effects import effects_of
 from .frames import without_our_frames
 from .hot import MISS, Results, finished, put_together
 from .ir.errors import PullbackError, TypeMismatch
+from .ir.once import once
 from .ir.passes.adjoint import adjoint
 from .ir.program import Atom, Program
 from .ir.types import Type
@@ -40,7 +40,7 @@ class Gradient(Transform):
     _skipped = 0
     """Arguments in front of those that the user counts: the instance of a bound method."""
 
-    @functools.cached_property
+    @once
     def _method(self) -> Transform:
         if self._given is not None:
             return self

@@ -15,6 +15,7 @@ from .effects import Effects, effects_of
 from .frames import without_our_frames
 from .hot import MISS, Call, Results, call_function, finish_function, no_call, results_of
 from .ir.errors import PullbackError
+from .ir.once import once
 from .ir.program import Program
 from .ir.text import show
 from .plain import own_error
@@ -107,7 +108,7 @@ class Transform:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self._method, instance)  # type: ignore[arg-type]
 
-    @functools.cached_property
+    @once
     def _method(self) -> Transform:
         """What a bound method calls: the same, and by default the first argument behind the instance counts."""
         return self

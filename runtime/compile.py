@@ -94,7 +94,8 @@ def entry(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """`runtime.entry.entry`, which is imported only where numba is; None if there can be no entry."""
     if not by_numba(function):
         return None
-    return importlib.import_module(f"{__package__}.entry").entry(function, *args, **options)
+    with locks.making():
+        return importlib.import_module(f"{__package__}.entry").entry(function, *args, **options)
 
 
 def _compile(

@@ -7,7 +7,6 @@ compiled signature is one file of `cache`, checked before anything in it is look
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections import Counter
 from collections.abc import Callable
@@ -16,15 +15,17 @@ from typing import Any
 
 import llvmlite.binding
 import numba
+import numpy.ma  # noqa: F401  (numba asks for it at the first array: not to be imported in the middle of a fork)
+from llvmlite.binding import ffi
 from numba.core import caching, compiler, compiler_lock, serialize
 from numba.core.runtime import rtsys
 
-from . import cache, timings
+from . import cache, locks, timings
 
-# A fork waits until no thread compiles: in the child the compiler would be in the middle of something for ever.
-if hasattr(os, "register_at_fork"):
-    _numba = compiler_lock.global_compiler_lock
-    os.register_at_fork(before=_numba.acquire, after_in_parent=_numba.release, after_in_child=_numba.release)
+# Other people's functions compile as well, and in a child the compiler would be in the middle of something for ever.
+for _lock in (compiler_lock.global_compiler_lock, getattr(ffi.lib, "_lock", None)):
+    if hasattr(_lock, "_lock"):
+        locks.held_in_forks(_lock._lock)
 
 
 class VerifiedCache(caching._Cache):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+from . import locks
 
 
 @dataclass
@@ -93,7 +95,13 @@ def note(text: str) -> None:
 
 @contextmanager
 def stage(name: str, detail: str = "") -> Iterator[None]:
-    """A block that belongs to a stage."""
+    """A block that belongs to a stage. While one that makes something is open, other threads do not fork."""
+    with nullcontext() if name == "run" else locks.making(), _recorded(name, detail):
+        yield
+
+
+@contextmanager
+def _recorded(name: str, detail: str) -> Iterator[None]:
     now = _open.get()
     if now is None:
         yield

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...ir.affine import Affine
+from ...ir.once import once
 from ...ir.primitive import Primitive
 from ...ir.program import Check, Index, Let, Slice, Span, Var, atoms, dim_names
 from ...ir.types import Dim, Type
@@ -55,7 +55,7 @@ class Op:
         """Every name that must be there before."""
         return self._names
 
-    @functools.cached_property
+    @once
     def _names(self) -> tuple[str, ...]:  # asked for a dozen times
         return tuple(self._named())
 
@@ -106,7 +106,7 @@ class Plain:
     def names(self) -> tuple[str, ...]:
         return self._names
 
-    @functools.cached_property
+    @once
     def _names(self) -> tuple[str, ...]:
         return tuple(self._named())
 
