@@ -6,8 +6,6 @@ traced values has no end that tracing could reach, and is refused.
 
 from __future__ import annotations
 
-import sys
-import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from ..ir.build import dim_atom
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Var
 from ..ir.types import I64
+from .depth import deeper
 from .session import Session
 from .symbol import Array, Scalar, Symbol
 
@@ -65,7 +64,8 @@ def activation(session: Session, function: types.FunctionType, args: Any, kwargs
             )
     session.calls.append(Activation(code, len(session.open), leaves, depth, alike))
     try:
-        yield
+        with deeper():
+            yield
     finally:
         session.calls.pop()
 
@@ -118,25 +118,3 @@ def _known(value: Any) -> Any:
     if isinstance(value, (bool, int, float, str, bytes, np.generic, type(None))):
         return type(value), repr(value)
     return id(value)
-
-
-_LOCK = threading.Lock()
-_TRACES = [0, 0]
-"""How many traces run in all threads, and Python's limit before the first of them."""
-
-
-@contextmanager
-def room() -> Iterator[None]:
-    """Lets calls go as deep as the user's own may go: tracing one takes about a dozen calls of ours."""
-    with _LOCK:
-        if not _TRACES[0]:
-            _TRACES[1] = sys.getrecursionlimit()
-            sys.setrecursionlimit(_TRACES[1] + 16 * DEEPEST)
-        _TRACES[0] += 1
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _TRACES[0] -= 1
-            if not _TRACES[0]:
-                sys.setrecursionlimit(_TRACES[1])

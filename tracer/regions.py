@@ -16,6 +16,7 @@ from ..ir.program import Atom, Check, If, Lit, Node, Phi, Span, Var
 from ..ir.types import I64, Dim, Type
 from .containers import is_container, joined_containers
 from .convert import cast, joins, result_dtype
+from .depth import deeper
 from .effects import DELETED, MISSING, Choice, Writes
 from .jumps import RETURNED, is_flag
 from .raising import PathEnds, effects, run_path
@@ -53,7 +54,7 @@ def region(session: Session) -> Iterator[list[Node]]:
     outer = builder.facts
     builder.facts = outer.copy()
     try:
-        with builder.open() as nodes:
+        with builder.open() as nodes, deeper():
             yield nodes
     finally:
         builder.facts = outer

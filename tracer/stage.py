@@ -16,6 +16,7 @@ from .blocks import Blocks
 from .bound import CONTROL, StagedSource, renamed
 from .comprehensions import control_call as _call
 from .comprehensions import load as _load
+from .depth import OURS, deeper
 from .fence import check_syntax
 from .jumps import chain_of, lower_jumps, own_nodes
 from .liveness import Liveness, stored_names
@@ -43,7 +44,8 @@ def staged_source(function: types.FunctionType) -> StagedSource | None:
                 "from it): what would be traced is not what runs. Import it again",
                 span_of(code.co_filename, code.co_firstlineno),
             )
-        _STAGED[code] = None if node is None else _stage(node, function)
+        with deeper(OURS):
+            _STAGED[code] = None if node is None else _stage(node, function)
     return _STAGED[code]
 
 

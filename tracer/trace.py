@@ -29,6 +29,7 @@ from . import iterators as _iterators  # noqa: F401  (fills the tables of functi
 from . import numpy as _numpy  # noqa: F401
 from .calls import call_given
 from .control import Control
+from .depth import deeper
 from .exact import with_checks
 from .examples import INTEGER, Examples
 from .foreign import refusal, title
@@ -36,7 +37,6 @@ from .hidden import Found, Hidden
 from .naming import identifier, tidy_names
 from .paths import Guard, Path
 from .raising import PathEnds
-from .recursion import room
 from .regions import choose
 from .returned import taken_apart
 from .session import NeedConcrete, NeedEqual, NeedStatic, NeedUnrolled, Session, tracing
@@ -140,7 +140,7 @@ def trace(
         run = _Run(function, pins, examples)
         run.session.hidden.shadows.open, run.session.hidden.shadows.read = appended - read, read
         try:
-            with room():
+            with deeper():
                 traced = run.trace(leaves, names, rebuild, flatten)
             small = {run.slots[n] for n in small_sizes(run.session, traced.program)} - pins if burn else set()
             if not small:

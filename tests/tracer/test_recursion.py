@@ -1,5 +1,7 @@
 """Functions that call themselves: what ends the recursion is made static, or the recursion is refused with its line."""
 
+import runpy
+import subprocess
 import sys
 
 import numpy as np
@@ -63,6 +65,56 @@ def test_as_deep_as_python_goes():
     limit = sys.getrecursionlimit()
     assert pb.grad(power)(1.0, 300) == pytest.approx(300.0)
     assert sys.getrecursionlimit() == limit
+
+
+THROUGH_C = """
+import functools, sys, threading
+import numpy as np
+import pullback as pb
+
+class Through:
+    def __call__(self, x):
+        return functools.partial(self, x)()
+
+    def __array__(self, *args):
+        return np.array(self)
+
+def refused(f):
+    try:
+        pb.grad(f)(1.0)
+    except pb.PullbackError as error:
+        print("Write a loop instead of the recursion" in str(error))
+
+pb.options(jit=False, cache=False)
+limit = sys.getrecursionlimit()
+for f in (lambda x: Through()(x), lambda x: x * np.sum(Through())):
+    refused(f)
+    thread = threading.Thread(target=refused, args=(f,))
+    thread.start()
+    thread.join()
+print(sys.getrecursionlimit() == limit)
+"""
+
+
+def test_calls_through_c_leave_the_stack_whole(tmp_path):
+    """What C calls takes the C stack: the limit that lets tracing go deep must not let it overflow."""
+    (tmp_path / "script.py").write_text(THROUGH_C)
+    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=100,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["True"] * 5
+
+
+def test_many_terms_and_calls(tmp_path):
+    """What is long is not deep: a sum of many terms, a chain of many calls."""
+    calls = "\n".join(f"def f{k + 1}(x): return f{k}(x) * 1.0" for k in range(200))
+    terms = " + ".join(["x"] * 700)
+    path = tmp_path / "long_functions.py"
+    path.write_text(f"def f0(x): return x * x\n{calls}\ndef total(x): return {terms}\n")
+    scope = runpy.run_path(str(path))
+    with pb.options(jit=False, cache=False):
+        assert pb.grad(scope["f200"])(3.0) == 6.0
+        assert pb.grad(scope["total"])(3.0) == 700.0
 
 
 def newton(x, y):
