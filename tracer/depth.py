@@ -1,6 +1,6 @@
 """How deep calls may go while a function is traced.
 
-Tracing a call takes a dozen calls of ours, so Python's limit would end recursions that Python itself runs. But the limit
+Tracing a call takes a dozen calls of ours, so Python's limit would end recursions that Python itself runs. But it
 is there for the C stack: code that is not staged and calls itself through C (`functools.partial`, `__array__`)
 crashes the interpreter before it has gone 17000 deep. So the limit moves as tracing goes deeper: from each call and
 each region that is traced, code may go as deep as it may from the bottom without us.
