@@ -10,13 +10,13 @@ import numpy as np
 
 from ..ir.errors import IRError
 from ..ir.ops import arith
-from ..ir.ops.array import transpose
+from ..ir.ops.array import lifted, transpose, zeros
 from ..ir.ops.declare import elementwise, same_dtype
 from ..ir.ops.index import at_add, at_set, getitem, index_dims
 from ..ir.ops.linalg import matmul
 from ..ir.ops.reduce import sum_
-from ..ir.primitive import Kind, Primitive, Trait
-from ..ir.program import Index
+from ..ir.primitive import Kind, Primitive, Ref, Trait
+from ..ir.program import Index, Lit
 from ..ir.types import Type
 
 WRITES = ("at_set", "at_add", "set_matmul", "add_matmul")
@@ -67,10 +67,29 @@ def _add_matmul_vjp(y_bar, y, x, index, alpha, a, b):
     return y_bar, None, *_products_vjp(getitem(y_bar, index), alpha, a, b)
 
 
+def _into_jvp(write):
+    """The rule of an update that writes alpha * (a @ b) into a part of x by `write`."""
+
+    def jvp(x_dots, y, x, index, alpha, a, b):
+        x_dot, _, alpha_dot, *factors = x_dots
+        terms = []
+        if any(dot is not None for dot in factors):
+            terms.append(alpha * matmul.jvp(factors, y, a, b))
+        if alpha_dot is not None:
+            terms.append(alpha_dot * lifted(matmul(a, b), alpha_dot, alpha))
+        some, of = next((dot, v) for dot, v in zip(x_dots, (x, index, alpha, a, b)) if dot is not None)
+        size = some.shape[of.type.rank :]  # of the axis for many directions, if there is one
+        into = zeros((*x.shape, *size), x.type.dtype) if x_dot is None else x_dot
+        part = sum(terms[1:], terms[0]) if terms else Ref(x.builder, Lit("0.0", Type(x.type.dtype)))
+        return write(*(write.batched(*size, into, index, part) if size else (into, index, part)))
+
+    return jvp
+
+
 # A part of an array becomes alpha times the product of two matrices, or that is added to it.
 set_matmul = Primitive(
     "set_matmul", "{0}.at[{1}].set_matmul({2}, {3}, {4})", _into, _set_matmul,
-    kind=Kind.UPDATE, vjp=_set_matmul_vjp, cost=100,
+    kind=Kind.UPDATE, vjp=_set_matmul_vjp, jvp=_into_jvp(at_set), cost=100,
     programs=(
         ("x: f64[4, 2], a: f64[4, 3], b: f64[3, 2]", "f64[4, 2]", "x.at[:, :].set_matmul(1.0, a, b)"),
         ("x: f64[3, 6, 4], i: i64, a: f64[3, 2], b: f64[2, 2], c: f64", "f64[3, 6, 4]",
@@ -79,7 +98,7 @@ set_matmul = Primitive(
 )  # fmt: skip
 add_matmul = Primitive(
     "add_matmul", "{0}.at[{1}].add_matmul({2}, {3}, {4})", _into, _add_matmul,
-    kind=Kind.UPDATE, vjp=_add_matmul_vjp, cost=100,
+    kind=Kind.UPDATE, vjp=_add_matmul_vjp, jvp=_into_jvp(at_add), cost=100,
     programs=(
         ("x: f64[4, 2], a: f64[4, 3], b: f64[3, 2], c: f64", "f64[4, 2]", "x.at[:, :].add_matmul(c, a, b)"),
         ("x: f64[5, 4], a: f64[3, 2], b: f64[2, 2]", "f64[5, 4]", "x.at[2:5, 1:3].add_matmul(-1.0, a, b)"),

@@ -95,6 +95,10 @@ class Primitive:
     partials   elementwise operations: dy/d(operand k) as functions of (operands..., y), None where zero
     vjp        other operations: (y_bar, y, *operands) -> one cotangent per operand. A cotangent is a Ref,
                None, or a function from the accumulated cotangent to the new one (updates in place)
+    jvp        (x_dots, y, *operands) -> y_dot, where it is neither linear nor has partials; x_dots holds for each
+               operand its tangent, or None where that is zero (not all are)
+    batched    (size, *operands) -> operands: those of the same operation where the linear ones have one more axis of
+               this size at the end; None where the others stay as they are
     static     positions of operands that are plain Python values
     sizes      positions of operands that are sizes (an i64 atom, or a tuple of them): `result` and `vjp`
                get these as atoms, where they get types and Refs for the others
@@ -116,6 +120,8 @@ class Primitive:
     linear: tuple[int, ...] = ()
     partials: tuple[Callable[..., Any] | None, ...] | None = None
     vjp: Callable[..., Any] | None = None
+    jvp: Callable[..., Any] | None = None
+    batched: Callable[..., tuple[Any, ...]] | None = None
     static: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     cost: int = 1

@@ -10,6 +10,7 @@ import numpy as np
 from ..primitive import Kind, Primitive, Trait
 from ..program import Lit
 from ..types import NARROW, Type
+from .array import expand
 from .declare import constant, elementwise, same_dtype, to_bool
 
 AFFINE, COMMUTATIVE, SELECTS, QUIET = Trait.AFFINE, Trait.COMMUTATIVE, Trait.SELECTS, Trait.QUIET
@@ -160,9 +161,13 @@ def _where_vjp(y_bar, y, c, a, b):
     return None, where(c, y_bar, 0.0), where(c, 0.0, y_bar)
 
 
+def _where_batched(size, c, a, b):
+    return expand(c, (c.type.rank,)), a, b
+
+
 where = Primitive(
     "where", "where({0}, {1}, {2})", _where_result, np.where, kind=Kind.ELEMENTWISE, linear=(1, 2),
-    vjp=_where_vjp, traits=SELECTS | QUIET, sympy="Piecewise(({1}, {0}), ({2}, True))",
+    vjp=_where_vjp, batched=_where_batched, traits=SELECTS | QUIET, sympy="Piecewise(({1}, {0}), ({2}, True))",
     samples=("bool, f64, f64", "bool[4, 3], f64[3], f64", "bool, i64, i64"),
 )  # fmt: skip
 

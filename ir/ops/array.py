@@ -82,16 +82,20 @@ def _broadcast_vjp(y_bar, y, x, shape):
     return stretched_back(summed, tuple(axis - lead for axis in stretched)), None
 
 
+def _shaped(size, x, shape):
+    return x, (*shape, size)
+
+
 broadcast_to = Primitive(
     "broadcast_to", "broadcast_to({0}, {1})", lambda x, shape: x.with_dims(dims_of(shape)),
-    lambda x, s: np.broadcast_to(x, s), linear=(0,), vjp=_broadcast_vjp, sizes=(1,), cost=0,
+    lambda x, s: np.broadcast_to(x, s), linear=(0,), vjp=_broadcast_vjp, batched=_shaped, sizes=(1,), cost=0,
     samples=("f64, (3, 2)", "f64[3], (4, 3)", "f64[4, 1], (4, 3)", "f64[2, 1], (3, 2, 4)"),
     kind=Kind.VIEW, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
 reshape: Primitive = Primitive(
     "reshape", "reshape({0}, {1})", lambda x, shape: x.with_dims(dims_of(shape)),
     lambda x, s: np.reshape(x, s), linear=(0,),
-    vjp=lambda y_bar, y, x, s: (reshape(y_bar, x.shape), None), sizes=(1,), cost=0,
+    vjp=lambda y_bar, y, x, s: (reshape(y_bar, x.shape), None), batched=_shaped, sizes=(1,), cost=0,
     samples=("f64[4, 3], (2, 6)", "f64[6], (3, 2)", "f64[1], ()"),
     kind=Kind.VIEW, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
@@ -110,7 +114,7 @@ def _transpose_vjp(y_bar, y, x, axes):
 
 transpose = Primitive(
     "transpose", "transpose({0}, {1})", _transposed, lambda x, axes: np.transpose(x, axes),
-    linear=(0,), vjp=_transpose_vjp, static=(1,), cost=0,
+    linear=(0,), vjp=_transpose_vjp, batched=lambda size, x, axes: (x, (*axes, len(axes))), static=(1,), cost=0,
     samples=("f64[4, 3], (1, 0)", "f64[2, 3, 4], (2, 0, 1)"),
     kind=Kind.VIEW, traits=Trait.QUIET,
 )  # fmt: skip
@@ -156,6 +160,11 @@ def expand(x: Ref, axes: tuple[int, ...]) -> Ref:
     rank = x.type.rank + len(axes)
     items = tuple(None if k in axes else full_slice(next(dims)) for k in range(rank))
     return x._apply("getitem", x, Index(items))
+
+
+def lifted(x: Ref, dot: Ref, of: Ref) -> Ref:
+    """x as it goes together with the tangent `dot` of `of`: with an axis of size 1 where that has one more, its last."""
+    return expand(x, (x.type.rank,)) if dot.type.rank > of.type.rank else x
 
 
 def sum_over(x: Ref, axes: tuple[int, ...]) -> Ref:

@@ -11,6 +11,7 @@ from ..errors import IRError
 from ..primitive import Kind, Primitive, Ref, Trait, nondifferentiable
 from ..program import Index, Lit, Slice, Var
 from ..types import Dim, Type
+from .array import broadcast_to, dims_of, full_slice
 from .declare import broadcast_dims
 
 
@@ -139,9 +140,23 @@ def _number(x: Ref) -> Ref:
     return x._apply("reshape", x._apply("iota", total), x.shape)
 
 
+def _all_behind(size, index: Index) -> Index:
+    """The subscript where there is one more axis at the end, of which all is taken."""
+    return Index((*index.items, full_slice(*dims_of((size,)))))
+
+
+def _batched_write(size, x, index, v):
+    """One number for many places has a row of numbers now: it is written out, row by row."""
+    if v.type.dims == dims_of((size,)):
+        part = Ref(x.builder, Var("", x.type.with_dims(index_dims(x.type.dims[:-1], index)))).shape
+        v = broadcast_to(v, (*part, size)) if part else v
+    return x, _all_behind(size, index), v
+
+
 getitem = Primitive(
     "getitem", "{0}[{1}]", lambda x, index: x.with_dims(index_dims(x.dims, index)), _get,
     linear=(0,), vjp=_getitem_vjp, cost=1,
+    batched=lambda size, x, index: (x, _all_behind(size, index)),
     kind=Kind.READ, traits=Trait.QUIET,
     programs=(
         ("x: f64[4], i: i64", "f64", "x[i]"),
@@ -158,7 +173,7 @@ getitem = Primitive(
 )  # fmt: skip
 at_set = Primitive(
     "at_set", "{0}.at[{1}].set({2})", _updated, _set, linear=(0, 2), vjp=_set_vjp, cost=1,
-    kind=Kind.WRITE, traits=Trait.QUIET,
+    batched=_batched_write, kind=Kind.WRITE, traits=Trait.QUIET,
     programs=(
         ("x: f64[4], i: i64, v: f64", "f64[4]", "x.at[i].set(v)"),
         ("x: f64[5], v: f64[2]", "f64[5]", "x.at[1:3].set(v)"),
@@ -171,7 +186,7 @@ at_set = Primitive(
 at_add = Primitive(
     "at_add", "{0}.at[{1}].add({2})", _updated, _add, linear=(0, 2),
     vjp=lambda y_bar, y, x, index, v: (y_bar, None, _part_bar(y_bar, index, v)), cost=1,
-    kind=Kind.WRITE, traits=Trait.OVERFLOWS,
+    batched=_batched_write, kind=Kind.WRITE, traits=Trait.OVERFLOWS,
     programs=(
         ("x: f64[4], i: i64, v: f64", "f64[4]", "x.at[i].add(v)"),
         ("x: f64[5], v: f64[2]", "f64[5]", "x.at[1:4:2].add(v)"),

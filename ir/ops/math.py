@@ -12,6 +12,7 @@ import numpy as np
 from ..primitive import Kind, Primitive, Trait
 from ..program import Lit
 from .arith import abs_sign, where
+from .array import lifted
 from .declare import elementwise, float_dtype, same_dtype, unary
 
 exp = unary("exp", np.exp, lambda x, y: y, also=("math.exp",))
@@ -90,8 +91,12 @@ def _polygamma_vjp(y_bar, y, n, x):
     return None, y_bar * polygamma(n + 1, x)
 
 
+def _polygamma_jvp(x_dots, y, n, x):
+    return x_dots[1] * lifted(polygamma(n + 1, x), x_dots[1], x)
+
+
 polygamma: Primitive = Primitive(
     "polygamma", "polygamma({0}, {1})", lambda n, x: float_dtype(x), "scipy.special.polygamma",
-    kind=Kind.ELEMENTWISE, vjp=_polygamma_vjp, static=(0,), cost=50,
+    kind=Kind.ELEMENTWISE, vjp=_polygamma_vjp, jvp=_polygamma_jvp, static=(0,), cost=50,
     sympy="polygamma({0}, {1})", samples=("0, f64", "1, f64[4]", "2, f64"), domain=(0.3, 4.0),
 )  # fmt: skip

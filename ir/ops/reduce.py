@@ -8,7 +8,7 @@ from ..errors import IRError
 from ..primitive import Kind, Primitive, Trait, nondifferentiable
 from ..program import Index, Slice
 from ..types import Type
-from .array import broadcast_to, expand, full_slice
+from .array import broadcast_to, expand, full_slice, lifted
 from .declare import constant
 from .index import getitem
 
@@ -36,13 +36,23 @@ def _extremum_vjp(y_bar, y, x, axes):
     return ties * expand(y_bar / ties._apply("sum", ties, axes), axes), None
 
 
+def _extremum_jvp(x_dots, y, x, axes):
+    (x_dot, _) = x_dots
+    x, y = lifted(x, x_dot, x), lifted(y, x_dot, x)
+    is_tie = x == expand(y, axes)
+    ties = x._apply("where", is_tie, constant(x, 1.0), 0.0)
+    # A tangent that is not at the extremum does not count, be it inf or nan.
+    chosen = x._apply("where", is_tie, x_dot, 0.0)
+    return x._apply("sum", chosen, axes) / x._apply("sum", ties, axes)
+
+
 max_ = Primitive(
-    "max", "max({0}, axis={1})", _reduced, lambda x, axes: np.max(x, axis=axes), vjp=_extremum_vjp,
+    "max", "max({0}, axis={1})", _reduced, lambda x, axes: np.max(x, axis=axes), vjp=_extremum_vjp, jvp=_extremum_jvp,
     static=(1,), cost=100, samples=("f64[4, 3], (0,)", "f64[5], (0,)", "i64[3], (0,)"),
     kind=Kind.REDUCE, traits=Trait.QUIET,
 )  # fmt: skip
 min_ = Primitive(
-    "min", "min({0}, axis={1})", _reduced, lambda x, axes: np.min(x, axis=axes), vjp=_extremum_vjp,
+    "min", "min({0}, axis={1})", _reduced, lambda x, axes: np.min(x, axis=axes), vjp=_extremum_vjp, jvp=_extremum_jvp,
     static=(1,), cost=100, samples=("f64[4, 3], (1,)", "f64[5], (0,)", "i64[3], (0,)"),
     kind=Kind.REDUCE, traits=Trait.QUIET,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..primitive import Kind, Primitive
+from .array import lifted
 from .declare import float_dtype
 
 
@@ -15,6 +16,14 @@ def _product(a, b):
 def _strong_vjp(y_bar, y, a, b):
     # Not by partials: where a is zero, the cotangent of b must be zero whatever y_bar is.
     return strong_mul(y_bar, b), strong_mul(a, y_bar)
+
+
+def _strong_jvp(x_dots, y, a, b):
+    # A zero of either factor wins over inf and nan in the other, as in the product itself.
+    a_dot, b_dot = x_dots
+    terms = [] if a_dot is None else [strong_mul(a_dot, lifted(b, a_dot, a))]
+    terms += [] if b_dot is None else [strong_mul(lifted(a, b_dot, b), b_dot)]
+    return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
 # An arm of `where` that is not taken has the cotangent 0, and the derivative there may be inf: 0 * inf must

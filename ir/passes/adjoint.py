@@ -155,7 +155,7 @@ def _heads(
         builder.know(let)
     known = residuals | set(sizes)
     here = known | {let.var.name for let in integers}
-    for values, check in _equalities(sweeps.forward):
+    for values, check in equalities(sweeps.forward):
         if here.issuperset(v.name for v in values if isinstance(v, Var)):
             builder.check(builder.emit(eq, *values), check.message)
     first: dict[Affine, str] = {}
@@ -173,7 +173,7 @@ def _heads(
     return tuple(builder.region)
 
 
-def _equalities(nodes: Sequence[Node]) -> Iterator[tuple[list[Atom], Check]]:
+def equalities(nodes: Sequence[Node]) -> Iterator[tuple[list[Atom], Check]]:
     """Integers that are checked to be equal outside of loops and arms: those may not run."""
     comparisons = {n.var.name: n for n in nodes if isinstance(n, Let) and n.op is eq}
     for node in nodes:
@@ -304,12 +304,12 @@ def _builder(p: Program, scopes: Scopes, names: Names) -> Builder:
     for node in walk(p.body):
         if isinstance(node, Let):
             builder.know(node, in_scope=scopes.region[node.var.name] is scopes.top)
-    for values, _ in _equalities(p.body):
-        _equate(builder, values)
+    for values, _ in equalities(p.body):
+        equate(builder, values)
     return builder
 
 
-def _equate(builder: Builder, values: list[Atom]) -> None:
+def equate(builder: Builder, values: list[Atom]) -> None:
     """Learn that two integers are equal: one is a name that stands for nothing else."""
     for this, other in (values, values[::-1]):
         if isinstance(this, Var) and this.type == I64 == other.type:
