@@ -31,6 +31,6 @@ def _strong_jvp(x_dots, y, a, b):
 # to be 0; `where(a == 0, 0, a * b)` would lose them.
 strong_mul = Primitive(
     "strong_mul", "strong_mul({0}, {1})", float_dtype, _product, kind=Kind.ELEMENTWISE,
-    vjp=_strong_vjp, sympy="{0} * {1}",
+    vjp=_strong_vjp, jvp=_strong_jvp, sympy="{0} * {1}",
     samples=("f64, f64", "f64[4, 3], f64[3]", "f32[3], f32"),
 )  # fmt: skip
