@@ -20,7 +20,7 @@ from ..ir.types import I64, NARROW, Dim
 from .convert import broadcast_value, cast, cast_value
 from .session import Session
 from .symbol import Array, Cell, Scalar, Symbol, as_value, has_symbol, implements, type_name, wrap
-from .view import with_stops
+from .view import Run, Strided, with_stops
 
 Item = Any
 
@@ -77,6 +77,38 @@ def _as_array(session: Session, entry: Any) -> Any:
             return int(array)
         return whole(session, wrap(session, session.hidden.constant(session, array, "an index array")))
     return whole(session, entry)
+
+
+def _is_truth(entry: Any) -> bool:
+    if isinstance(entry, Symbol):
+        return entry.type.dtype == "bool" and not entry.type.rank
+    return isinstance(entry, (bool, np.bool_)) or (
+        isinstance(entry, np.ndarray) and entry.ndim == 0 and entry.dtype.kind == "b"
+    )
+
+
+def _with_axes_for_truths(session: Session, x: Array, key: Any) -> tuple[Array, Any]:
+    """A truth value among the subscripts is the mask of a new axis of size 1: the view with such axes, and the key."""
+    entries = list(key) if isinstance(key, tuple) else [key]
+    if not any(map(_is_truth, entries)):
+        return x, key
+    axes: list[Any] = []
+    masked: list[Any] = []
+    for entry in entries:
+        if _is_truth(entry):
+            axes.append(None)
+            if isinstance(entry, Symbol):
+                one = literal(1, "i64")
+                masked.append(wrap(session, session.builder.emit("reshape", entry.read(), (one,))))
+            else:
+                masked.append(slice(None) if entry else slice(0, 0))
+            continue
+        masked.append(entry)
+        if entry is not None:
+            axes += [entry] if entry is Ellipsis else [slice(None)] * _consumes(_as_array(session, entry))
+    index = basic_index(session, x.dims, expand_key(session, x, tuple(axes)))
+    assert index is not None
+    return _basic_view(session, x, index), tuple(masked)
 
 
 def _consumes(entry: Any) -> int:
@@ -342,20 +374,42 @@ def _places(session: Session, entry: Array, dim: Dim, axis: int) -> Atom:
     return places
 
 
+def _basic_view(session: Session, x: Array, index: Index) -> Array:
+    """The view; a slice that takes nothing of a new axis, which no index map can say, leaves an array of size 0."""
+    shown = {run.out for run in x.maps[-1].items if isinstance(run, Run)} if _is_strided(x) else range(x.type.rank)
+    places = [item for item in index.items if item is not None]
+    for axis, item in enumerate(places):
+        if not isinstance(item, Slice) or axis in shown or session.builder.canonical_dim(item.size) == 1:
+            continue
+        if session.concrete(dim_atom(item.size), "the size of a slice of a new axis") == 0:
+            shape = tuple(map(dim_atom, index_dims(x.dims, index)))
+            return Array(session, Cell(session, session.builder.emit("zeros", shape, x.type.dtype)))
+    return x.strided(lambda strided: strided.subscript(session.builder, index))
+
+
+def _is_strided(x: Array) -> bool:
+    return bool(x.maps) and isinstance(x.maps[-1], Strided)
+
+
 @implements("getitem")
 def getitem(x: Symbol, key: Any) -> Scalar | Array:
     session = x.session
     if isinstance(x, Scalar):
         if x.weak:
             raise TypeError(f"{type_name(x)!r} object is not subscriptable")
+        if any(_consumes(_as_array(session, e)) and not _is_truth(e) for e in (key if type(key) is tuple else (key,))):
+            raise IndexError("invalid index to scalar variable.")
         x = Array(session, Cell(session, x.atom, "t"))  # NumPy's numbers are indexed as arrays without axes
     assert isinstance(x, Array)
+    whole_array = x
+    x, key = _with_axes_for_truths(session, x, key)
     entries = expand_key(session, x, key)
     index = basic_index(session, x.dims, entries)
     if index is not None:
-        basic = index
-        view = x.strided(lambda strided: strided.subscript(session.builder, basic))
+        view = _basic_view(session, x, index)
         # With an ellipsis NumPy gives a view even of one element.
+        if x is not whole_array:
+            return wrap(session, session.builder.emit("copy", view.content()))
         dots = key is Ellipsis or (isinstance(key, tuple) and any(k is Ellipsis for k in key))
         return view if view.type.rank or dots else Scalar(session, view.read())
     base, index = advanced_index(session, x, entries)
@@ -363,16 +417,18 @@ def getitem(x: Symbol, key: Any) -> Scalar | Array:
 
 
 @implements("setitem")
-def setitem(x: Array, key: Any, value: Any) -> None:
+def setitem(x: Symbol, key: Any, value: Any) -> None:
+    if not isinstance(x, Array):
+        raise TypeError(f"{type_name(x)!r} object does not support item assignment")
     session = x.session
     builder = session.builder
+    x, key = _with_axes_for_truths(session, x, key)
     entries = expand_key(session, x, key)
     atom, weak = as_value(session, value, "storing into an array")
     atom = cast_value(session, atom, x.type.dtype, "storing into an array", weak)
     index = basic_index(session, x.dims, entries)
     if index is not None:
-        basic = index
-        view = x.strided(lambda strided: strided.subscript(builder, basic))
+        view = _basic_view(session, x, index)
         view.write(broadcast_value(session, atom, view.dims))
         return
     only_mask = isinstance(entries[0], Array) and entries[0].type.dtype == "bool" and atom.type.rank == 0
@@ -404,6 +460,7 @@ def _join_dims(session: Session, x: Array, mask: Array) -> None:
 def scatter_add(x: Array, key: Any, value: Any) -> None:
     """`np.add.at(x, key, value)`: repeated places accumulate."""
     session = x.session
+    x, key = _with_axes_for_truths(session, x, key)
     entries = expand_key(session, x, key)
     atom, weak = as_value(session, value, "np.add.at")
     atom = cast_value(session, atom, x.type.dtype, "np.add.at", weak, inplace=True)

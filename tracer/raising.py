@@ -151,7 +151,8 @@ def known_here(error: BaseException, strictly: bool = False) -> bool:
 
 
 _THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in (
-    "calls", "construct", "control", "effects", "hidden", "lists", "objects", "operators", "state", "symbol", "targets",
+    "calls", "construct", "control", "effects", "hidden", "index", "iterate", "lists", "objects", "operators", "state",
+    "symbol", "targets",
 )}  # fmt: skip
 """Modules of ours that do what staged code asks for: their exceptions are the user's."""
 

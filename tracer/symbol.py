@@ -136,6 +136,9 @@ class Symbol:
     def __getitem__(self, key: Any) -> Any:
         return FUNCTIONS["getitem"](self, key)  # tracer/index.py
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        FUNCTIONS["setitem"](self, key, value)
+
     def __delitem__(self, key: Any) -> None:
         if isinstance(self, Array):
             raise ValueError("cannot delete array elements")
@@ -343,9 +346,6 @@ class Array(Symbol):
         if not self.dims:
             raise TypeError("len() of unsized object")
         return operator.index(size(self.session, self.dims[0]))
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        FUNCTIONS["setitem"](self, key, value)
 
     def __iter__(self) -> Iterator[Any]:
         for k in range(len(self)):

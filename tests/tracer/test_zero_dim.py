@@ -147,3 +147,87 @@ def masked(x):
 def test_masks_of_one_row(rows, middle):
     with pb.options(jit=False, cache=False):
         check_grad(masked, np.array([[0.1, middle, 0.3], [0.2, 0.5, 0.4]])[:rows])
+
+
+TRUTHS = {
+    "true now": lambda m: m,
+    "false now": lambda m: ~m,
+    "with places": lambda m: (m, 0),
+    "with dots": lambda m: (m, ..., 0),
+    "second": lambda m: (slice(None), m),
+    "with a slice": lambda m: (m, slice(0, 1)),
+    "with a new axis": lambda m: (None, m),
+    "without axes": lambda m: np.asarray(m),
+    "Python's": lambda m: bool(m),
+    "True": lambda m: True,
+    "False": lambda m: False,
+    "False second": lambda m: (slice(None), False, 0),
+}
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_a_truth_value_is_the_mask_of_a_new_axis(truth):
+    def read(x):
+        return x[TRUTHS[truth](np.sum(x) > 0.0)] * 2.0
+
+    def written(x):
+        y = x * 1.0
+        key = TRUTHS[truth](np.sum(x) > 0.0)
+        y[key] = np.sum(x) ** 2
+        y[key] *= x[key]
+        return y
+
+    with pb.options(jit=False, cache=False):
+        for x in (np.array([[0.3, 0.4], [0.5, 0.6]]), -np.ones((1, 3))):
+            check_grad(read, x)
+            check_grad(written, x)
+        if truth not in ("with places", "with dots", "second", "with a slice", "False second"):
+            check_grad(lambda x: read(np.sum(x)), np.ones(2))
+
+
+@pytest.mark.parametrize("n", (-2, -1, 0, 1, 2))
+def test_slices_of_new_axes(n):
+    def read(x, n):
+        v = (x * 1.0)[None, :, None]
+        return v[n:], v[:, 1:, :n], v[:n] * 2.0, v[::-1], v[0:1], v[1:]
+
+    def written(x, n):
+        y = x * 1.0
+        v = y[None]
+        v[:n] *= 3.0
+        v[n:] += x
+        return y
+
+    with pb.options(jit=False, cache=False):
+        check_grad(read, np.array([0.3, 0.4]), n)
+        check_grad(written, np.array([0.3, 0.4]), n)
+
+
+def stored_if_it_can(x):
+    y = np.hypot(x, 1.0)
+    inside = y > 1.0
+    try:
+        y[inside] = -y[inside]
+    except TypeError:
+        if inside:
+            y = -y
+    return y
+
+
+def counted(x):
+    try:
+        n = len(x)
+    except TypeError:
+        n = 7
+    try:
+        first = x[0]
+    except (TypeError, IndexError):
+        first = x
+    return n * first
+
+
+@pytest.mark.parametrize("f", (stored_if_it_can, counted))
+@pytest.mark.parametrize("x", (0.3, np.float64(0.3), np.array([0.3, 0.4])))
+def test_what_a_number_cannot_do_is_caught_as_in_python(f, x):
+    with pb.options(jit=False, cache=False):
+        check_grad(f, x)

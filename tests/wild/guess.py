@@ -127,19 +127,19 @@ def _flat(value: Any) -> np.ndarray | None:
     return flat if flat.size and np.all(np.isfinite(flat)) and np.max(np.abs(flat)) < 1e12 else None
 
 
-def _moved(args: tuple[Any, ...], step: float) -> tuple[Any, ...] | None:
-    """The arguments with all floats a little further; None if there is none."""
-    found = False
+def moved(args: tuple[Any, ...], step: float, seed: int = 0) -> tuple[Any, ...]:
+    """The arguments with all floats a little further, in a direction that the seed chooses."""
+    rng = np.random.default_rng(seed)
 
     def move(value: Any) -> Any:
-        nonlocal found
-        if isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
-            found = True
-            return value + step * (1.0 + 0.3 * np.arange(np.size(value)).reshape(np.shape(value)))
-        return [move(v) for v in value] if isinstance(value, list) else value
+        if isinstance(value, (list, tuple)):
+            return type(value)(move(v) for v in value)
+        if not (isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")):
+            return value
+        there = value + step * rng.uniform(0.5, 1.5, np.shape(value))
+        return there if isinstance(value, np.ndarray) else float(there)
 
-    moved = tuple(move(a) if not isinstance(a, float) else float(move(a)) for a in args)
-    return moved if found else None
+    return tuple(map(move, args))
 
 
 def _combinations(names: list[str], rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
@@ -182,10 +182,9 @@ def arguments(f: Callable[..., Any], seed: int) -> tuple[Any, ...] | None:
         args = tuple(KINDS[k](rng) for k in kinds)
         try:
             value = _flat(run_plain(f, args))
-            moved = _moved(args, 1e-3)
-            if value is None or moved is None:
+            if value is None or not floats(args):
                 continue
-            again, other = _flat(run_plain(f, args, seed=1)), _flat(run_plain(f, moved))
+            again, other = _flat(run_plain(f, args, seed=1)), _flat(run_plain(f, moved(args, 1e-3)))
         except TooLong:
             slow += 1
             continue

@@ -2,10 +2,10 @@
 
     python tests/wild/hunt.py CHECKOUT [--under FOLDER] [--limit N] [--compiled-every K] [--out results.json]
 
-Every module below CHECKOUT is imported as it is, by a process of its own that is ended when one function takes more
-than 60 seconds. Public functions, and methods of classes that can be made without arguments or with guessed ones, are
-tried with guessed arguments (`guess.py`). Nothing of the checkout is stored. Run it only on code that you would run
-anyway.
+Every module below CHECKOUT is imported as it is, in a fork of its own that is ended when one function takes more
+than 60 seconds (POSIX). Public functions, and methods of classes that can be made without arguments or with guessed
+ones, are tried with guessed arguments (`guess.py`). Nothing of the checkout is stored. Run it only on code that you
+would run anyway.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import io
 import json
 import os
 import select
-import subprocess
+import signal
 import sys
 import time
 import warnings
@@ -136,8 +136,8 @@ def _say(out: IO[str], event: dict[str, Any]) -> None:
 class Hunt:
     """Runs the processes, one module at a time, and keeps what they say."""
 
-    def __init__(self, root: Path, compiled_every: int):
-        self.root, self.compiled_every = root, compiled_every
+    def __init__(self, root: Path, compiled_every: int, hang: float = HANG):
+        self.root, self.compiled_every, self.hang = root, compiled_every, hang
         self.counts: Counter[str] = Counter()
         self.results: list[dict[str, Any]] = []
 
@@ -152,15 +152,14 @@ class Hunt:
     def _once(self, path: Path, skip: int, limit: int) -> int:
         """Run the functions from number `skip` on; the next number if the process had to be ended, else -1."""
         read, write = os.pipe()
-        command = [
-            sys.executable, __file__, str(self.root), "--worker", str(path), "--skip", str(skip),
-            "--compiled-every", str(self.compiled_every), "--fd", str(write),
-        ]  # fmt: skip
-        environment = dict(os.environ, MPLBACKEND="Agg", OMP_NUM_THREADS="1")
-        process = subprocess.Popen(
-            command, pass_fds=(write,), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        child = os.fork()
+        if not child:
+            os.close(read)
+            with open(os.devnull, "r+b") as nowhere, os.fdopen(write, "w") as out:
+                for stream in (0, 1, 2):
+                    os.dup2(nowhere.fileno(), stream)
+                work(self.root, path, skip, self.compiled_every, out)
+            os._exit(0)  # threads of theirs do not hold us
         os.close(write)
         last: dict[str, Any] = {"event": "start"}
         rest, allowed = b"", IMPORT
@@ -170,17 +169,17 @@ class Hunt:
                 ready, _, _ = select.select([read], [], [], 0.2)
                 text = os.read(read, 1 << 16) if ready else None
                 if text == b"":
-                    process.wait()
+                    os.waitpid(child, 0)
                     break
                 *whole, rest = (rest + (text or b"")).split(b"\n")
                 for line in whole:
                     last = json.loads(line)
                     self._heard(path, last)
-                    allowed = HANG if last["event"] == "judging" else IMPORT + HANG
-                    began = time.monotonic(), _used(process.pid)
-                if self.judged() >= limit or _too_long(process.pid, began, allowed):
-                    process.kill()
-                    process.wait()
+                    allowed = self.hang if last["event"] == "judging" else IMPORT + HANG
+                    began = time.monotonic(), _used(child)
+                if self.judged() >= limit or _too_long(child, began, allowed):
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
                     if self.judged() >= limit:
                         return -1
                     if last["event"] == "judging":
@@ -233,16 +232,11 @@ def main() -> None:
     parser.add_argument("--compiled-every", type=int, default=10, help="compile about one in K (0: none)")
     parser.add_argument("--out", type=Path, help="write all verdicts here, as JSON")
     parser.add_argument("--only", default="", help="only files whose path has this")
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--skip", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--hang", type=float, default=HANG, help="the seconds after which one function is ended")
     options = parser.parse_args()
     root = options.checkout.resolve()
-    if options.worker:
-        with os.fdopen(options.fd, "w") as out:
-            work(root, options.worker, options.skip, options.compiled_every, out)
-        os._exit(0)  # threads of theirs do not hold us
-    hunt = Hunt(root, options.compiled_every)
+    os.environ.update(MPLBACKEND="Agg", OMP_NUM_THREADS="1")
+    hunt = Hunt(root, options.compiled_every, options.hang)
     for path in modules(root, options.under):
         if options.only in str(path):
             hunt.module(path, options.limit)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from guess import floats, moved
 
 import pullback as pb
 from pullback.testing import check_grad
@@ -68,10 +69,61 @@ def _compare(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, str]:
         text = str(error)
         if "do not settle" in text:
             return "rough", text[:300]
+        if "the gradient of" in text and (found := _looked_at_again(f, args)):
+            return found
         if "check_grad" in text or "in NumPy" in text or "differ" in text:
             return "wrong", text[:1500]
         raise
     return "right", ""
+
+
+def _looked_at_again(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, str] | None:
+    """A gradient that differs counts unless differences of larger steps agree, or it is right at all points around.
+
+    Differences of small steps have no digits left in `x - 2451545.0`. A point at which a branch goes one way, and on
+    all sides of it another way, has the derivative of its own branch.
+    """
+    _, pull = pb.vjp(f, *args)
+    if all(_agrees_at_larger_steps(f, args, pull, seed) for seed in (1, 2, 3)):
+        return "right", "with larger steps"
+    for seed in (1, 2, 3):
+        try:
+            check_grad(f, *moved(args, 1e-2, seed), directions=2)
+        except AssertionError:
+            return None
+    return "rough", "right at all points around this one"
+
+
+def _agrees_at_larger_steps(f: Callable[..., Any], args: tuple[Any, ...], pull: Callable[..., Any], seed: int) -> bool:
+    value = np.concatenate([leaf.ravel() for leaf in floats(f(*copy.deepcopy(args))) or []])
+    ways = np.random.default_rng(seed)
+    weights = ways.standard_normal(value.size)
+
+    def along(step: float) -> float:
+        points = [f(*moved(args, sign * step, seed)) for sign in (1.0, -1.0)]
+        up, down = (np.concatenate([leaf.ravel() for leaf in floats(p) or []]) for p in points)
+        return float(weights @ (up - down)) / (2.0 * step)
+
+    def seeds(y: Any, rest: list[float]) -> Any:
+        if isinstance(y, (tuple, list)):
+            return type(y)(seeds(v, rest) for v in y)
+        if not floats(y):
+            return None
+        size = np.size(y)
+        taken, rest[:size] = rest[:size], []
+        return np.reshape(taken, np.shape(y)) if np.shape(y) else taken[0]
+
+    try:
+        bars = pull(seeds(f(*copy.deepcopy(args)), list(weights)))
+        gradient = 0.0
+        for bar, one, two in zip(bars, moved(args, 0.5, seed), moved(args, -0.5, seed)):
+            if bar is not None and isinstance(one, (float, np.ndarray)):
+                gradient += float(np.sum(np.asarray(bar) * (np.asarray(one) - np.asarray(two))))
+        slopes = [along(step) for step in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)]
+    except (TypeError, ValueError, ArithmeticError):
+        return False
+    good = [abs(slope - gradient) <= 1e-5 * max(abs(gradient), abs(slope), 1e-9) for slope in slopes]
+    return any(one and two for one, two in zip(good, good[1:]))
 
 
 def _of_error(error: Exception) -> tuple[str, str]:

@@ -68,6 +68,14 @@ def fine(x):
 """
 
 
+def hunted(folder, *more):
+    out = folder / "out.json"
+    command = [sys.executable, HUNT, folder, "--compiled-every", "0", "--out", out, *more]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    return json.loads(out.read_text())
+
+
 def test_every_function_gets_a_verdict(tmp_path):
     package = tmp_path / "bag"
     package.mkdir()
@@ -75,11 +83,7 @@ def test_every_function_gets_a_verdict(tmp_path):
     (package / "other.py").write_text("def shift(x):\n    return x + 1.0\n")
     (package / "code.py").write_text(CODE)
     (package / "broken.py").write_text("import there_is_no_such_module\n")
-    out = tmp_path / "out.json"
-    command = [sys.executable, HUNT, tmp_path, "--compiled-every", "0", "--out", out]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr
-    found = json.loads(out.read_text())
+    found = hunted(tmp_path)
     kinds = {r["where"].split(":")[1]: r["kind"] for r in found["results"]}
     assert kinds["smooth"] == kinds["Spring.energy"] == kinds["shift"] == "right"
     assert kinds["inverse"] in ("missing", "right")
@@ -88,14 +92,8 @@ def test_every_function_gets_a_verdict(tmp_path):
     assert found["counts"]["no import"] == 1 and found["counts"]["no arguments"] >= 2
 
 
-def test_a_function_that_hangs_is_ended(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(HUNT.parent))
-    import hunt  # noqa: PLC0415
-
-    monkeypatch.setattr(hunt, "HANG", 2.0)
-    monkeypatch.setattr(hunt, "ASLEEP", 1)
+def test_a_function_that_hangs_is_ended(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW)
-    found = hunt.Hunt(tmp_path, 0)
-    found.module(tmp_path / "slow.py", 10)
-    kinds = {r["where"].split(":")[1]: r["kind"] for r in found.results}
+    found = hunted(tmp_path, "--hang", "0.4")
+    kinds = {r["where"].split(":")[1]: r["kind"] for r in found["results"]}
     assert kinds["often"] in ("hang", "refused", "rough") and kinds["fine"] == "right"
