@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from .ir.types import INTEGERS, NUMPY_DTYPES
+from .ir.types import DTYPES, INTEGERS
 from .transform import Transform
 from .typetext import dims_of, named
 
-TYPE = re.compile(rf"({'|'.join(NUMPY_DTYPES)})(?:\[([^\[\]]*)\])?")
+TYPE = re.compile(rf"({'|'.join(DTYPES)})(?:\[([^\[\]]*)\])?")
 NAME = re.compile(r"[A-Za-z_]\w*")
 FIRST_SIZE = 5
 """The first size without a number is 5, the next 6, ...: all different, so that a mistaken shape shows."""
@@ -199,14 +199,14 @@ def _sample(
     rng: np.random.Generator,
 ) -> Any:
     if dtype in INTEGERS:
-        below = min(below, int(np.iinfo(NUMPY_DTYPES[dtype]).max))
-        return np.asarray(rng.integers(below, size=shape)).astype(NUMPY_DTYPES[dtype]) if shape else 3
+        below = min(below, int(np.iinfo(DTYPES[dtype].numpy).max))
+        return np.asarray(rng.integers(below, size=shape)).astype(DTYPES[dtype].numpy) if shape else 3
     if dtype == "bool":
         return rng.random(shape) < 0.5 if shape else True
     value = rng.normal(size=shape) if between is None else rng.uniform(*between, size=shape)
     if dtype == "f64" and not shape:
         return float(value)
-    return np.asarray(value).astype(NUMPY_DTYPES[dtype])[()]
+    return np.asarray(value).astype(DTYPES[dtype].numpy)[()]
 
 
 def counted(function: Callable[..., Any], arguments: Sequence[Any] | None) -> Sequence[Any]:

@@ -25,7 +25,7 @@ from .ir.passes import optimise
 from .ir.passes.unroll import unroll
 from .ir.program import Check, Node, Program, Span
 from .ir.text import lines
-from .ir.types import NUMPY_DTYPES
+from .ir.types import DTYPES
 from .ir.walk import rebuilt
 from .plain import for_user, python_error
 from .runtime import cache, locks, options, timings
@@ -40,7 +40,7 @@ MANY = 20
 """Iterations from which on `timings` mentions that a loop was written out."""
 IN_SOURCE = ("bounds_check", "reassociate", "parallel")
 """The options that decide what is written."""
-_ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, *(dtype.type for dtype in NUMPY_DTYPES.values())))
+_ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, *(row.numpy.type for row in DTYPES.values())))
 
 
 class Specialisation:

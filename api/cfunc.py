@@ -12,17 +12,12 @@ from numba import cfunc as numba_cfunc
 from numba.core import sigutils
 
 from .ir.errors import TypeMismatch
-from .ir.types import NUMPY_DTYPES
+from .ir.types import DTYPES
 from .layout import Result
 from .njit import NUMBA, Glue
 from .transform import Transform
 from .typetext import abstracts
 from .vector_jacobian import Seeded
-
-C_NAMES = {
-    name: {"float64": "double", "float32": "float", "bool": "bool"}.get(dtype.name, f"{dtype.name}_t")
-    for name, dtype in NUMPY_DTYPES.items()
-}
 
 
 class CFunction:
@@ -99,7 +94,7 @@ def _arrays(transform: Transform, signature: str) -> CFunction:
             known[f"{name}_shape_{axis}"] = dim if isinstance(dim, int) else f"{dim}_"
         calls.append(f"carray({name}, {_shape(a.dims)})" if a.dims else name)
         c_types.append(types.CPointer(NUMBA[a.dtype]) if a.dims else kind)
-        declared.append(f"const {C_NAMES[a.dtype]} *{name}" if a.dims else f"{C_NAMES[a.dtype]} {name}")
+        declared.append(f"const {DTYPES[a.dtype].c} *{name}" if a.dims else f"{DTYPES[a.dtype].c} {name}")
     lines = [f"        r = function({', '.join(calls)})"]
     for k, (leaf, path) in enumerate(zip(glue.layout.leaves, glue.layout.tree.paths("r"))):
         if not isinstance(leaf, Result):
@@ -109,7 +104,7 @@ def _arrays(transform: Transform, signature: str) -> CFunction:
             raise TypeMismatch(f"a result has type {leaf.type}, whose size C cannot know beforehand: return it padded")
         out = f"out{k}_"
         params.append(out)
-        declared.append(f"{C_NAMES[leaf.type.dtype]} *result{k or ''}")
+        declared.append(f"{DTYPES[leaf.type.dtype].c} *result{k or ''}")
         c_types.append(types.CPointer(NUMBA[leaf.type.dtype]))
         if dims:
             shape = ", ".join(map(str, dims))

@@ -12,13 +12,12 @@ from .export_form import Form, array_text, public_name, wrapped
 from .helpers import helpers, imports_of
 from .ir.errors import TypeMismatch
 from .ir.program import Span
-from .ir.types import NUMPY_DTYPES, Type
+from .ir.types import DTYPES, Type
 from .layout import Layout, Result, built, hidden_values
 from .tree import Tree, flatten
 
 MAX_CONSTANT = 10_000
-NUMBERS = {name: f"np.{dtype.name}" for name, dtype in NUMPY_DTYPES.items()}
-NUMBERS |= {"f64": "float", "i64": "int", "bool": "bool"}
+NUMBERS = {n: f"np.{row.numpy.name}" if row.python is None else row.python.__name__ for n, row in DTYPES.items()}
 
 
 def module_text(name: str, span: Span | None, forms: list[Form]) -> str:

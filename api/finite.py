@@ -18,7 +18,7 @@ from .ir.build import Builder
 from .ir.errors import NotFinite
 from .ir.evaluate import evaluate, operand_value
 from .ir.notation import PLACEHOLDER
-from .ir.primitive import Primitive, Ref
+from .ir.primitive import Kind, Primitive, Ref
 from .ir.program import Atom, For, If, Let, Node, Phi, Program, Span, Var, While, atoms
 from .ir.text import operation
 from .ir.walk import walk
@@ -191,7 +191,7 @@ def _uses(node: Node, names: set[str]) -> bool:
 def _in_order(let: Let) -> list[Var]:
     """The float operands; what is stored before what it is stored in."""
     args = let.args
-    if let.op.name in ("at_set", "at_add"):
+    if let.op.kind is Kind.WRITE:
         args = (args[2], args[0])
     return [a for a in atoms(args) if isinstance(a, Var) and a.type.is_float]
 

@@ -12,12 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .ir.types import Type
+from .ir.types import DTYPES, OF_PYTHON, Type
 from .runtime import locks, options
 from .runtime.compile import by_numba, entry, entry_point
 from .runtime.entry_form import Condition, Container, Front, Look, Param
 from .specialise import (
-    DTYPES,
     SCALARS,
     canonical,
     guard_text,
@@ -235,9 +234,9 @@ class Repeated:
 def param_of(value: Any) -> Param | None:
     """A parameter of the type of this value, as generated code takes it."""
     if type(value) is np.ndarray:
-        found = next((name for name, dtype in DTYPES.items() if dtype is value.dtype), None)
+        found = next((name for name, row in DTYPES.items() if row.numpy is value.dtype), None)
         return Param(found, value.ndim, False, (None,) * value.ndim) if found else None
-    weak = {float: "f64", int: "i64", bool: "bool"}.get(type(value))
+    weak = OF_PYTHON.get(type(value))
     found = weak or next((name for name, kind in SCALARS.items() if kind is type(value)), None)
     return Param(found, None, weak is not None) if found else None
 

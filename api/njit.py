@@ -19,7 +19,7 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
-from .ir.types import NUMPY_DTYPES, Type
+from .ir.types import DTYPES, Type
 from .layout import Layout, Result, built, changed, hidden_values, layout, samples
 from .runtime import callable as native
 from .runtime.options import options
@@ -29,8 +29,8 @@ from .transform import Transform
 from .tree import Tree, flatten
 from .vector_jacobian import Seeded
 
-NUMBA = {name: from_dtype(dtype) for name, dtype in NUMPY_DTYPES.items()}
-DTYPES = {kind: name for name, kind in NUMBA.items()}
+NUMBA = {name: from_dtype(row.numpy) for name, row in DTYPES.items()}
+NAMES = {kind: name for name, kind in NUMBA.items()}
 _types: weakref.WeakKeyDictionary[Transform, Any] = weakref.WeakKeyDictionary()
 _kept: list[Any] = []
 """What machine code knows the addresses of."""
@@ -334,15 +334,15 @@ def described(kind: Any, text: str) -> Any:
     if isinstance(kind, types.StringLiteral):
         return Leaf(kind, None, text, kind.literal_value)
     if isinstance(kind, types.Array):
-        if kind.dtype not in DTYPES:
+        if kind.dtype not in NAMES:
             raise TypeMismatch(
                 f"an array of {kind.dtype} inside of @njit: pullback takes float64, float32, integers and bool"
             )
         if not kind.ndim:
             raise TypeMismatch("an array of rank 0 inside of @njit: pass the number, x[()]")
-        return Leaf(kind, Type(DTYPES[kind.dtype], tuple(f"d{k}" for k in range(kind.ndim))), text)
-    if kind in DTYPES:
-        return Leaf(kind, Type(DTYPES[kind]), text)
+        return Leaf(kind, Type(NAMES[kind.dtype], tuple(f"d{k}" for k in range(kind.ndim))), text)
+    if kind in NAMES:
+        return Leaf(kind, Type(NAMES[kind]), text)
     raise TypeMismatch(
         f"an argument of numba's type {kind} inside of @njit: pullback takes arrays, numbers, and tuples of them"
     )

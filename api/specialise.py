@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 
 from .ir.errors import TypeMismatch
-from .ir.types import NUMPY_DTYPES
+from .ir.types import DTYPES
 from .tracer.foreign import refusal
 from .tracer.hidden import Found
 from .tracer.paths import UNREADABLE, differs, named
 from .tracer.trace import Input, Traced
 
-DTYPES = NUMPY_DTYPES
-SCALARS = {name: dtype.type for name, dtype in DTYPES.items()}
-_BUILT = {dtype.char: dtype for dtype in DTYPES.values()} | {
+SCALARS = {name: row.numpy.type for name, row in DTYPES.items()}
+_BUILT = {row.numpy.char: row.numpy for row in DTYPES.values()} | {
     c: np.dtype(np.dtype(c).name) for c in "lqLQ"
 }
 """NumPy's own dtype objects by their letter: 64 bits have two."""
-_OWN = frozenset(map(id, DTYPES.values()))
+_OWN = frozenset(id(row.numpy) for row in DTYPES.values())
 
 
 def matcher(traced: Traced) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]:
@@ -161,7 +160,7 @@ def _tests(name: str, k: int, given: Input, scope: dict[str, Any], miss: str) ->
     if given.type.rank == 0 and not given.zero_dim:
         scope[f"t{k}"] = SCALARS[dtype]
         return [f"    if type({name}) is not t{k}: return {miss}"]
-    scope[f"d{k}"] = DTYPES[dtype]
+    scope[f"d{k}"] = DTYPES[dtype].numpy
     lines = [
         f"    if type({name}) is not ndarray or {name}.dtype is not d{k} or {name}.ndim != {given.type.rank} "
         f"or not {name}.flags.carray: return {miss}"

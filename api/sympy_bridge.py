@@ -18,8 +18,9 @@ import sympy
 from .ir.build import number
 from .ir.errors import UnsupportedFunction
 from .ir.evaluate import function
+from .ir.ops import reduce
 from .ir.ops.index import numpy_index
-from .ir.primitive import REGISTRY, Primitive
+from .ir.primitive import REGISTRY, Kind, Primitive
 from .ir.program import Atom, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, map_operand
 from .tree import flatten
 
@@ -173,9 +174,11 @@ def apply(op: Primitive, *args: Any) -> Any:
             return np.asarray(function(op)(*args))[()]
     if op.elementwise:
         return elementwise(op)(*args)
-    if op.name in _REDUCTIONS:
-        return _reduce(_REDUCTIONS[op.name], *args)
-    if op.name in _BY_VALUE or isinstance(op.numpy, str):
+    if op in _REDUCTIONS:
+        return _reduce(_REDUCTIONS[op], *args)
+    # Where they find the place of a value, NumPy's functions would ask expressions for an order.
+    by_value = op.kind in (Kind.REDUCE, Kind.KERNEL) and not op.differentiable
+    if by_value or isinstance(op.numpy, str):
         raise UnsupportedFunction(f"to_sympy: {op.name} has no SymPy form")
     if any(_mentions_symbols((a,)) for k, a in enumerate(args) if k in op.sizes) or _symbolic_subscript(args):
         raise UnsupportedFunction(f"to_sympy: a size or subscript of {op.name} depends on a symbol")
@@ -208,8 +211,7 @@ def _WHERE(cond: Any, a: Any, b: Any) -> np.ndarray:  # noqa: N802
     return _expressions(_where_ufunc(cond, a, b))
 
 
-_REDUCTIONS = {"max": sympy.Max, "min": sympy.Min, "any": sympy.Or, "all": sympy.And}
-_BY_VALUE = ("argmax", "argmin", "nonzero")  # their NumPy functions would ask expressions for an order
+_REDUCTIONS = {reduce.max_: sympy.Max, reduce.min_: sympy.Min, reduce.any_: sympy.Or, reduce.all_: sympy.And}
 
 
 def _reduce(form: Callable[..., Any], x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:

@@ -7,10 +7,10 @@ import keyword
 import re
 from collections.abc import Iterable, Sequence
 
-from .ir.types import NUMPY_DTYPES
+from .ir.types import DTYPES
 from .tracer.trace import Abstract
 
-TYPE = re.compile(rf"\s*({'|'.join(NUMPY_DTYPES)})\s*(?:\[(.*)\])?\s*", re.DOTALL)
+TYPE = re.compile(rf"\s*({'|'.join(DTYPES)})\s*(?:\[(.*)\])?\s*", re.DOTALL)
 _RESERVED = frozenset((*keyword.kwlist, *dir(builtins), "np", "math", "support", "numba"))
 _FRESH = ("n", "m", "p", "q", "r", "l", "h", "d")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from .primitive import Primitive, Trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,43 @@ class Affine:
             if text.startswith(" - ")
             else text.removeprefix(" + ")
         )
+
+
+def combined(op: Primitive, forms: Sequence[Affine]) -> Affine | None:
+    """What an operation makes of affine forms; None if it is none.
+
+    >>> from .ops import arith
+    >>> print(combined(arith.sub, (Affine.name("n"), Affine(1))), combined(arith.mul, (Affine(2), Affine.name("n"))))
+    n - 1 2*n
+    """
+    if not op.has(Trait.AFFINE):
+        return None
+    match op.name, forms:
+        case "neg", [a]:
+            return a.scaled(-1)
+        case "add", [a, b]:
+            return a + b
+        case "sub", [a, b]:
+            return a - b
+        case "mul", [a, b] if not a.terms:
+            return b.scaled(a.constant)
+        case "mul", [a, b] if not b.terms:
+            return a.scaled(b.constant)
+    return None
+
+
+def excess(op: Primitive, left: Affine, right: Affine) -> Affine | None:
+    """What is at least 0 where a comparison of integers holds; None if it compares otherwise than by order."""
+    match op.name:
+        case "ge":
+            return left - right
+        case "gt":
+            return left - right - 1
+        case "le":
+            return right - left
+        case "lt":
+            return right - left - 1
+    return None
 
 
 class Facts:

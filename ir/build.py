@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from . import ops as _ops  # noqa: F401  (fills the registry)
-from .affine import Affine, Facts
+from .affine import Affine, Facts, combined
 from .errors import IRError
 from .names import Names
-from .primitive import REGISTRY, Primitive, Ref
+from .primitive import REGISTRY, Primitive, Ref, Trait
 from .program import Atom, Check, If, Index, Let, Lit, Node, Program, Slice, Span, Var, map_operand
 from .types import I64, INTEGERS, Dim, Type
 
@@ -301,19 +301,7 @@ class Builder:
         return None
 
     def _form(self, op: Primitive, operands: tuple[Any, ...]) -> Affine | None:
-        if op.name not in ("add", "sub", "mul", "neg"):
-            return None
-        forms = [self.affine(o) for o in operands]
-        match op.name:
-            case "add":
-                return forms[0] + forms[1]
-            case "sub":
-                return forms[0] - forms[1]
-            case "neg":
-                return forms[0].scaled(-1)
-        if not forms[0].terms:
-            return forms[1].scaled(forms[0].constant)
-        return None if forms[1].terms else forms[0].scaled(forms[1].constant)
+        return combined(op, [self.affine(o) for o in operands]) if op.has(Trait.AFFINE) else None
 
     def affine(self, value: Atom | Dim | Ref) -> Affine:
         """An i64 value as an affine form of names that are not affine themselves."""

@@ -13,7 +13,7 @@ from .ops.index import index_dims
 from .primitive import Primitive
 from .program import Index, Lit, Slice, Var, atoms
 from .sizes import Sizes
-from .types import BOOL, I64, Dim, Type
+from .types import BOOL, FLOATS, I64, Dim, Type
 
 PLACEHOLDER = re.compile(r"\{(\d+)\}")
 WORDS = ("nan", "inf")
@@ -68,7 +68,7 @@ def literal_type(text: str, dtype: str) -> Type:
     """What the text of a literal is read as, where a float literal would be `dtype`."""
     if text in ("True", "False"):
         return BOOL
-    return I64 if text.removeprefix("-").isdecimal() else Type(dtype if dtype in ("f32", "f64") else "f64")
+    return I64 if text.removeprefix("-").isdecimal() else Type(dtype if dtype in FLOATS else "f64")
 
 
 def full(axis: Dim) -> Slice:

@@ -15,7 +15,7 @@ from .notation import WORDS, Template, context_dtype, full, literal_type, placeh
 from .primitive import REGISTRY
 from .program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
 from .sizes import Sizes
-from .types import I64, NUMPY_DTYPES, Dim, Type
+from .types import DTYPES, I64, Dim, Type
 
 
 def parse(text: str, cotangents: Iterable[str] = ()) -> Program:
@@ -189,9 +189,9 @@ class _Reader:
 
     def type(self, node: ast.expr) -> Type:
         match node:
-            case ast.Name(id=dtype) if dtype in NUMPY_DTYPES:
+            case ast.Name(id=dtype) if dtype in DTYPES:
                 return Type(dtype)
-            case ast.Subscript(value=ast.Name(id=dtype), slice=dims) if dtype in NUMPY_DTYPES:
+            case ast.Subscript(value=ast.Name(id=dtype), slice=dims) if dtype in DTYPES:
                 return Type(dtype, tuple(map(self.dim, _items(dims))))
         raise self.refused(node, f"{ast.unparse(node)} is not a type")
 
@@ -247,7 +247,7 @@ class _Reader:
                 if name not in self.vars:
                     raise self.refused(node, f"{name} has no value here")
                 return self.vars[name]
-            case ast.Call(func=ast.Name(id=own), args=[inner]) if own in NUMPY_DTYPES:
+            case ast.Call(func=ast.Name(id=own), args=[inner]) if own in DTYPES:
                 return Lit(self.literal(inner), Type(own))
         text = self.literal(node)
         return Lit(text, literal_type(text, dtype))

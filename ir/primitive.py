@@ -17,6 +17,7 @@ from .program import Atom, Lit, Var
 from .types import Type
 
 REGISTRY: dict[str, Primitive] = {}
+_BY_TEXT: dict[str, Primitive] = {}
 
 
 class Applier(Protocol):
@@ -75,6 +76,8 @@ class Trait(Flag):
     """By the second operand: of integers, it has no result where that is 0."""
     GROWS = auto()
     """The result of integers may need more bits than they have."""
+    PLACES = auto()
+    """The result is a place along an axis, or a size: it is from 0 to the largest size there can be."""
     CONTIGUOUS = auto()
     """The result lies in C order whatever the operands do."""
     QUIET = auto()
@@ -106,6 +109,8 @@ class Primitive:
     traits     what else passes and the tracer need to know of it
     accumulates   "sum", "largest" or "smallest": what a number that a loop carries is if every iteration joins
                another one to it by this operation
+    step       of a reduction or a scan: the name of the operation that joins one more element
+    guard      how Python writes it of integers of its own, in conditions on arguments
     also       names of other functions that mean this, e.g. "math.exp"; `numpy` itself need not be named
     sympy      SymPy's form, `{k}` stands for operand k
     samples    operand types for tests, e.g. "f64[5], i64"; domain: where sampled floats lie
@@ -127,6 +132,8 @@ class Primitive:
     cost: int = 1
     traits: Trait = Trait.NONE
     accumulates: str | None = None
+    step: str | None = None
+    guard: str | None = None
     also: tuple[str, ...] = ()
     sympy: str | None = None
     samples: tuple[str, ...] = ()
@@ -139,6 +146,7 @@ class Primitive:
         if (self.partials is None) == (self.vjp is None):
             raise ValueError(f"primitive {self.name} needs either partials or a vjp")
         REGISTRY[self.name] = self
+        _BY_TEXT[self.text] = self
 
     def __call__(self, *args: Any) -> Ref:
         return next(refs(args)).builder.apply(self, *args)
@@ -195,7 +203,7 @@ def refs(args: Any) -> Iterator[Ref]:
 class Ref:
     """A value of the program that `builder` is writing, with Python's operators.
 
-    What an operator means is the primitive of that name, so this class knows no operation.
+    What an operator means is the primitive that prints with its sign, so this class knows no operation.
     """
 
     builder: Applier = field(repr=False)
@@ -238,23 +246,26 @@ class Ref:
         raise TypeError("a Ref has no truth value while a program is written; compare refs with `is`")
 
 
-def _operator(name: str) -> tuple[Callable[..., Ref], Callable[..., Ref]]:
+def _operator(symbol: str) -> tuple[Callable[..., Ref], Callable[..., Ref]]:
+    """The operation that prints with this sign."""
+    text = f"{{0}} {symbol} {{1}}"
+
     def forward(self: Ref, other: Any) -> Ref:
-        return self._apply(name, self, other)
+        return self.builder.apply(_BY_TEXT[text], self, other)
 
     def backward(self: Ref, other: Any) -> Ref:
-        return self._apply(name, other, self)
+        return self.builder.apply(_BY_TEXT[text], other, self)
 
     return forward, backward
 
 
 for _symbol, _name in {
-    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "power", "mod": "mod",
-    "floordiv": "floordiv", "and": "and", "or": "or", "xor": "xor",
+    "+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "%": "mod", "//": "floordiv",
+    "&": "and", "|": "or", "^": "xor",
 }.items():  # fmt: skip
-    _forward, _backward = _operator(_name)
-    setattr(Ref, f"__{_symbol}__", _forward)
-    setattr(Ref, f"__r{_symbol}__", _backward)
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Ref, f"__{_name}__", _operator(_name)[0])
+    _forward, _backward = _operator(_symbol)
+    setattr(Ref, f"__{_name}__", _forward)
+    setattr(Ref, f"__r{_name}__", _backward)
+for _symbol, _name in {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}.items():
+    setattr(Ref, f"__{_name}__", _operator(_symbol)[0])
 Ref.__hash__ = object.__hash__  # type: ignore[method-assign]

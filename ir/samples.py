@@ -12,7 +12,7 @@ from .build import Builder, literal
 from .primitive import Primitive
 from .program import Let, Program, Var
 from .text import parse
-from .types import NUMPY_DTYPES, Type
+from .types import Type
 
 
 def programs(op: Primitive) -> Iterator[Program]:
@@ -79,4 +79,4 @@ def _value(type: Type, domain: tuple[float, float], integers: tuple[int, int], r
             return rng.random(dims) < 0.5
         case "i64":
             return rng.integers(*integers, size=dims)
-    return rng.uniform(*domain, size=dims).astype(NUMPY_DTYPES[type.dtype])
+    return rng.uniform(*domain, size=dims).astype(type.numpy)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .affine import Affine, Facts
-from .program import Atom, Check, For, If, Let, Lit, Program, Var, While, atoms
+from .affine import Affine, Facts, combined, excess
+from .primitive import Trait
+from .program import Atom, Check, For, If, Let, Lit, Program, Var, While
 from .types import I64, Dim
 
 
@@ -64,19 +65,7 @@ class Sizes:
             array, axis = let.args
             known = isinstance(array, Var) and isinstance(axis, int) and axis < array.type.rank
             return self.form(array.type.dims[axis]) if known else None  # type: ignore[union-attr, index]
-        if let.op.name not in ("add", "sub", "mul", "neg"):
-            return None
-        first, *rest = (self.form(a) for a in let.args)  # type: ignore[arg-type]
-        match let.op.name:
-            case "neg":
-                return first.scaled(-1)
-            case "add":
-                return first + rest[0]
-            case "sub":
-                return first - rest[0]
-        if not first.terms:
-            return rest[0].scaled(first.constant)
-        return None if rest[0].terms else first.scaled(rest[0].constant)
+        return combined(let.op, [self.form(a) for a in let.args]) if let.op.has(Trait.AFFINE) else None
 
     def form(self, value: Atom | Dim) -> Affine:
         if isinstance(value, int):
@@ -123,8 +112,6 @@ class Sizes:
 TRACED = 2
 """Named sizes of a traced function are at least this: 0 and 1 are always numbers in its program."""
 
-COMPARISONS = ("ge", "gt", "le", "lt")
-
 
 def facts_of(program: Program, affine: Callable[[Atom], Affine], least: int = 0) -> Facts:
     """What the head of a program says of its integers: a user's sizes are at least `least`, guards hold."""
@@ -136,10 +123,10 @@ def facts_of(program: Program, affine: Callable[[Atom], Affine], least: int = 0)
             case Let(var, op, args) if op.name == "dim":
                 sure = args[0] in given and var.name not in program.computed
                 facts.bound(var.name, lower=Affine(least if sure else 0))
-            case Let(var, op, args) if op.name in COMPARISONS and all(a.type == I64 for a in atoms(args)):
-                left, right = map(affine, atoms(args))
-                above = left - right if op.name in ("ge", "gt") else right - left
-                comparisons[var.name] = above - 1 if op.name in ("gt", "lt") else above
+            case Let(var, op, (Var() | Lit() as left, Var() | Lit() as right)) if left.type == right.type == I64:
+                above = excess(op, affine(left), affine(right))
+                if above is not None:
+                    comparisons[var.name] = above
             case Check(Var(name)) if name in comparisons:
                 facts.assume(comparisons[name])
             case For() | While() | If():

@@ -11,25 +11,58 @@ import numpy as np
 Dim = int | str
 """A size: a number, or the name of an i64 value of the program."""
 
-NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
-    "bool": np.dtype(np.bool_),
-    "i64": np.dtype(np.int64),
-    "f32": np.dtype(np.float32),
-    "f64": np.dtype(np.float64),
-    "i8": np.dtype(np.int8),
-    "i16": np.dtype(np.int16),
-    "i32": np.dtype(np.int32),
-    "u8": np.dtype(np.uint8),
-    "u16": np.dtype(np.uint16),
-    "u32": np.dtype(np.uint32),
-    "u64": np.dtype(np.uint64),
-}
-"""Every dtype there is, by the IR's name; what else is known of one (its kind, its size) NumPy's tells."""
 
-INTEGERS = frozenset(name for name, dtype in NUMPY_DTYPES.items() if dtype.kind in "iu")
+@dataclass(frozen=True, slots=True)
+class DType:
+    """A type of numbers: what any room knows of it.
+
+    name      in the IR
+    numpy     NumPy's, whose kind and size count
+    c         in C
+    python    the class of Python's own numbers that are of it, if there is one
+    floats    what NumPy's functions of floats make of such numbers; None is float16
+    """
+
+    name: str
+    numpy: np.dtype[Any]
+    c: str
+    python: type | None = None
+    floats: str | None = "f64"
+
+    @property
+    def is_float(self) -> bool:
+        return self.numpy.kind == "f"
+
+    @property
+    def is_integer(self) -> bool:
+        return self.numpy.kind in "iu"
+
+
+DTYPES: dict[str, DType] = {
+    row.name: row
+    for row in (
+        DType("bool", np.dtype(np.bool_), "bool", python=bool, floats=None),
+        DType("i64", np.dtype(np.int64), "int64_t", python=int),
+        DType("f32", np.dtype(np.float32), "float", floats="f32"),
+        DType("f64", np.dtype(np.float64), "double", python=float),
+        DType("i8", np.dtype(np.int8), "int8_t", floats=None),
+        DType("i16", np.dtype(np.int16), "int16_t", floats="f32"),
+        DType("i32", np.dtype(np.int32), "int32_t"),
+        DType("u8", np.dtype(np.uint8), "uint8_t", floats=None),
+        DType("u16", np.dtype(np.uint16), "uint16_t", floats="f32"),
+        DType("u32", np.dtype(np.uint32), "uint32_t"),
+        DType("u64", np.dtype(np.uint64), "uint64_t"),
+    )
+}
+"""Every dtype there is, by the IR's name."""
+
+INTEGERS = frozenset(name for name, row in DTYPES.items() if row.is_integer)
 NARROW = INTEGERS - {"i64"}
 """Integers that are data: sizes, indices and Python's numbers are i64."""
-_NAMES = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
+FLOATS = frozenset(name for name, row in DTYPES.items() if row.is_float)
+OF_PYTHON = {row.python: name for name, row in DTYPES.items() if row.python is not None}
+"""The dtypes of Python's own numbers, by their classes."""
+_NAMES = {row.numpy: name for name, row in DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +87,7 @@ class Type:
 
     @property
     def is_float(self) -> bool:
-        return self.dtype in ("f32", "f64")
+        return self.dtype in FLOATS
 
     @property
     def is_integer(self) -> bool:
@@ -62,7 +95,7 @@ class Type:
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        return NUMPY_DTYPES[self.dtype]
+        return DTYPES[self.dtype].numpy
 
     def with_dims(self, dims: tuple[Dim, ...]) -> Type:
         return Type(self.dtype, tuple(dims))
@@ -81,7 +114,7 @@ def promote(*dtypes: str) -> str:
     >>> promote("f32", "bool"), promote("i64", "f32"), promote("u8", "i8")
     ('f32', 'f64', 'i16')
     """
-    return _NAMES[np.result_type(*(NUMPY_DTYPES[name] for name in dtypes))]
+    return _NAMES[np.result_type(*(DTYPES[name].numpy for name in dtypes))]
 
 
 def dtype_name(dtype: object) -> str | None:

@@ -36,7 +36,7 @@ from .program import (
 )
 from .sizes import Sizes
 from .text import lines
-from .types import BOOL, I64, NUMPY_DTYPES, Dim, Type
+from .types import BOOL, DTYPES, I64, Dim, Type
 from .walk import map_type
 
 
@@ -218,7 +218,7 @@ class _Verifier:
         self.sizes.bind(var)
 
     def type(self, type: Type, check_dims: bool = True) -> None:
-        if type.dtype not in NUMPY_DTYPES:
+        if type.dtype not in DTYPES:
             self.fail(f"{type.dtype} is not a dtype")
         if check_dims:
             for dim in type.dims:

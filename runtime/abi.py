@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.types import DTYPES
+
 SIZE, TYPE, NUMBER = 16, 8, 16
 """Offsets in objects: the length of a tuple, the type, the value of a float and of NumPy's scalars."""
 
@@ -28,20 +30,6 @@ DATA, NDIM, DIMS, STRIDES, DESCR, FLAGS = 16, 24, 32, 40, 56, 64
 
 CARRAY = 0x0501
 """Flags of an array that is C-contiguous, aligned and writeable."""
-
-DTYPES: dict[str, np.dtype[Any]] = {
-    "f64": np.dtype(np.float64),
-    "f32": np.dtype(np.float32),
-    "i64": np.dtype(np.int64),
-    "bool": np.dtype(np.bool_),
-    "i8": np.dtype(np.int8),
-    "i16": np.dtype(np.int16),
-    "i32": np.dtype(np.int32),
-    "u8": np.dtype(np.uint8),
-    "u16": np.dtype(np.uint16),
-    "u32": np.dtype(np.uint32),
-    "u64": np.dtype(np.uint64),
-}
 
 _PYTHON = (
     "Py_IncRef", "Py_DecRef", "PyErr_Clear", "PyErr_Occurred", "PyErr_ExceptionMatches", "PyFloat_FromDouble",
@@ -168,7 +156,7 @@ def _functions_do_as_known(functions: dict[str, int]) -> bool:
     dims = (ctypes.c_int64 * 2)(3, 2)
     at = ctypes.addressof(dims)
     dtype: Any
-    for dtype in DTYPES.values():
+    for dtype in (row.numpy for row in DTYPES.values()):
         before = sys.getrefcount(dtype)
         for _ in range(2):  # they keep the reference to the dtype that they are given
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(dtype))

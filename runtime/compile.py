@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.types import DTYPES, OF_PYTHON
 from . import cache, locks, options, pieces, subscripts, timings
 from .outputs import outputs
 
@@ -180,7 +181,7 @@ def _on_disk(path: Path, source: str) -> bool:
     return cache.replace_file(path, content)
 
 
-_SCALARS = {float: np.float64, int: np.int64, bool: np.bool_}
+_SCALARS = {python: DTYPES[name].numpy.type for python, name in OF_PYTHON.items()}
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ import llvmlite.binding as llvm
 from numba.core import callconv, compiler_lock, types
 from numba.np.numpy_support import from_dtype
 
+from ..ir.types import DTYPES
 from . import abi
 from .entry_form import Form, Front, Kernel, Param
 from .entry_text import LLVM, entry_text
@@ -113,7 +114,7 @@ def _kernel(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Kernel
         return None
     described = compiled.fndesc
     result = described.restype
-    kinds: dict[Any, str] = {from_dtype(dtype): name for name, dtype in abi.DTYPES.items()}
+    kinds: dict[Any, str] = {from_dtype(row.numpy): name for name, row in DTYPES.items()}
     given = [] if result is types.none else getattr(result, "types", None)  # of a tuple
     if given is None or any(kind not in kinds for kind in given):
         return None  # arrays that numba made, and owns

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.types import DTYPES, OF_PYTHON
 from . import abi
 from .entry_form import Form, Kernel, Param
 from .entry_front import FrontWriter
 from .entry_words import Outside, object_at
 
-ITEMSIZE = {name: dtype.itemsize for name, dtype in abi.DTYPES.items()}
-LLVM = {name: {"f64": "double", "f32": "float"}.get(name, f"i{8 * size}") for name, size in ITEMSIZE.items()}
-SCALARS = {dtype.type: name for name, dtype in abi.DTYPES.items()}
-WEAK: dict[str, type] = {"f64": float, "i64": int, "bool": bool}
+ITEMSIZE = {name: row.numpy.itemsize for name, row in DTYPES.items()}
+LLVM = {name: row.c if row.is_float else f"i{8 * row.numpy.itemsize}" for name, row in DTYPES.items()}
+SCALARS = {row.numpy.type: name for name, row in DTYPES.items()}
+WEAK: dict[str, type] = {name: python for python, name in OF_PYTHON.items()}
 BOXED = {
     "f64": "PyFloat_FromDouble", "f32": "PyFloat_FromDouble", "i64": "PyLong_FromLongLong", "bool": "PyBool_FromLong",
 }  # fmt: skip
@@ -106,7 +107,7 @@ class _Writer(FrontWriter):
         self.require(self.same(self.load("ptr", obj, abi.TYPE), np.ndarray))
         flags = self.new(f"and i32 {self.load('i32', obj, abi.FLAGS)}, {abi.CARRAY}")
         self.both([
-            self.same(self.load("ptr", obj, abi.DESCR), abi.DTYPES[param.dtype]),
+            self.same(self.load("ptr", obj, abi.DESCR), DTYPES[param.dtype].numpy),
             self.new(f"icmp eq i32 {self.load('i32', obj, abi.NDIM)}, {param.rank}"),
             self.new(f"icmp eq i32 {flags}, {abi.CARRAY}"),
         ])  # fmt: skip
@@ -169,7 +170,7 @@ class _Writer(FrontWriter):
         dims = self.room(f"[{max(1, len(sizes))} x i64]", len(sizes))
         for axis, size in enumerate(sizes):
             self.lines.append(f"  store i64 {size}, ptr {self.at(dims, 8 * axis)}")
-        descr = f"ptr {object_at(abi.DTYPES[dtype])}"
+        descr = f"ptr {object_at(DTYPES[dtype].numpy)}"
         self.call("", "Py_IncRef", descr)  # the new array keeps it
         rank = f"i32 {len(sizes)}"
         if how == "zeros":
@@ -293,7 +294,7 @@ class _Writer(FrontWriter):
                 if not isinstance(found, str):
                     value, (dtype, llvm) = found
                     if kind == "float" or self.form.scope.get(kind) is float:
-                        if dtype in ("f64", "f32"):
+                        if DTYPES[dtype].is_float:
                             return self.boxed(value, (dtype, llvm))
                     elif self.form.scope.get(kind) in SCALARS:
                         return self.scalar(value, dtype, llvm, SCALARS[self.form.scope[kind]])
@@ -322,7 +323,7 @@ class _Writer(FrontWriter):
             value, llvm = self.new(f"zext i1 {value} to i8"), "i8"
         place = self.room("i64", 1)
         self.lines.append(f"  store {llvm} {value}, ptr {place}")
-        descr = f"ptr {object_at(abi.DTYPES[wanted])}"
+        descr = f"ptr {object_at(DTYPES[wanted].numpy)}"
         made = self.call("ptr", "PyArray_Scalar", f"ptr {place}", descr, "ptr null")
         self.object(made)
         return made

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..ir.errors import UnsupportedSyntax
+from ..ir.primitive import Trait
 from ..ir.program import Check, Let, Node, Span
 from ..ir.walk import walk
 from .branching import Branching
@@ -17,14 +18,6 @@ from .symbol import require_session
 Classes = tuple[type[BaseException], ...]
 Handler = tuple[Callable[[], Any] | None, Callable[[BaseException], None]]
 """The classes that it catches (None: all), and its block, given the exception."""
-
-_HARMLESS = frozenset((
-    "add", "sub", "mul", "neg", "maximum", "minimum", "copysign", "lt", "le", "gt", "ge", "eq", "ne", "and", "or",
-    "xor", "invert", "where", "to_f64", "to_f32", "to_bool", "abs", "sign", "isnan", "isinf", "isfinite", "zeros",
-    "empty", "iota", "dim", "copy", "broadcast_to", "reshape", "transpose", "concatenate", "getitem", "at_set",
-    "at_add", "nonzero", "matmul", "sum", "max", "min", "argmax", "argmin", "any", "all", "cumsum",
-))  # fmt: skip
-"""Operations that never raise with numbers of Python or NumPy; others may with Python's (`1 / 0`, `math.log(0)`)."""
 
 
 class Attempts(Branching):
@@ -116,7 +109,8 @@ def _may_raise(session: Session, node: Node) -> Classes:
     if isinstance(node, Check):
         kind = getattr(builtins, node.message.partition(":")[0], ValueError)
         return (kind,) if isinstance(kind, type) and issubclass(kind, BaseException) else (ValueError,)
-    if isinstance(node, Let) and node.op.name not in _HARMLESS and not (node.op.elementwise and node.var.type.rank):
-        return ArithmeticError, ValueError
+    if isinstance(node, Let) and not node.op.has(Trait.QUIET | Trait.OVERFLOWS):
+        # With numbers of Python; arrays are NumPy's, which give inf or nan (`1 / 0`, `math.log(0)`).
+        return () if node.op.elementwise and node.var.type.rank else (ArithmeticError, ValueError)
     return ()
 

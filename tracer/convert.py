@@ -12,12 +12,9 @@ from ..ir.errors import TypeMismatch
 from ..ir.ops.arith import CONVERT
 from ..ir.ops.array import full_slice
 from ..ir.program import Atom, Index, Lit, Var
-from ..ir.types import I64, NARROW, NUMPY_DTYPES, Dim, Type, promote
+from ..ir.types import DTYPES, I64, NARROW, Dim, Type, promote
 from .session import Session
 from .symbol import as_value
-
-_FLOAT_OF = {"bool": None, "i8": None, "u8": None, "i16": "f32", "u16": "f32"}
-"""What NumPy's float functions make of integers: float64, of short ones less; None is float16."""
 
 
 def result_dtype(values: Sequence[tuple[Atom, bool]]) -> tuple[str, bool]:
@@ -54,15 +51,15 @@ def cast(session: Session, atom: Atom, dtype: str) -> Atom:
         return atom
     if isinstance(atom, Lit):
         with np.errstate(all="ignore"):
-            return literal(number(atom).astype(NUMPY_DTYPES[dtype]), dtype)
+            return literal(number(atom).astype(DTYPES[dtype].numpy), dtype)
     return session.builder.emit(CONVERT[dtype], atom)
 
 
 def adapted(session: Session, atom: Atom, weak: bool, dtype: str, what: str) -> Atom:
     """The operand in the dtype of the operation. A number of Python's must fit it, as in NumPy."""
     if weak and dtype in NARROW and atom.type == I64:
-        limits = np.iinfo(NUMPY_DTYPES[dtype])
-        outside = f"out of bounds for {NUMPY_DTYPES[dtype]}"
+        limits = np.iinfo(DTYPES[dtype].numpy)
+        outside = f"out of bounds for {DTYPES[dtype].numpy}"
         if isinstance(atom, Lit):
             if not limits.min <= int(atom.text) <= limits.max:
                 raise session.error(
@@ -92,11 +89,11 @@ def cast_value(
             f"{what} of integers would cut off a float ({given} into {dtype}). NumPy truncates here; write "
             "np.trunc(v).astype(int) if that is meant, or make the array one of floats",
         )
-    if inplace and not np.can_cast(given.numpy, NUMPY_DTYPES[dtype], "same_kind"):
+    if inplace and not np.can_cast(given.numpy, DTYPES[dtype].numpy, "same_kind"):
         raise session.error(
             TypeMismatch,
-            f"{what}: NumPy does not put {given.numpy} into an array of {NUMPY_DTYPES[dtype]}. "
-            f"Convert one of them: v.astype(np.{NUMPY_DTYPES[dtype].name})",
+            f"{what}: NumPy does not put {given.numpy} into an array of {DTYPES[dtype].numpy}. "
+            f"Convert one of them: v.astype(np.{DTYPES[dtype].numpy.name})",
         )
     return adapted(session, atom, weak, dtype, what)
 
@@ -105,11 +102,11 @@ def float_of(session: Session, dtype: str, what: str) -> str:
     """The dtype in which a float function of NumPy computes operands of this one."""
     if Type(dtype).is_float:
         return dtype
-    found = _FLOAT_OF.get(dtype, "f64")
+    found = DTYPES[dtype].floats
     if found is None:
         raise session.error(
             TypeMismatch,
-            f"{what} of {NUMPY_DTYPES[dtype]} is computed in float16 by NumPy, which cannot be traced. "
+            f"{what} of {DTYPES[dtype].numpy} is computed in float16 by NumPy, which cannot be traced. "
             "Convert first: x.astype(np.float64)",
         )
     return found
@@ -118,7 +115,7 @@ def float_of(session: Session, dtype: str, what: str) -> str:
 def _float_of_all(session: Session, atoms: list[tuple[Atom, bool]], what: str) -> str:
     """The dtype of a float function of several operands: the least in which each of NumPy's fits."""
     strong = [atom.type.dtype for atom, is_weak in atoms if not is_weak]
-    floats = [f for f in (d if Type(d).is_float else _FLOAT_OF.get(d, "f64") for d in strong) if f is not None]
+    floats = [f for f in (DTYPES[d].floats for d in strong) if f is not None]
     wide = any(is_weak and atom.type.is_float for atom, is_weak in atoms)
     if wide and not any(Type(d).is_float for d in strong):
         return "f64"

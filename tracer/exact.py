@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..ir.affine import Affine
+from ..ir.primitive import Trait
 from ..ir.program import Atom, For, If, Let, Lit, Node, Phi, Var, While
 from ..ir.types import I64
 from ..ir.walk import walk
@@ -149,7 +150,7 @@ class _Ranges:
                 case "sub" if inside == [True, False]:
                     other = self.of(node.args[1])
                     step = Range(-other.high, -other.low)
-                case "minimum" | "maximum" | "where":
+                case _ if node.op.has(Trait.SELECTS):
                     continue
                 case "floordiv" | "shift_right" if inside == [True, False] and self.of(node.args[1]).low >= 0:
                     start = start.hull(Range(-1, 0))
@@ -221,7 +222,7 @@ class _Ranges:
                 return Range(0, max(a.size, b.size))
             case "isqrt", [a]:
                 return Range(0, 2**32)
-            case ("dim" | "argmax" | "argmin"), _:
+            case _ if let.op.has(Trait.PLACES):
                 return Range(0, SIZE)
             case "to_i64", _:
                 given = let.args[0].type
@@ -243,7 +244,7 @@ def joined(definition: Definition) -> tuple[Atom, ...]:
     match definition:
         case Phi(_, first, second):
             return first, second
-        case Let(_, op, args) if op.name in ("minimum", "maximum", "where"):
+        case Let(_, op, args) if op.has(Trait.SELECTS):
             return tuple(a for a in args if a.type == I64)
         case (only,):
             return (only,)
@@ -315,7 +316,7 @@ class _Writer:
         result: list[Node] = []
         for node in nodes:
             match node:
-                case Let(var, op) if var.name in self.session.exact and op.name in MAY_LEAVE:
+                case Let(var, op) if var.name in self.session.exact and op.has(Trait.GROWS):
                     result += self.needed(node)
                 case For():
                     node = replace(node, body=tuple(self.nodes(node.body)))
@@ -372,24 +373,22 @@ class _Writer:
     def check(self, let: Let) -> list[Node]:
         with self.session.builder.open() as nodes, self.session.at(let.span):
             builder = self.session.builder
-            most = SAFE
-            if let.op.name == "to_f64":
-                size, most = builder.emit("abs", builder.emit("to_f64", let.args[0])), 2.0**53
-            elif let.op.name in ("neg", "abs"):
-                size = builder.emit("abs", builder.emit("to_f64", let.args[0]))
-            else:
-                op = {"int_power": "power", "floordiv": "div"}.get(let.op.name, let.op.name)
-                floats = [builder.emit("to_f64", a) for a in let.args]
-                size = builder.emit("abs", builder.emit(op, *floats))
-            good = builder.emit("lt", size, most)
-            self.session.check(good, f"OverflowError: {_MESSAGES.get(let.op.name, _DOES_NOT_FIT)}")
+            floats = [builder.emit("to_f64", a) for a in let.args]
+            message, most, value = _DOES_NOT_FIT, SAFE, floats[0]
+            match let.op.name:
+                case "to_f64":
+                    message, most = _NOT_EXACT, 2.0**53
+                case "int_power":
+                    message, value = _POWER_DOES_NOT_FIT, builder.emit("power", *floats)
+                case "floordiv":
+                    value = builder.emit("div", *floats)
+                case _ if len(floats) > 1:
+                    value = builder.emit(let.op, *floats)
+            good = builder.emit("lt", builder.emit("abs", value), most)
+            self.session.check(good, f"OverflowError: {message}")
         return list(nodes)
 
 
-MAY_LEAVE = {"add", "sub", "mul", "neg", "abs", "floordiv", "int_power", "to_f64"}
-"""Operations whose result may need more bits than the operands."""
+_NOT_EXACT = "an integer beyond 2**53 is not exact as a float. Write float(n) if that is meant"
+_POWER_DOES_NOT_FIT = "an integer power does not fit 64 bits. Compute with floats: 2.0 ** k instead of 2 ** k"
 _DOES_NOT_FIT = "an integer does not fit 64 bits. Compute with floats: start with 1.0, or write float(n)"
-_MESSAGES = {
-    "int_power": "an integer power does not fit 64 bits. Compute with floats: 2.0 ** k instead of 2 ** k",
-    "to_f64": "an integer beyond 2**53 is not exact as a float. Write float(n) if that is meant",
-}

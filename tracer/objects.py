@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.types import NUMPY_DTYPES
+from ..ir.types import DTYPES
 from .paths import Path
 from .raising import PathEnds
 from .state import LIBRARIES, is_record
@@ -21,7 +21,7 @@ from .symbol import FUNCTIONS, Array, Scalar, require_session
 
 PLAIN: frozenset[type] = frozenset((
     bool, int, float, complex, str, bytes, type(None), list, tuple, dict, set, frozenset, range, slice, type(Ellipsis),
-    np.ndarray, *(dtype.type for dtype in NUMPY_DTYPES.values()), Array, Scalar, np.ufunc, types.FunctionType,
+    np.ndarray, *(row.numpy.type for row in DTYPES.values()), Array, Scalar, np.ufunc, types.FunctionType,
     types.BuiltinFunctionType, types.MethodType, types.ModuleType, type,
 ))  # fmt: skip
 """Types that are surely not the user's: asked first, because staged code asks of every value."""

@@ -479,4 +479,4 @@ def _alike(a: Any, b: Any) -> bool:
 
 def _as_given(entry: Scalar) -> bool:
     """Is storing the number again what was there?"""
-    return entry.weak or entry.type.dtype in ("f64", "f32")
+    return entry.weak or entry.type.is_float

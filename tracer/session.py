@@ -7,10 +7,9 @@ again with those inputs static.
 
 from __future__ import annotations
 
-import operator
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -18,18 +17,9 @@ from typing import Any, NoReturn
 from ..ir.affine import Affine
 from ..ir.build import Builder
 from ..ir.errors import PullbackError, ShapeMismatch, TypeMismatch
+from ..ir.primitive import REGISTRY, Trait
 from ..ir.program import Atom, Let, Lit, Span, Var
 from ..ir.types import I64, Dim
-
-DERIVED: dict[str, tuple[str, Callable[[int, int], int]]] = {
-    "floordiv": ("({0}) // ({1})", operator.floordiv),
-    "mod": ("({0}) % ({1})", operator.mod),
-    "mul": ("({0}) * ({1})", operator.mul),
-    "minimum": ("min({0}, {1})", min),
-    "maximum": ("max({0}, {1})", max),
-}
-"""Integer operations that guards can compute: how they are written, and what they do."""
-
 
 Interval = tuple[Affine | None, Affine | None]
 """A lower and an upper bound, None where none is known."""
@@ -195,12 +185,13 @@ class Session:
         if isinstance(result, Var) and result.name not in self.present:
             forms = [self.builder.affine(v) for v in (a, b)]
             own = self.builder.affine(result) == Affine.name(result.name)
-            if own and all(self.from_inputs(f) for f in forms) and op in DERIVED:
+            declared = REGISTRY[op]
+            if own and all(self.from_inputs(f) for f in forms) and declared.guard is not None:
                 values = [f.value(self.present) for f in forms]
-                if op in ("floordiv", "mod") and values[1] == 0:
+                if declared.has(Trait.DIVIDES) and values[1] == 0:
                     return result
-                self.present[result.name] = DERIVED[op][1](*values)
-                self.derived[result.name] = DERIVED[op][0].format(*forms)
+                self.present[result.name] = eval(declared.guard.format(*values))
+                self.derived[result.name] = declared.guard.format(*forms)
                 self.roots[result.name] = frozenset().union(*(self.root_names(f) for f in forms))
         return result
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..call import Specialisation, Traceable
 from ..ir.errors import TypeMismatch
-from ..ir.types import NUMPY_DTYPES, dtype_name
+from ..ir.types import DTYPES, dtype_name
 from ..tracer.trace import Abstract
 from ..transform import Jit
 from ..tree import flatten
@@ -32,7 +32,7 @@ def function(f: Callable[..., Any]) -> Callable[..., Any]:
         variables = [tensor.as_tensor_variable(a) for a in args]
         form = _traced(traceable, [(v.type.dtype, v.type.ndim) for v in variables])
         kinds = [(form.program.results[e.k].type.dtype, form.program.results[e.k].type.rank) for e in form.results]
-        outputs = [tensor.TensorType(_NAMES[kind], (None,) * rank) for kind, rank in kinds]
+        outputs = [tensor.TensorType(DTYPES[kind].numpy.name, (None,) * rank) for kind, rank in kinds]
 
         def value(*arrays: Any) -> list[Any]:
             return flatten(compiled(*map(_plain, arrays)))[0]
@@ -48,7 +48,6 @@ def function(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_NAMES = {name: dtype.name for name, dtype in NUMPY_DTYPES.items()}
 
 
 def _traced(traceable: Traceable, kinds: list[tuple[str, int]]) -> Specialisation:

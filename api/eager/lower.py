@@ -13,17 +13,9 @@ import numpy as np
 
 from ..ir.build import number
 from ..ir.evaluate import evaluate, failure, function
+from ..ir.primitive import Kind, Trait
 from ..ir.program import Atom, Check, Index, Let, Lit, Program, Slice, Var
 from ..ir.types import Dim
-
-QUIET = frozenset((
-    "neg", "getitem", "at_set", "at_add", "reshape", "transpose",
-    "broadcast_to", "dim", "zeros", "iota", "where", "copy", "eq", "ne", "lt", "le", "gt", "ge",
-    "and", "or", "invert", "maximum", "minimum", "to_f64", "to_f32", "to_i64", "to_bool", "concatenate",
-    "max", "min", "abs", "sign",
-))  # fmt: skip
-"""Operations that do not warn of division by zero and the like, which tensors do not."""
-_VIEWS = ("reshape", "transpose", "broadcast_to", "getitem")
 
 
 def straight(program: Program) -> bool:
@@ -61,7 +53,8 @@ class _Lowering:
                 self.let(node)
         results = ", ".join(map(self.result, program.results))
         self.lines.append(f"return ({results},)")
-        quiet = all(n.op.name in QUIET for n in program.body if isinstance(n, Let))
+        # Tensors do not warn of division by zero and the like.
+        quiet = all(n.op.has(Trait.QUIET) for n in program.body if isinstance(n, Let))
         params = ", ".join(f"v_{v.name}" for v in program.params)
         body = (
             self.lines if quiet else ["with errstate(all='ignore'):", *("    " + line for line in self.lines)]
@@ -80,7 +73,8 @@ class _Lowering:
 
     def let(self, node: Let) -> None:
         name, op, args = f"v_{node.var.name}", node.op, node.args
-        if isinstance(args[0] if args else None, Var) and op.name in _VIEWS and args[0].name in self.borrowed:
+        shares = op.kind in (Kind.VIEW, Kind.READ)
+        if shares and isinstance(args[0], Var) and args[0].name in self.borrowed:
             self.borrowed.add(node.var.name)
         texts = [self.static(a) if k in op.static else self.operand(a) for k, a in enumerate(args)]
         match op.name:

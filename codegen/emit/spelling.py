@@ -15,7 +15,7 @@ from ...ir.errors import IRError
 from ...ir.ops.arith import CONVERT
 from ...ir.primitive import Primitive, Trait
 from ...ir.program import Lit
-from ...ir.types import NARROW, NUMPY_DTYPES
+from ...ir.types import DTYPES, FLOATS, NARROW
 
 ATOM, POWER, UNARY, PRODUCT, SUM, COMPARISON, TERNARY = 14, 13, 12, 11, 10, 5, 1
 PRECEDENCE = {
@@ -23,7 +23,7 @@ PRECEDENCE = {
     "<<": 9, ">>": 9, "&": 8, "^": 7, "|": 6,
     "<": COMPARISON, "<=": COMPARISON, ">": COMPARISON, ">=": COMPARISON, "==": COMPARISON, "!=": COMPARISON,
 }  # fmt: skip
-NUMPY = {name: f"np.{'bool_' if name == 'bool' else dtype.name}" for name, dtype in NUMPY_DTYPES.items()}
+NUMPY = {name: f"np.{'bool_' if name == 'bool' else row.numpy.name}" for name, row in DTYPES.items()}
 MOST_NEGATIVE = str(-(2**63))
 
 TEMPLATES: dict[str, str] = {
@@ -82,7 +82,7 @@ def _conversion(dtype: str) -> str:
 def literal(lit: Lit) -> Text:
     """A number, of exactly its dtype: in compiled code a plain 2.0 would make a float32 a float64."""
     text, dtype = lit.text, lit.type.dtype
-    if dtype in ("f64", "f32"):
+    if dtype in FLOATS:
         value = float(text)
         plain = (
             "np.nan" if value != value else text.replace("inf", "np.inf") if "inf" in text else repr(value)
@@ -167,7 +167,7 @@ def _operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
                 return product
             # numba's 0.0 ** -2 raises, whatever the error model.
             return call("{0} / {1}", Text("1.0" if dtype == "f64" else "np.float32(1.0)"), product)
-    if op.name == "floordiv" and dtype in ("f64", "f32"):
+    if op.name == "floordiv" and dtype in FLOATS:
         return call("support.floor_divide({0}, {1})", *operands)
     if op.name == "where":
         # Binds less than anything, so it is in parentheses wherever it is an operand.

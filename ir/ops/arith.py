@@ -9,7 +9,7 @@ import numpy as np
 
 from ..primitive import Kind, Primitive, Trait
 from ..program import Lit
-from ..types import NARROW, Type
+from ..types import DTYPES, FLOATS, NARROW, Type
 from .array import expand
 from .declare import constant, elementwise, same_dtype, to_bool
 
@@ -30,6 +30,7 @@ sub = elementwise(
 mul = elementwise(
     "mul", "{0} * {1}", np.multiply, (lambda a, b, y: b, lambda a, b, y: a),
     result=same_dtype, sympy="{0} * {1}", traits=AFFINE | COMMUTATIVE | GROWS | OVERFLOWS,
+    guard="({0}) * ({1})",
 )  # fmt: skip
 div = elementwise(
     "div", "{0} / {1}", np.true_divide, (lambda a, b, y: 1.0 / b, lambda a, b, y: by_divisor(a, b, y)),
@@ -73,11 +74,12 @@ floordiv = elementwise(
     "floordiv", "{0} // {1}", np.floor_divide, (None, None), result=same_dtype, cost=4,
     samples=("f64, f64", "f64[4, 3], f64[3]"), domain=(0.5, 2.0),
     sympy="floor({0} / {1})", traits=DIVIDES | GROWS,
+    guard="({0}) // ({1})",
 )  # fmt: skip
 mod = elementwise(
     "mod", "{0} % {1}", np.mod, (lambda a, b, y: 1.0, lambda a, b, y: -(a // b)),
     result=same_dtype, cost=4, sympy="{0} - {1} * floor({0} / {1})", domain=(0.5, 2.0),
-    traits=DIVIDES,
+    traits=DIVIDES, guard="({0}) % ({1})",
 )  # fmt: skip
 fmod = elementwise(
     "fmod", "fmod({0}, {1})", np.fmod, (lambda a, b, y: 1.0, lambda a, b, y: -_trunc(a / b)),
@@ -95,11 +97,13 @@ maximum = elementwise(
     "maximum", "maximum({0}, {1})", np.maximum,
     (lambda a, b, y: share(a, b, a > b), lambda a, b, y: share(a, b, b > a)),
     result=same_dtype, sympy="Max({0}, {1})", traits=SELECTS | QUIET, accumulates="largest",
+    guard="max({0}, {1})",
 )  # fmt: skip
 minimum = elementwise(
     "minimum", "minimum({0}, {1})", np.minimum,
     (lambda a, b, y: share(a, b, a < b), lambda a, b, y: share(a, b, b < a)),
     result=same_dtype, sympy="Min({0}, {1})", traits=SELECTS | QUIET, accumulates="smallest",
+    guard="min({0}, {1})",
 )  # fmt: skip
 
 
@@ -177,21 +181,13 @@ def _convert(name: str, dtype: str):
     quiet = {"f64": GROWS | QUIET, "f32": OVERFLOWS, "bool": QUIET}
     return elementwise(
         name, f"{dtype}({{0}})", lambda x: np.asarray(x).astype(numpy_dtype)[()],
-        ((lambda x, y: 1.0) if dtype in ("f32", "f64") else None,),
+        ((lambda x, y: 1.0) if dtype in FLOATS else None,),
         result=lambda x: x.with_dtype(dtype),
-        linear=(0,) if dtype in ("f32", "f64") else (), sympy="{0}" if dtype == "f64" else None,
+        linear=(0,) if dtype in FLOATS else (), sympy="{0}" if dtype == "f64" else None,
         traits=CONVERTS | quiet.get(dtype, Trait.NONE),
         samples=("f64", "f32[3]", "i64[2, 2]") if dtype not in NARROW else ("i64[0:4]", "bool[3]"),
     )  # fmt: skip
 
 
-to_f64 = _convert("to_f64", "f64")
-to_f32 = _convert("to_f32", "f32")
-to_i64 = _convert("to_i64", "i64")
-to_bool_ = _convert("to_bool", "bool")
-CONVERT = {
-    "f64": to_f64, "f32": to_f32, "i64": to_i64, "bool": to_bool_,
-    "i8": _convert("to_i8", "i8"), "i16": _convert("to_i16", "i16"), "i32": _convert("to_i32", "i32"),
-    "u8": _convert("to_u8", "u8"), "u16": _convert("to_u16", "u16"), "u32": _convert("to_u32", "u32"),
-    "u64": _convert("to_u64", "u64"),
-}  # fmt: skip
+CONVERT = {dtype: _convert(f"to_{dtype}", dtype) for dtype in DTYPES}
+"""The conversion to each dtype."""

@@ -56,7 +56,7 @@ def _size_of(x: Type, axis: int) -> Type:
 dim = Primitive(
     "dim", "dim({0}, {1})", _size_of, lambda x, axis: np.int64(x.shape[axis]),
     vjp=nondifferentiable, static=(1,), cost=0, samples=("f64[3, 2], 1",),
-    kind=Kind.SIZE, traits=Trait.QUIET,
+    kind=Kind.SIZE, traits=Trait.QUIET | Trait.PLACES,
 )  # fmt: skip
 copy = Primitive(
     "copy", "copy({0})", lambda x: x, lambda x: np.array(x), linear=(0,),

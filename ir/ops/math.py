@@ -43,7 +43,7 @@ rint = unary("rint", np.rint, None, cost=1, sympy="floor({0} + Rational(1, 2))")
 sign = unary("sign", np.sign, None, result=same_dtype, cost=1, traits=Trait.QUIET)
 abs_ = unary(
     "abs", np.abs, lambda x, y: abs_sign(x), result=same_dtype, cost=1, sympy="Abs({0})",
-    traits=Trait.QUIET | Trait.GROWS, also=("math.fabs", "numpy.fabs"),
+    traits=Trait.QUIET | Trait.GROWS, also=("math.fabs",),
 )  # fmt: skip
 
 isnan = unary("isnan", np.isnan, None, result=lambda x: x.with_dtype("bool"), cost=1, samples=("f64", "f64[4]"), sympy="false", traits=Trait.QUIET, also=("math.isnan",))

@@ -26,7 +26,7 @@ def _sum_vjp(y_bar, y, x, axes):
 sum_ = Primitive(
     "sum", "sum({0}, axis={1})", _reduced, lambda x, axes: np.sum(x, axis=axes), linear=(0,),
     vjp=_sum_vjp, static=(1,), cost=100, samples=("f64[4, 3], (0,)", "f64[4, 3], (0, 1)", "f64[2, 3, 4], (1,)", "i64[3], (0,)"),
-    kind=Kind.REDUCE, traits=Trait.OVERFLOWS,
+    kind=Kind.REDUCE, step="add", traits=Trait.OVERFLOWS,
 )  # fmt: skip
 
 
@@ -49,12 +49,12 @@ def _extremum_jvp(x_dots, y, x, axes):
 max_ = Primitive(
     "max", "max({0}, axis={1})", _reduced, lambda x, axes: np.max(x, axis=axes), vjp=_extremum_vjp, jvp=_extremum_jvp,
     static=(1,), cost=100, samples=("f64[4, 3], (0,)", "f64[5], (0,)", "i64[3], (0,)"),
-    kind=Kind.REDUCE, traits=Trait.QUIET,
+    kind=Kind.REDUCE, step="maximum", traits=Trait.QUIET,
 )  # fmt: skip
 min_ = Primitive(
     "min", "min({0}, axis={1})", _reduced, lambda x, axes: np.min(x, axis=axes), vjp=_extremum_vjp, jvp=_extremum_jvp,
     static=(1,), cost=100, samples=("f64[4, 3], (1,)", "f64[5], (0,)", "i64[3], (0,)"),
-    kind=Kind.REDUCE, traits=Trait.QUIET,
+    kind=Kind.REDUCE, step="minimum", traits=Trait.QUIET,
 )  # fmt: skip
 
 
@@ -65,22 +65,22 @@ def _place(x: Type, axis: int) -> Type:
 argmax = Primitive(
     "argmax", "argmax({0}, axis={1})", _place, lambda x, axis: np.argmax(x, axis=axis),
     vjp=nondifferentiable, static=(1,), cost=100, samples=("f64[4, 3], 0", "f64[5], 0"),
-    kind=Kind.REDUCE, traits=Trait.QUIET,
+    kind=Kind.REDUCE, traits=Trait.QUIET | Trait.PLACES,
 )  # fmt: skip
 argmin = Primitive(
     "argmin", "argmin({0}, axis={1})", _place, lambda x, axis: np.argmin(x, axis=axis),
     vjp=nondifferentiable, static=(1,), cost=100, samples=("f64[4, 3], 1", "f64[5], 0"),
-    kind=Kind.REDUCE, traits=Trait.QUIET,
+    kind=Kind.REDUCE, traits=Trait.QUIET | Trait.PLACES,
 )  # fmt: skip
 any_ = Primitive(
     "any", "any({0}, axis={1})", _reduced, lambda x, axes: np.any(x, axis=axes),
     vjp=nondifferentiable, static=(1,), cost=100, samples=("bool[4, 3], (0,)", "bool[3], (0,)"),
-    kind=Kind.REDUCE, traits=Trait.QUIET,
+    kind=Kind.REDUCE, step="or", traits=Trait.QUIET,
 )  # fmt: skip
 all_ = Primitive(
     "all", "all({0}, axis={1})", _reduced, lambda x, axes: np.all(x, axis=axes),
     vjp=nondifferentiable, static=(1,), cost=100, samples=("bool[4, 3], (0, 1)", "bool[3], (0,)"),
-    kind=Kind.REDUCE, traits=Trait.QUIET,
+    kind=Kind.REDUCE, step="and", traits=Trait.QUIET,
 )  # fmt: skip
 
 
@@ -99,5 +99,5 @@ def _cumsum_vjp(y_bar, y, x, axis):
 cumsum = Primitive(
     "cumsum", "cumsum({0}, axis={1})", lambda x, axis: x, lambda x, axis: np.cumsum(x, axis=axis),
     linear=(0,), vjp=_cumsum_vjp, static=(1,), cost=100, samples=("f64[5], 0", "f64[4, 3], 1", "f64[4, 3], 0"),
-    kind=Kind.SCAN, traits=Trait.OVERFLOWS,
+    kind=Kind.SCAN, step="add", traits=Trait.OVERFLOWS,
 )  # fmt: skip

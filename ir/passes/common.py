@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from ..primitive import Trait
 from ..program import Atom, Check, Exit, For, If, Let, Node, Phi, Program, Var, While
 from ..walk import Nodes, map_node, substitution
 
-COMMUTATIVE = ("add", "mul", "eq", "ne", "and", "or", "xor")
-BUFFERS = ("zeros", "empty", "copy")
 """Not shared: each is memory that some chain of writes owns, sharing it would cost a copy later."""
 
 
@@ -121,8 +120,8 @@ class _Sharing:
 
 
 def _key(let: Let) -> Any:
-    if let.op.name in BUFFERS:
+    if let.op.allocates:
         return None
-    args = tuple(sorted(let.args, key=repr)) if let.op.name in COMMUTATIVE else let.args
+    args = tuple(sorted(let.args, key=repr)) if let.op.has(Trait.COMMUTATIVE) else let.args
     # 1 == True == 1.0 in Python: static values need their types in the key.
     return let.op, args, tuple(repr(let.args[k]) for k in let.op.static)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..primitive import Trait
 from ..program import For, Index, Let, Node, Program, While
 from ..sizes import TRACED, Sizes, facts_of
 from ..types import I64
 from ..walk import Nodes, bound, rebuilt, used_here, walk
-from .common import BUFFERS
 
 HEAVY = 10
 """The cost of a transcendental function."""
@@ -97,7 +97,7 @@ def _movable(loop: For | While, possible: Callable[[str], bool]) -> set[int]:
 
 def _total(let: Let) -> bool:
     """May it run where the loop would not have run? Subscripts and integer division may only behind their checks."""
-    if let.op.name in BUFFERS or any(isinstance(a, Index) for a in let.args):
+    if let.op.allocates or any(isinstance(a, Index) for a in let.args):
         return False
-    return not (let.var.type == I64 and let.op.name in ("floordiv", "mod"))
+    return not (let.var.type == I64 and let.op.has(Trait.DIVIDES))
 

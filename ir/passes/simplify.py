@@ -14,7 +14,7 @@ import numpy as np
 
 from ..build import dim_atom, literal, number
 from ..ops import arith, array, index, reduce
-from ..primitive import Primitive
+from ..primitive import Primitive, Trait
 from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Phi, Program, Var, While
 from ..sizes import Sizes
 from ..types import BOOL, I64, Dim, Type
@@ -109,9 +109,7 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return args[2]
         case arith.invert, Made(arith.invert, (c,)):
             return c
-        case ((arith.to_f64 | arith.to_f32 | arith.to_i64 | arith.to_bool_), _) if (
-            args[0].type.dtype == type.dtype
-        ):
+        case (_, _) if op.has(Trait.CONVERTS) and args[0].type.dtype == type.dtype:
             return args[0]
         # Shapes.
         case reduce.sum_, _, ():

@@ -17,6 +17,7 @@ import pytest
 
 import pullback as pb
 from pullback.hot import MISS
+from pullback.ir.types import DTYPES
 from pullback.runtime import abi
 from pullback.runtime import entry as entries
 from pullback.runtime.compile import compile_source, entry
@@ -305,11 +306,11 @@ def test_sizes_of_results():
         for k in (0, 1, 5, 30):
             a = np.full(n, 2.5)
             assert shown(call(a, k)) == shown(kernel(a, k))
-    before = sys.getrefcount(abi.DTYPES["f64"]), sys.getrefcount(abi.DTYPES["f32"])
+    before = sys.getrefcount(DTYPES["f64"].numpy), sys.getrefcount(DTYPES["f32"].numpy)
     for k in (-1, -(2**63), 2**63 - 1, 2**60, 2**70):
         for _ in range(50):
             assert call(x, k) is MISS
-    assert (sys.getrefcount(abi.DTYPES["f64"]), sys.getrefcount(abi.DTYPES["f32"])) == before
+    assert (sys.getrefcount(DTYPES["f64"].numpy), sys.getrefcount(DTYPES["f32"].numpy)) == before
 
 
 def test_vjp():
@@ -432,7 +433,7 @@ def test_results_in_containers():
     fast, slow = (how(pb.value_and_grad(f, has_aux=True), p) for how in (made, in_python))
     assert type(fast._hot) is BUILTIN
     assert shown(fast(p)) == shown(slow(p))
-    counted = [x, p, p["ab"], p["c"], None, abi.DTYPES["f64"], "ab", MISS]
+    counted = [x, p, p["ab"], p["c"], None, DTYPES["f64"].numpy, "ab", MISS]
     gc.collect()
     before = [sys.getrefcount(o) for o in counted]
     for _ in range(1000):
@@ -452,7 +453,7 @@ def test_nothing_leaks():
         return np.sum(a * a) * b
 
     g = made(pb.value_and_grad(f, (0, 1)), x, 2.0, x[:2])
-    counted = [x, abi.DTYPES["f64"], MISS, np.float64, np.ndarray, abi.DTYPES["f32"]]
+    counted = [x, DTYPES["f64"].numpy, MISS, np.float64, np.ndarray, DTYPES["f32"].numpy]
     call, args, kwargs = g._hot, (x, 2.0, x[:2]), {}
     wrong = [((x, 2, x), kwargs), ((x.astype("f4"), 2.0, x), kwargs), ((x,), kwargs), ((x, 2.0, None), kwargs)]
 

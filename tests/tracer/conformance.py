@@ -21,12 +21,12 @@ import numpy as np
 
 from pullback.ir.errors import PullbackError
 from pullback.ir.evaluate import evaluate
-from pullback.ir.types import NUMPY_DTYPES
+from pullback.ir.types import DTYPES
 from pullback.tracer.trace import trace
 from pullback.tree import flatten
 
 DOCS = Path(__file__).parents[2] / "docs" / "supported.md"
-NAMES = {name: dtype.name for name, dtype in NUMPY_DTYPES.items()}
+NAMES = {name: row.numpy.name for name, row in DTYPES.items()}
 ORDER = ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64")
 
 
@@ -43,7 +43,7 @@ def operands() -> dict[str, dict[str, Any]]:
     """Per kind of operand its forms: an array, a row of none, an array of no axes, a number of NumPy's."""
     found: dict[str, dict[str, Any]] = {}
     for name in ORDER:
-        array = _values(NUMPY_DTYPES[name])
+        array = _values(DTYPES[name].numpy)
         found[name] = {"array": array, "size 0": array[:0], "0-d": np.array(array[1]), "scalar": array[1]}
         if array.dtype.kind == "f":
             found[name]["special"] = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0], array.dtype)[:5]
@@ -69,7 +69,7 @@ UNARY: tuple[Any, ...] = (
     np.zeros_like, np.ones_like, np.triu, np.tril, np.diag, np.diagflat, np.nonzero, np.flatnonzero,
     np.shape, np.size, np.ndim, np.isscalar, np.iscomplexobj, np.isrealobj, np.vander, np.unwrap,
     np.linalg.norm,
-    *(dtype.type for dtype in NUMPY_DTYPES.values()),
+    *(row.numpy.type for row in DTYPES.values()),
     abs, bool, int, float, round, len, sum, max, min, any, all,
     operator.neg, operator.pos, operator.invert, operator.not_,
     math.exp, math.exp2, math.expm1, math.log, math.log2, math.log10, math.log1p, math.sqrt, math.cbrt, math.sin,

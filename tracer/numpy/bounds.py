@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ...ir.affine import Affine
+from ...ir.ops import arith
+from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, Var
 from ...ir.types import I64
 from ..session import Interval, Session
@@ -20,10 +22,10 @@ def note(session: Session, value: Atom, low: Affine | None, high: Affine | None)
 
 def note_result(session: Session, op: str, operands: list[Atom], result: Atom) -> None:
     """Record what an operation on integer arrays keeps of the bounds of its operands."""
-    if result.type.dtype != "i64" or not result.type.rank or op not in _RULES or len(operands) != 2:
+    if result.type.dtype != "i64" or not result.type.rank or REGISTRY[op] not in _RULES or len(operands) != 2:
         return
     one, two = (_interval(session, o) for o in operands)
-    note(session, result, *_RULES[op](session, one, two))
+    note(session, result, *_RULES[REGISTRY[op]](session, one, two))
 
 
 def _interval(session: Session, value: Atom) -> Interval:
@@ -83,4 +85,7 @@ def _minimum(session: Session, a: Interval, b: Interval) -> Interval:
     return _smaller(session, a[0], b[0]), high
 
 
-_RULES = {"add": _add, "sub": _sub, "mul": _mul, "mod": _mod, "maximum": _maximum, "minimum": _minimum}
+_RULES = {
+    arith.add: _add, arith.sub: _sub, arith.mul: _mul, arith.mod: _mod, arith.maximum: _maximum,
+    arith.minimum: _minimum,
+}  # fmt: skip

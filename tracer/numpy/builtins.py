@@ -12,7 +12,7 @@ from ...ir.affine import Affine
 from ...ir.build import literal
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import I64, NARROW
+from ...ir.types import DTYPES, I64, NARROW
 from ..calls import ALWAYS, call, has_symbol
 from ..convert import common
 from ..elements import Leaf
@@ -190,15 +190,14 @@ def all_(iterable: Any, /) -> Any:
 
 # -- questions about types -----------------------------------------------------------------------------
 
-_PYTHON = {"bool": False, "i64": 0, "f32": np.float32(0), "f64": 0.0}
-
 
 def example(value: Any) -> Any:
     """A value of the type that the traced one has for the user."""
     if isinstance(value, Array):
         return np.zeros((0,) * value.type.rank if value.type.rank else (), value.type.numpy)
     if isinstance(value, Scalar):
-        return _PYTHON[value.type.dtype] if value.weak else value.type.numpy.type(0)
+        plain = DTYPES[value.type.dtype].python if value.weak else None
+        return (plain or value.type.numpy.type)(0)
     return value
 
 

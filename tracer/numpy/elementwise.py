@@ -11,8 +11,10 @@ import numpy as np
 from ...ir.affine import Affine
 from ...ir.build import number
 from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.ops.declare import float_dtype
+from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import I64, INTEGERS, NUMPY_DTYPES, dtype_name
+from ...ir.types import DTYPES, I64, INTEGERS, dtype_name
 from ..convert import adapted, agree, cast, cast_value, common, float_of
 from ..session import Session
 from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
@@ -78,20 +80,12 @@ def _define(op: str, arity: int, function: Any, at_least: str | None = None) -> 
     implements(function)(implementation)
 
 
-_FLOAT_UNARY: dict[str, Any] = {
-    "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2, "log10": np.log10,
-    "log1p": np.log1p, "sqrt": np.sqrt, "cbrt": np.cbrt, "sin": np.sin, "cos": np.cos, "tan": np.tan,
-    "arcsin": np.arcsin, "arccos": np.arccos, "arctan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "arcsinh": np.arcsinh, "arccosh": np.arccosh, "arctanh": np.arctanh,
-}  # fmt: skip
-for _op, _function in _FLOAT_UNARY.items():
-    _define(_op, 1, _function, "float")
-for _op, _function in {"arctan2": np.arctan2, "hypot": np.hypot, "logaddexp": np.logaddexp,
-                       "copysign": np.copysign}.items():  # fmt: skip
-    _define(_op, 2, _function, "float")
+for _op in REGISTRY.values():  # those whose functions do more than this are registered below, and elsewhere
+    if isinstance(_op.numpy, np.ufunc) and _op.result is float_dtype and _op.name == _op.numpy.__name__:
+        _define(_op.name, _op.numpy.nin, _op.numpy, "float")
 _define("div", 2, np.true_divide, "f64")
-for _op, _function in {"maximum": np.maximum, "minimum": np.minimum}.items():
-    _define(_op, 2, _function)
+_define("maximum", 2, np.maximum)
+_define("minimum", 2, np.minimum)
 _define("abs", 1, np.fabs, "float")
 
 
@@ -325,8 +319,8 @@ def dtype_argument(session: Session, dtype: Any) -> str:
 METHODS["astype"] = astype
 if hasattr(np, "astype"):
     FUNCTIONS[np.astype] = astype
-for _dtype in NUMPY_DTYPES.values():
-    FUNCTIONS[_dtype.type] = lambda x=0, _type=_dtype.type: _scalar_type(x, _type)
+for _row in DTYPES.values():
+    FUNCTIONS[_row.numpy.type] = lambda x=0, _type=_row.numpy.type: _scalar_type(x, _type)
 
 
 # -- in place and other names ---------------------------------------------------------------------------

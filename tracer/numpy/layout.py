@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ...ir.primitive import Kind, Trait
 from ...ir.program import Atom, Let, atoms
 from ...ir.types import Dim
 from ..session import Session
@@ -57,10 +58,6 @@ def reshape_gives(session: Session, x: Array, dims: tuple[Dim, ...]) -> str:
     return result if isinstance(result, str) else "view"
 
 
-C_ORDER = {"copy", "reshape", "matmul", "zeros", "empty", "broadcast_to"}
-"""Operations whose result lies in C order whatever their operands do."""
-
-
 def keeps_order(session: Session, value: Atom) -> bool:
     """May the array lie in another order than C? NumPy gives `x.T * 2` the order of x.T."""
     made = {
@@ -72,12 +69,12 @@ def keeps_order(session: Session, value: Atom) -> bool:
     todo, seen = [value], set()
     while todo:
         let = made.get(getattr(todo.pop(), "name", ""))
-        if let is None or let.var.name in seen or let.op.name in C_ORDER:
+        if let is None or let.var.name in seen or let.op.has(Trait.CONTIGUOUS):
             continue
         if let.op.name == "transpose":
             return True
         seen.add(let.var.name)
-        updates = let.op.name in ("at_set", "at_add")
+        updates = let.op.kind is Kind.WRITE
         todo += let.args[:1] if updates else [a for a in atoms(let.args) if a.type.rank > 1]
     return False
 

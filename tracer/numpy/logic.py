@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ...ir.affine import Affine
 from ...ir.build import literal
 from ...ir.errors import TypeMismatch
 from ...ir.program import Atom, Lit, Var
@@ -32,12 +35,13 @@ def compared(session: Session, a: Any, b: Any, what: str) -> list[Atom]:
     return common(session, [a, b], what)[0]
 
 
-def _comparison(op: str, function: Any) -> None:
-    forms = {
-        "lt": lambda a, b: ([b - a - 1], [a - b]), "le": lambda a, b: ([b - a], [a - b - 1]),
-        "gt": lambda a, b: ([a - b - 1], [b - a]), "ge": lambda a, b: ([a - b], [b - a - 1]),
-        "eq": lambda a, b: ([a - b, b - a], []), "ne": lambda a, b: ([], [a - b, b - a]),
-    }  # fmt: skip
+Forms = list[Affine]
+
+
+def _comparison(
+    op: str, function: Any, own: Callable[[int, int], bool], forms: Callable[[Affine, Affine], tuple[Forms, Forms]]
+) -> None:
+    """`own` compares integers of Python; `forms` are at least 0 all together where it holds, and where it does not."""
 
     @implements(function)
     def compare(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
@@ -49,20 +53,22 @@ def _comparison(op: str, function: Any) -> None:
         result = session.builder.emit(op, *agree(session, values, "a comparison"))
         if isinstance(result, Var) and values[0].type == I64 and values[1].type == I64:
             one, two = (session.builder.affine(v) for v in values)
-            yes, no = forms[op](one, two)
+            yes, no = forms(one, two)
             difference = one - two
             if not difference.terms:
-                answer = {"lt": int.__lt__, "le": int.__le__, "gt": int.__gt__, "ge": int.__ge__,
-                          "eq": int.__eq__, "ne": int.__ne__}[op](difference.constant, 0)  # fmt: skip
+                answer = own(difference.constant, 0)
                 return Scalar(session, literal(answer, "bool"))
             sources = session.root_names(difference) if session.from_inputs(difference) else None
             session.conditions[result.name] = (yes, no, sources)
         return store_out(wrap(session, result), out)
 
 
-for _op, _function in {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-                       "eq": np.equal, "ne": np.not_equal}.items():  # fmt: skip
-    _comparison(_op, _function)
+_comparison("lt", np.less, operator.lt, lambda a, b: ([b - a - 1], [a - b]))
+_comparison("le", np.less_equal, operator.le, lambda a, b: ([b - a], [a - b - 1]))
+_comparison("gt", np.greater, operator.gt, lambda a, b: ([a - b - 1], [b - a]))
+_comparison("ge", np.greater_equal, operator.ge, lambda a, b: ([a - b], [b - a - 1]))
+_comparison("eq", np.equal, operator.eq, lambda a, b: ([a - b, b - a], []))
+_comparison("ne", np.not_equal, operator.ne, lambda a, b: ([], [a - b, b - a]))
 
 
 def _logic(op: str, functions: tuple[Any, ...], truth: bool) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...ir.build import literal, number
 from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import I64
 from ..arithmetic import PYTHON
@@ -350,15 +351,13 @@ def math_function(function: Any, compute: Callable[..., Any]) -> None:
     implements(function)(of_floats)
 
 
-for _op, _function in {
-    "exp": math.exp, "exp2": math.exp2, "expm1": math.expm1, "log2": math.log2, "log10": math.log10,
-    "log1p": math.log1p, "sqrt": math.sqrt, "cbrt": math.cbrt, "sin": math.sin, "cos": math.cos, "tan": math.tan,
-    "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "sinh": math.sinh, "cosh": math.cosh,
-    "tanh": math.tanh, "arcsinh": math.asinh, "arccosh": math.acosh, "arctanh": math.atanh, "erf": math.erf,
-    "erfc": math.erfc, "gammaln": math.lgamma, "arctan2": math.atan2, "copysign": math.copysign, "fmod": math.fmod,
-    "power": math.pow, "abs": math.fabs, "isnan": math.isnan, "isinf": math.isinf, "isfinite": math.isfinite,
-}.items():  # fmt: skip
-    math_function(_function, lambda *values, _op=_op: apply(_op, list(values), f"math.{_op}"))
+for _primitive in REGISTRY.values():
+    for _same in _primitive.also:
+        if _same.startswith("math."):
+            math_function(
+                getattr(math, _same.removeprefix("math.")),
+                lambda *values, _op=_primitive.name, _same=_same: apply(_op, list(values), _same),
+            )
 
 
 def _log(x: Any, base: Any = None) -> Any:

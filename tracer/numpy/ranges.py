@@ -11,7 +11,7 @@ from ...ir.affine import Affine
 from ...ir.build import atom_dim, dim_atom
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
-from ...ir.types import I64, NUMPY_DTYPES, promote
+from ...ir.types import DTYPES, I64, promote
 from ..convert import cast
 from ..iterate import Range
 from ..session import Session
@@ -248,7 +248,7 @@ def _placed(x: Any, axis: int, rank: int) -> Any:
 @creates(np.vander)
 def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:  # noqa: N803
     v = operand(x, "np.vander")
-    v = v.astype(NUMPY_DTYPES[promote(v.type.dtype, "i64")])
+    v = v.astype(DTYPES[promote(v.type.dtype, "i64")].numpy)
     session = v.session
     (dim,) = dims_of(v)
     size = dim_atom(dim) if N is None else shape_argument(session, N)[0]

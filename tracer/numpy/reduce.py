@@ -8,6 +8,7 @@ import numpy as np
 
 from ...ir.affine import Affine
 from ...ir.build import dim_atom
+from ...ir.primitive import REGISTRY
 from ..convert import cast
 from ..symbol import Array, Scalar, implements, wrap
 from .arguments import (
@@ -158,14 +159,14 @@ def _refuse_zero(total: Any) -> None:
 
 
 def _extreme(op: str, a: Any, axis: Any, out: Any, keepdims: Any, options: dict[str, Any]) -> Any:
-    name, full = f"np.{op}", {"max": "maximum", "min": "minimum"}[op]
+    name, full = f"np.{op}", REGISTRY[op].step
     refuse_options(name, options)
     x = operand(a, name)
     axes = axes_argument(axis, x.type.rank, name)
     message = f"zero-size array to reduction operation {full} which has no identity"
     require_elements(x.session, [dims_of(x)[k] for k in axes], message)
     if x.type.dtype == "bool":
-        return store_out(reduced({"max": "any", "min": "all"}[op], x, axes, keepdims), out)
+        return store_out(reduced("any" if op == "max" else "all", x, axes, keepdims), out)
     return store_out(reduced(op, x, axes, keepdims), out)
 
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from ...ir.errors import TypeMismatch, UnsupportedFunction
+from ...ir.ops.declare import float_dtype
+from ...ir.primitive import REGISTRY
 from ...ir.program import Atom
-from ...ir.types import NUMPY_DTYPES
+from ...ir.types import DTYPES
 from ..calls import SPECIAL
 from ..convert import cast, common, float_of
 from ..symbol import FUNCTIONS, as_value, implements, require_session, wrap
@@ -69,10 +71,10 @@ def _primitive(op: str, *names: str) -> None:
     special(*names)(lambda x: apply(op, [x], f"scipy.special.{names[0]}", at_least="float"))
 
 
-for _op, _name in {"erf": "erf", "erfc": "erfc", "expit": "expit", "gammaln": "gammaln"}.items():
-    _primitive(_op, _name)
-for _name in ("expm1", "log1p", "exp2", "cbrt"):
-    _primitive(_name, _name)
+for _op in REGISTRY.values():
+    for _name in (_op.numpy, *_op.also):
+        if isinstance(_name, str) and _name.startswith("scipy.special.") and _op.result is float_dtype:
+            _primitive(_op.name, _name.removeprefix("scipy.special."))
 SPECIAL["sinc"] = FUNCTIONS[np.sinc]
 
 
@@ -329,7 +331,7 @@ def _as_numpy(x: Any, what: str) -> Any:
     if v.type.numpy.kind == "u":
         advice = "Convert first: x.astype(np.float64)"
         raise v.session.error(TypeMismatch, f"{what} of {v.type.numpy} wraps around where it subtracts. {advice}")
-    return operand(v, what, NUMPY_DTYPES[float_of(v.session, v.type.dtype, what)])
+    return operand(v, what, DTYPES[float_of(v.session, v.type.dtype, what)].numpy)
 
 
 def softmax(x: Any, axis: Any = None) -> Any:
