@@ -60,7 +60,7 @@ def refusal(value: Any, name: str = "x") -> str | None:
     known = any(base.__module__.partition(".")[0] in _PACKAGES for base in kind.__mro__)
     if known and any(hasattr(kind, behaviour) for behaviour in ("__array__", "toarray", *_ARRAY_BEHAVIOUR)):
         return _named(kind, name)
-    if any(hasattr(kind, behaviour) for behaviour in _ARRAY_BEHAVIOUR):
+    if any(getattr(kind, behaviour, None) is not None for behaviour in _ARRAY_BEHAVIOUR):
         return f"it behaves like an array in ways of its own. Pass np.asarray({name})"
     if isinstance(value, memoryview) or (kind.__module__ == "array" and kind.__name__ == "array"):
         return f"pass np.asarray({name})"

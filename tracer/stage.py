@@ -27,7 +27,7 @@ from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_sou
 RESULT = "_result_"
 
 
-_STAGED: dict[types.CodeType, StagedSource | None] = {}
+_STAGED: dict[tuple[types.CodeType, str], StagedSource | None] = {}
 
 
 def staged_source(function: types.FunctionType) -> StagedSource | None:
@@ -36,7 +36,8 @@ def staged_source(function: types.FunctionType) -> StagedSource | None:
     Raises TracedValueError if the file does not say any more what was imported.
     """
     code = function.__code__
-    if code not in _STAGED:
+    key = code, code.co_filename  # codes of two files may be equal
+    if key not in _STAGED:
         node = function_node(function)
         if isinstance(node, ast.FunctionDef) and not is_source_of(node, code) and not has_assert(node):
             raise TracedValueError(
@@ -45,8 +46,8 @@ def staged_source(function: types.FunctionType) -> StagedSource | None:
                 span_of(code.co_filename, code.co_firstlineno),
             )
         with deeper(OURS):
-            _STAGED[code] = None if node is None else _stage(node, function)
-    return _STAGED[code]
+            _STAGED[key] = None if node is None else _stage(node, function)
+    return _STAGED[key]
 
 
 def _stage(node: ast.FunctionDef | ast.Lambda, function: types.FunctionType) -> StagedSource:

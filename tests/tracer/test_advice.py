@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import advice
 import pytest
-from advice import ADVICE, NOT_YET, messages, without_advice
 
 import pullback as pb
 
+ROWS = advice.rows()
 
-@pytest.mark.parametrize("fragment, refused, follows", ADVICE, ids=[row[0] for row in ADVICE])
-def test_the_advice_runs(fragment, refused, follows):
+
+@pytest.fixture(autouse=True)
+def uncompiled():
     with pb.options(jit=False, cache=False):
-        with pytest.raises(pb.PullbackError) as raised:
-            refused()
-        assert fragment in str(raised.value)
-        follows()
+        yield
 
 
-def test_every_message_has_an_entry():
-    """A new message needs an entry in `advice.ADVICE`; the list of those without one only shrinks."""
-    not_yet = NOT_YET.read_text(encoding="utf-8").splitlines()
-    assert len(set(messages())) > 250 and len(not_yet) <= 273
-    new = [text for text in without_advice() if text not in not_yet]
-    assert not new, "messages without a program that follows their advice:\n" + "\n".join(new)
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_the_advice_runs(row):
+    advice.refusal(row)
+    advice.follow(row)
+
+
+MOST_NOT_YET = 149
+
+
+def test_every_message_is_provoked():
+    """A new message needs a row in data/advice; the list of those without one only shrinks."""
+    not_yet = advice.NOT_YET.read_text(encoding="utf-8").splitlines()
+    found = advice.templates()
+    assert len(found) > 300 and len(not_yet) <= MOST_NOT_YET
+    said = [" ".join(str(advice.refusal(row)).split()) for row in ROWS]
+    new = [t for t in found if str(t) not in not_yet and not any(t.pattern.search(text) for text in said)]
+    assert not new, "messages without a program that follows their advice:\n" + "\n".join(map(str, new))

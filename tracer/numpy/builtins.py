@@ -51,6 +51,9 @@ def sum_(iterable: Any, /, start: Any = 0) -> Any:
     return total
 
 
+_OF_TUPLES = "{name}() of traced tuples. Use the parts, or {name}(..., key=...)"
+
+
 def _extreme(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     session = require_session()
     if options.get("key") is not None:
@@ -61,9 +64,7 @@ def _extreme(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> 
             values = caller().gather(values)
         if is_stacked(values):
             if not isinstance(values.template(), Leaf):
-                raise session.error(
-                    UnsupportedFunction, f"{name}() of traced tuples. Use the parts, or {name}(key=...)"
-                )
+                raise session.error(UnsupportedFunction, _OF_TUPLES.format(name=name))
             if "default" in options:
                 raise session.error(UnsupportedFunction, f"{name}(default=...) of a list whose length is not known")
             weak, values = values.template().weak, values.array()
@@ -107,6 +108,8 @@ def larger_or_smaller(session: Session, name: str, a: Any, b: Any) -> Any:
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
         return getattr(builtins, name)(a, b)
     for value in (a, b):
+        if isinstance(value, (tuple, list)):
+            raise session.error(UnsupportedFunction, _OF_TUPLES.format(name=name))
         if isinstance(value, Array) and value.type.rank:
             raise ValueError(f"{name}() of arrays with more than one element is ambiguous. Use np.{name}imum")
     op = f"{name}imum"
