@@ -9,7 +9,7 @@ import pytest
 
 import pullback as pb
 from pullback.codegen import PIPELINE, generate
-from pullback.codegen import blocks as blocks_of
+from pullback.codegen import strip_mine_rows as blocks_of
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse
 from pullback.ir.verify import verify
