@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .ir.adjoint.reverse_mode import adjoint
 from .ir.evaluate import evaluate
-from .ir.passes.adjoint import adjoint
 from .ir.primitive import REGISTRY, Primitive
 from .ir.program import Program
 from .ir.samples import inputs, programs, sample_program

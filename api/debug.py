@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .codegen import Written, generate_lines
+from .ir.adjoint.reverse_mode import split_adjoint
 from .ir.errors import PullbackError
 from .ir.passes import optimise
-from .ir.passes.adjoint import split_adjoint
 from .ir.program import Program
 from .runtime import options
 from .runtime.compile import compile_source

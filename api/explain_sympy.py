@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from .call import Traceable
+from .ir.adjoint.reverse_mode import adjoint
 from .ir.errors import PullbackError
-from .ir.page import WIDTH, shortened
 from .ir.passes import optimise
-from .ir.passes.adjoint import adjoint
 from .ir.program import Let, Program, Var
 from .ir.text import lines
+from .ir.text.page import WIDTH, shortened
 from .transform import Text, Transform
 
 __all__ = ["explain_sympy"]

@@ -17,10 +17,10 @@ import numpy as np
 from .ir.build import Builder
 from .ir.errors import NotFinite
 from .ir.evaluate import evaluate, operand_value
-from .ir.notation import PLACEHOLDER
 from .ir.primitive import Kind, Primitive, Ref
 from .ir.program import Atom, For, If, Let, Node, Phi, Program, Span, Var, While, atoms
 from .ir.text import operation
+from .ir.text.notation import PLACEHOLDER
 from .ir.walk import walk
 
 Env = dict[str, Any]

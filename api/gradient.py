@@ -13,9 +13,9 @@ from .chosen import positions
 from .effects import effects_of
 from .frames import without_our_frames
 from .hot import MISS, Results, finished, put_together
+from .ir.adjoint.reverse_mode import adjoint
 from .ir.errors import PullbackError, TypeMismatch
 from .ir.once import once
-from .ir.passes.adjoint import adjoint
 from .ir.program import Atom, Program
 from .ir.types import Type
 from .ir.walk import inline

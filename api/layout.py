@@ -14,8 +14,8 @@ import numpy as np
 from .call import Specialisation
 from .effects import refuse_effects
 from .gradient import Gradient
+from .ir.adjoint.reverse_mode import split_adjoint
 from .ir.errors import TypeMismatch, UnsupportedFunction
-from .ir.passes.adjoint import split_adjoint
 from .ir.program import Program
 from .ir.types import Type
 from .runtime import options

@@ -8,8 +8,8 @@ from typing import Any
 
 from .call import Specialisation
 from .codegen import generate
+from .ir.adjoint.reverse_mode import Saved, differentiate
 from .ir.passes import optimise
-from .ir.passes.adjoint import Saved, differentiate
 from .ir.program import Program
 from .runtime import options
 from .runtime.compile import compile_source

@@ -12,9 +12,9 @@ from .codegen import generate, lowered, preaccumulate
 from .gradient import Gradient
 from .ir import evaluate as interpreter
 from .ir import text
+from .ir.adjoint.reverse_mode import adjoint
 from .ir.errors import PullbackError
 from .ir.passes import optimise
-from .ir.passes.adjoint import adjoint
 from .ir.passes.unroll import unroll
 from .ir.program import Program, Var
 from .transform import Text, Transform

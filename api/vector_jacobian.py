@@ -13,8 +13,8 @@ from .effects import effects_of
 from .frames import without_our_frames
 from .gradient import finisher, like
 from .hot import MISS, Call, Repeated, call_function, finish_function, put_together, results_of
+from .ir.adjoint.reverse_mode import adjoint, split_adjoint
 from .ir.errors import PullbackError, ShapeMismatch, TypeMismatch
-from .ir.passes.adjoint import adjoint, split_adjoint
 from .ir.program import Atom
 from .ir.walk import inline
 from .plain import own_error

@@ -1,6 +1,6 @@
 """The intermediate representation: programs, primitives, text, checks and passes."""
 
-from .graph import Graph
+from .draw.graph import Graph
 from .program import Program
 from .text import parse, show
 

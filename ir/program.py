@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .types import Dim, Type
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .draw.graph import Graph
     from .primitive import Primitive
 
 
@@ -163,7 +163,7 @@ class Program:
     cotangents: frozenset[str] = field(default=frozenset(), compare=False)
     computed: frozenset[str] = field(default=frozenset(), compare=False)
     graph: ClassVar[Callable[..., Graph]]
-    """The dataflow as a picture, see graph.py."""
+    """The dataflow as a picture, see draw/graph.py."""
 
     def returning(self, count: int) -> Program:
         """The same with its first results only."""

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .adjoint.activity import Activity, activity, operands
+from .adjoint.reverse_mode import equate
 from .build import Builder, atom_dim
 from .errors import TypeMismatch, UnsupportedFunction
 from .ops.arith import CONVERT, eq
 from .ops.array import broadcast_to, dim, expand, zeros
-from .ops.strong import strong_mul
-from .passes.activity import Activity, activity, operands
-from .passes.adjoint import equate
+from .ops.masked import strong_mul
 from .primitive import Ref
 from .program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While, atoms
 from .types import I64, Type

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from .affine import Affine
 from .build import dim_atom, number
 from .errors import IRError
-from .notation import PLACEHOLDER, WORDS
 from .program import (
     Atom,
     Check,
@@ -36,6 +35,7 @@ from .program import (
 )
 from .sizes import Sizes
 from .text import lines
+from .text.notation import PLACEHOLDER, WORDS
 from .types import BOOL, DTYPES, I64, Dim, Type
 from .walk import map_type
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..call import Traceable, source_of
+from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.errors import PullbackError
 from ..ir.passes import optimise
-from ..ir.passes.adjoint import adjoint
 from ..ir.program import Atom, Program, Span, Var
 from ..ir.walk import free, inline, map_type
 from ..runtime import options

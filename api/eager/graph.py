@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from ..call import source_of
-from ..ir.graph import Graph as Picture
+from ..ir.draw.graph import Graph as Picture
 from ..ir.program import Program
 from ..ir.text import show
 from ..transform import Text

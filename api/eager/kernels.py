@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..call import Specialisation, Traceable
+from ..ir.adjoint.activity import activity
+from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.passes import optimise
-from ..ir.passes.activity import activity
-from ..ir.passes.adjoint import adjoint
 from ..ir.program import Let, Program, Var, atoms, dim_names
 from ..ir.walk import walk
 from ..tracer.session import tracing

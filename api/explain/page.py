@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.draw.graph import primal_of
 from ..ir.errors import PullbackError
-from ..ir.graph import primal_of
 from ..ir.program import Let
 from ..ir.types import dtype_name
 from ..ir.walk import bound, walk

@@ -11,10 +11,10 @@ import numpy as np
 from ..call import Specialisation
 from ..codegen import Written, generate_lines, preaccumulate
 from ..gradient import Gradient, ValueAndGradient
+from ..ir.adjoint.reverse_mode import Saved, computed_sizes, differentiate
 from ..ir.errors import TypeMismatch
 from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
-from ..ir.passes.adjoint import Saved, computed_sizes, differentiate
 from ..ir.program import Node, Program, Span
 from ..ir.walk import bound, walk
 from ..transform import Transform

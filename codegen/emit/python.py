@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ...ir import page, walk
+from ...ir import walk
 from ...ir.errors import IRError
 from ...ir.ops.array import full_slice
-from ...ir.page import block_headings, shortened
 from ...ir.program import (
     Atom,
     Check,
@@ -30,6 +29,8 @@ from ...ir.program import (
     While,
     atoms,
 )
+from ...ir.text import page
+from ...ir.text.page import block_headings, shortened
 from ...ir.types import Dim
 from . import spelling
 from .inlining import is_element, is_temporary, loose_names, uses_of

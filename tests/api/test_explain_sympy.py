@@ -8,9 +8,9 @@ import sympy
 
 import pullback as pb
 from pullback.explain_sympy import explained
+from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.errors import UnsupportedFunction
 from pullback.ir.ops.math import sin
-from pullback.ir.passes.adjoint import adjoint
 from pullback.sympy_compare import difference, largest_difference, readable
 
 

@@ -7,9 +7,9 @@ import pytest
 from lecture import cases
 
 import pullback as pb
+from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.build import literal, number
 from pullback.ir.evaluate import evaluate
-from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.program import Check, Let, Program, Span, Var
 from pullback.ir.text import parse, show
 from pullback.ir.types import BOOL, F64

@@ -17,9 +17,9 @@ import numpy as np
 
 import pullback as pb
 from pullback.call import source_of
+from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import optimise
-from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.program import Program
 from pullback.runtime.compile import compile_source
 from pullback.vector_jacobian import traceable_of

@@ -32,9 +32,9 @@ from fuzz_shrink import shrink
 
 import pullback as pb
 from pullback import testing
+from pullback.ir.adjoint.reverse_mode import split_adjoint
 from pullback.ir.errors import IRError
 from pullback.ir.evaluate import evaluate
-from pullback.ir.passes.adjoint import split_adjoint
 from pullback.testing import check_grad
 from pullback.vector_jacobian import traceable_of
 

@@ -32,8 +32,8 @@ from problems import PROBLEMS  # noqa: E402
 
 import pullback as pb  # noqa: E402
 from pullback.call import Traceable, source_of  # noqa: E402
+from pullback.ir.adjoint.reverse_mode import adjoint, split_adjoint  # noqa: E402
 from pullback.ir.passes import optimise  # noqa: E402
-from pullback.ir.passes.adjoint import adjoint, split_adjoint  # noqa: E402
 from pullback.ir.program import Program  # noqa: E402
 
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -12,8 +12,8 @@ from fuzz_scope import SIZES
 from test_house import FILES, name_of
 
 import pullback as pb
+from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.passes import optimise
-from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.program import Let, Program
 from pullback.ir.types import BOOL, I64
 from pullback.ir.walk import bound, defined, walk

@@ -12,11 +12,12 @@ from random_programs import random_arguments, random_program
 from samples import cases, inputs
 
 from pullback.ir import Program, parse
+from pullback.ir.adjoint import save
+from pullback.ir.adjoint.reread import Rereader
+from pullback.ir.adjoint.reverse_mode import adjoint, saved_report, split_adjoint
 from pullback.ir.errors import TypeMismatch, UnsupportedFunction, UnsupportedSyntax
 from pullback.ir.evaluate import evaluate
-from pullback.ir.passes import optimise, save
-from pullback.ir.passes.adjoint import adjoint, saved_report, split_adjoint
-from pullback.ir.passes.reread import Rereader
+from pullback.ir.passes import optimise
 from pullback.ir.primitive import REGISTRY
 from pullback.ir.program import For, Let, While
 from pullback.ir.verify import verify

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.ir import graph as module
-from pullback.ir.picture import spots_of
+from pullback.ir.draw import graph as module
+from pullback.ir.draw.picture import spots_of
 from pullback.ir.program import Program, Var
 from pullback.ir.text import parse
 from pullback.ir.types import F64

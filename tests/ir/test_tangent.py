@@ -11,10 +11,10 @@ from samples import cases, inputs
 from test_adjoint import directional, floats, random
 
 from pullback.ir import parse
+from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.errors import TypeMismatch
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import optimise
-from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.primitive import REGISTRY
 from pullback.ir.tangent import tangent
 from pullback.ir.verify import verify

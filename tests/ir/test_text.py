@@ -267,7 +267,7 @@ def test_python_that_does_not_parse_is_refused():
 
 
 def test_templates_that_print_alike_are_refused(monkeypatch):
-    reader = sys.modules["pullback.ir.parse"]  # the package has the function of the same name
+    reader = sys.modules["pullback.ir.text.parse"]  # the package has the function of the same name
     twin = object.__new__(Primitive)
     for name, value in {"name": "twin", "text": "{1} + {0}", "static": (), "vjp": nondifferentiable}.items():
         object.__setattr__(twin, name, value)

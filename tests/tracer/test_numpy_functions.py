@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import scipy.special as sp
 
+from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.errors import PullbackError
 from pullback.ir.evaluate import evaluate
-from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.program import Program
 from pullback.ir.text import show
 from pullback.ir.verify import verify

@@ -30,12 +30,12 @@ from pullback.codegen import (
 )  # fmt: skip
 from pullback.codegen.analysis.dependence import Access, Dependence, pairs_of
 from pullback.ir import Program
+from pullback.ir.adjoint.reread import Rereader
+from pullback.ir.adjoint.reverse_mode import _builder, adjoint
+from pullback.ir.adjoint.scopes import scopes_of
 from pullback.ir.affine import Facts
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import optimise
-from pullback.ir.passes.adjoint import _builder, adjoint
-from pullback.ir.passes.reread import Rereader
-from pullback.ir.passes.scopes import scopes_of
 from pullback.ir.program import For, If, Let, Node
 from pullback.ir.sizes import TRACED, facts_of
 from pullback.ir.verify import verify

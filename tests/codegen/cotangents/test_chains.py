@@ -7,8 +7,8 @@ import pytest
 
 import pullback as pb
 from pullback.codegen import preaccumulate
+from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.evaluate import evaluate
-from pullback.ir.passes.adjoint import adjoint
 from pullback.ir.text import parse, show
 from pullback.ir.verify import verify
 from pullback.vector_jacobian import traceable_of

@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .program import Check, Exit, Let, Node, Phi, Program, Span
-from .types import I64
-from .walk import walk
+from ..program import Check, Exit, Let, Node, Phi, Program, Span
+from ..types import I64
+from ..walk import walk
 
 WIDTH = 99
 FORWARD, REVERSE = "# forward sweep", "# reverse sweep"

@@ -17,7 +17,7 @@ from ..errors import UnsupportedFunction
 from ..ops.arith import CONVERT
 from ..ops.array import full_slice, unbroadcast, zeros
 from ..ops.index import getitem
-from ..ops.strong import strong_mul
+from ..ops.masked import strong_mul
 from ..primitive import Ref
 from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Var, While
 from ..types import I64, Dim, Type

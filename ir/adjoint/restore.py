@@ -14,9 +14,9 @@ from ..ops.array import full_slice
 from ..ops.index import getitem
 from ..program import Atom, For, If, Index, Let, Node, Phi, Var, While
 from ..walk import copy_nodes, substitute, substitution, used_here
-from .forward import Forward
+from .forward_sweep import Forward
 from .recipes import Choice, Counter, Following
-from .reverse import Reverse
+from .reverse_sweep import Reverse
 from .save import load
 from .scopes import Region
 

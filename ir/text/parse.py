@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from . import ops as _ops  # noqa: F401  (fills the registry)
-from .errors import IRError
+from .. import ops as _ops  # noqa: F401  (fills the registry)
+from ..errors import IRError
+from ..primitive import REGISTRY
+from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
+from ..sizes import Sizes
+from ..types import DTYPES, I64, Dim, Type
 from .notation import WORDS, Template, context_dtype, full, literal_type, placeholder, slice_sizes, template
-from .primitive import REGISTRY
-from .program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
-from .sizes import Sizes
-from .types import DTYPES, I64, Dim, Type
 
 
 def parse(text: str, cotangents: Iterable[str] = ()) -> Program:

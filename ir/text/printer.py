@@ -29,12 +29,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..program import Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
+from ..sizes import Sizes
+from ..types import BOOL, I64, Dim, Type
 from .notation import PLACEHOLDER, context_dtype, full, literal_type, slice_sizes, template
 from .page import WIDTH, Line, page
 from .parse import parse
-from .program import Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
-from .sizes import Sizes
-from .types import BOOL, I64, Dim, Type
 
 __all__ = ["Line", "lines", "operation", "parse", "show"]
 

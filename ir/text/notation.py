@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from .errors import IRError
-from .ops.index import index_dims
-from .primitive import Primitive
-from .program import Index, Lit, Slice, Var, atoms
-from .sizes import Sizes
-from .types import BOOL, FLOATS, I64, Dim, Type
+from ..errors import IRError
+from ..ops.index import index_dims
+from ..primitive import Primitive
+from ..program import Index, Lit, Slice, Var, atoms
+from ..sizes import Sizes
+from ..types import BOOL, FLOATS, I64, Dim, Type
 
 PLACEHOLDER = re.compile(r"\{(\d+)\}")
 WORDS = ("nan", "inf")

@@ -14,10 +14,10 @@ from ..build import Builder, dim_atom, literal
 from ..ops.arith import add, le, maximum
 from ..ops.array import empty, zeros
 from ..ops.index import at_set
+from ..passes.dead_code import dead_code
 from ..program import Atom, Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..types import I64
 from ..walk import copy_nodes, free, in_sweep
-from .dead_code import dead_code
 from .save import Base, Export, Plan, Save, movable, place, product
 from .scopes import Loop, Region, Scopes
 

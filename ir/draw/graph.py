@@ -16,13 +16,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ..program import Check, Exit, For, If, Let, Lit, Node, Phi, Program, Span, Var, While, atoms
+from ..sizes import Sizes
+from ..text import operation
+from ..text.page import shortened, sweeps_of
+from ..walk import bound
 from .layout import drawn
-from .page import shortened, sweeps_of
 from .picture import Box, Edge, Item, Spot, spots_of
-from .program import Check, Exit, For, If, Let, Lit, Node, Phi, Program, Span, Var, While, atoms
-from .sizes import Sizes
-from .text import operation
-from .walk import bound
 
 ENGINES = ("graphviz", "plain")
 LABEL = 30
@@ -132,7 +132,7 @@ def _dot_item(item: Item, pad: str) -> Iterator[str]:
 def graph(program: Program, engine: str | None = None) -> Graph:
     """The dataflow of a program: a spot for every value, an edge for every use of one by another.
 
-    >>> from .text import parse
+    >>> from ..text import parse
     >>> graph(parse('''
     ... def f(x: f64, w: f64) -> f64:
     ...     t: f64 = x * w

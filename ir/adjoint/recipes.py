@@ -20,7 +20,7 @@ from ..program import Atom, Exit, For, If, Let, Phi, Var, While
 from ..types import I64, Dim
 from ..walk import defined, free, used_here
 from .reread import Rereader
-from .reverse import Reverse
+from .reverse_sweep import Reverse
 from .scopes import Loop, Scopes
 
 CHEAP = 4

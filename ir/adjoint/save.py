@@ -21,9 +21,9 @@ from ..ops.index import at_add, at_set, getitem
 from ..program import Atom, For, If, Index, Let, Lit, Node, Phi, Slice, Var, While, atoms
 from ..types import I64, Dim
 from ..walk import used_here, walk
-from .cut import minimum_cut
+from .min_cut import minimum_cut
 from .recipes import Recipe, Recipes, product_of, uses
-from .reverse import Reverse
+from .reverse_sweep import Reverse
 from .scopes import Loop, Region, Scopes
 
 USUAL_TRIPS = 64

@@ -23,9 +23,9 @@ from ..sizes import facts_of
 from ..types import I64
 from ..walk import bound, free, in_sweep, map_type, rename, substitution, walk
 from .activity import activity
-from .forward import Forward
+from .forward_sweep import Forward
 from .restore import restored
-from .reverse import Bars, Reverse, pruned
+from .reverse_sweep import Bars, Reverse, pruned
 from .save import Planner
 from .scopes import Scopes, scopes_of
 

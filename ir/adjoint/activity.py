@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..ops.arith import where
 from ..ops.index import at_set, getitem, nonzero
-from ..ops.strong import strong_mul
+from ..ops.masked import strong_mul
 from ..program import Atom, For, If, Let, Node, Program, Var, While, atoms
 from ..walk import regions, walk
 
