@@ -15,7 +15,7 @@ import numpy as np
 from .ir.types import DTYPES, OF_PYTHON, Type
 from .runtime import locks, options
 from .runtime.compile import by_numba, entry, entry_point
-from .runtime.entry_form import Condition, Container, Front, Look, Param
+from .runtime.entry.record import Condition, Container, Front, Look, Param
 from .specialise import (
     SCALARS,
     canonical,

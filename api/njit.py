@@ -21,7 +21,7 @@ from numba.np.numpy_support import from_dtype
 from .ir.errors import PullbackError, TracedValueError, TypeMismatch
 from .ir.types import DTYPES, Type
 from .layout import Layout, Result, built, changed, hidden_values, layout, samples
-from .runtime import callable as native
+from .runtime.jit import callable as native
 from .runtime.options import options
 from .specialise import SCALARS
 from .tracer.trace import Abstract

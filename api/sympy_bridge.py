@@ -34,7 +34,7 @@ def to_sympy(program: Program, *args: Any, sizes: Mapping[str, int] | None = Non
     of arrays must be known, from the arguments or by name. Loops must have a known number of trips;
     branches become Piecewise. Several results come as a tuple.
 
-    >>> from pullback.ir.text.printer import parse
+    >>> from pullback.ir.text import parse
     >>> to_sympy(parse('''
     ... def f(x: f64[2], w: f64) -> f64:
     ...     a: f64[2] = sin(x)
@@ -61,7 +61,7 @@ def values_of(program: Program, args: Sequence[Any]) -> tuple[Env, tuple[Any, ..
 def symbols(program: Program, sizes: Mapping[str, int] | None = None) -> tuple[Any, ...]:
     """One real symbol per scalar parameter, an object array of symbols `x[0, 1]` per array.
 
-    >>> from pullback.ir.text.printer import parse
+    >>> from pullback.ir.text import parse
     >>> symbols(parse("def f(x: f64[2], n: i64) -> f64[2]: return x"))
     (array([x[0], x[1]], dtype=object), n)
     """

@@ -13,7 +13,7 @@ import numpy as np
 
 import pullback as pb
 from pullback.runtime.compile import compile_source
-from pullback.runtime.libmvec import library
+from pullback.runtime.intrinsics.libmvec import library
 
 POINTS = 4096
 RANGES: dict[str, tuple[str, Callable[..., object], tuple[tuple[float, float], ...]]] = {

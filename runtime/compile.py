@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from ..ir.types import DTYPES, OF_PYTHON
-from . import cache, locks, options, pieces, subscripts, timings
-from .outputs import outputs
+from . import cache, locks, options, timings
+from .rewrite import pieces, subscripts
+from .rewrite.outputs import outputs
 
 counts: Counter[str] = Counter()
 """What this process did: "compiled" and "loaded" signatures, "sources" executed."""
@@ -92,11 +93,11 @@ def by_numba(function: Callable[..., Any]) -> bool:
 
 
 def entry(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """`runtime.entry.entry`, which is imported only where numba is; None if there can be no entry."""
+    """`runtime.entry.build.entry`, which is imported only where numba is; None if there can be no entry."""
     if not by_numba(function):
         return None
     with locks.making():
-        return importlib.import_module(f"{__package__}.entry").entry(function, *args, **options)
+        return importlib.import_module(f"{__package__}.entry.build").entry(function, *args, **options)
 
 
 def _compile(
@@ -106,13 +107,13 @@ def _compile(
     if cut is not None:
         return _in_pieces(cut, name, folder, kept, vector)
     # By name, because `import pullback` must not load numba.
-    vectormath = importlib.import_module(f"{__package__}.vectormath") if vector else None
+    vectormath = importlib.import_module(f"{__package__}.jit.vectormath") if vector else None
     library = vectormath.library(source) if vectormath else None
-    pages = importlib.import_module(f"{__package__}.pages") if jit else None
+    pages = importlib.import_module(f"{__package__}.jit.huge_pages") if jit else None
     split = outputs(source, name) if outside else None
     swaps: list[Any] = [split] if split else []
     if split and split.copies:
-        swaps.append(importlib.import_module(f"{__package__}.copies"))
+        swaps.append(importlib.import_module(f"{__package__}.jit.copies"))
     swaps += [vectormath] if library else []
     swaps += [pages] if pages and pages.useful(source) else []
     swaps += [subscripts] if jit and subscripts.useful(source) else []
@@ -124,11 +125,11 @@ def _compile(
     function = getattr(module, name)
     if not jit:
         return _plain(function)
-    machine = importlib.import_module(f"{__package__}.machine")
+    machine = importlib.import_module(f"{__package__}.jit.machine")
     if ON_ALL_CORES.search(source):
-        importlib.import_module(f"{__package__}.cores").ready()
+        importlib.import_module(f"{__package__}.intrinsics.threads").ready()
     if pieces.BOXED in source:
-        module.boxed = importlib.import_module(f"{__package__}.boxes").boxed  # type: ignore[attr-defined]
+        module.boxed = importlib.import_module(f"{__package__}.jit.boxes").boxed  # type: ignore[attr-defined]
     for other in re.findall(r"^def (\w+)", source, re.MULTILINE):
         if other != name:
             setattr(module, other, machine.part(getattr(module, other)))

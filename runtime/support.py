@@ -12,8 +12,18 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
-from .blas import add_matmul, matmul
-from .cores import add_all, in_two_turns, largest, on_all_cores, own_zeros, parts, share, smallest, total
+from .intrinsics.blas import add_matmul, matmul
+from .intrinsics.threads import (
+    add_all,
+    in_two_turns,
+    largest,
+    on_all_cores,
+    own_zeros,
+    parts,
+    share,
+    smallest,
+    total,
+)
 
 __all__ = [
     "add_all", "add_matmul", "in_two_turns", "largest", "matmul", "on_all_cores",

@@ -16,7 +16,7 @@ from scipy import LowLevelCallable, integrate
 import pullback as pb
 from pullback import njit as njit_module
 from pullback.ir.errors import TracedValueError, TypeMismatch
-from pullback.runtime import callable as native
+from pullback.runtime.jit import callable as native
 
 ROOT = Path(__file__).parents[2]
 X = np.array([0.0, 1.0, 3.0, 6.0, 10.0])

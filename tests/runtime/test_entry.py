@@ -18,10 +18,10 @@ import pytest
 import pullback as pb
 from pullback.hot import MISS
 from pullback.ir.types import DTYPES
-from pullback.runtime import abi
-from pullback.runtime import entry as entries
 from pullback.runtime.compile import compile_source, entry
-from pullback.runtime.entry_form import Param
+from pullback.runtime.entry import abi
+from pullback.runtime.entry import build as entries
+from pullback.runtime.entry.record import Param
 
 pytestmark = pytest.mark.skipif(abi.facts() is None, reason="this Python has no entries")
 x = np.array([0.125, 0.375, 0.5, 0.75, 1.0])  # sums are exact in any order

@@ -5,7 +5,7 @@ import pytest
 
 import pullback as pb
 from pullback.runtime.compile import compile_source, entry_point
-from pullback.runtime.outputs import outputs
+from pullback.runtime.rewrite.outputs import outputs
 
 HEAD = "import numpy as np\n\n"
 

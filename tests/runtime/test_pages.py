@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.runtime import pages
 from pullback.runtime.compile import compile_source
+from pullback.runtime.jit import huge_pages
 
 SOURCE = """
 import numpy as np
@@ -39,7 +39,7 @@ def test_the_system_is_told_on_linux_only(monkeypatch, tmp_path):
 
     assert advises(tmp_path / "linux")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not pages.useful(SOURCE)
+    assert not huge_pages.useful(SOURCE)
     assert not advises(tmp_path / "elsewhere")
 
 

@@ -12,8 +12,9 @@ import pytest
 from kernels import KERNELS
 
 import pullback as pb
-from pullback.runtime import collector, pieces, support, timings
+from pullback.runtime import collector, support, timings
 from pullback.runtime.compile import compile_source
+from pullback.runtime.rewrite import pieces
 
 
 def run_in_python(cut: pieces.Cut, name: str):

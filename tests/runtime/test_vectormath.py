@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.runtime import libmvec, vectormath
 from pullback.runtime.compile import compile_source, counts
+from pullback.runtime.intrinsics import libmvec
+from pullback.runtime.jit import vectormath
 
 ONE = {
     **{f"np.{name}": getattr(np, name) for name in (

@@ -9,7 +9,8 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from pullback.runtime import libmvec, machine, vectormath
+from pullback.runtime.intrinsics import libmvec
+from pullback.runtime.jit import machine, vectormath
 from pullback.runtime.support import radd
 
 __all__ = ["adjoint", "cos", "exp", "forward", "log", "radd", "sin", "tanh"]

@@ -19,8 +19,9 @@ from pullback.codegen.parallel.outline import outlined_lines
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse
 from pullback.ir.verify import verify
-from pullback.runtime import cores, support
+from pullback.runtime import support
 from pullback.runtime.compile import compile_source
+from pullback.runtime.intrinsics import threads
 
 
 @pytest.fixture
@@ -396,19 +397,19 @@ def test_off_by_default_and_part_of_the_key():
 
 
 def test_short_loops_run_as_they_are():
-    assert cores.parts(2_000_000, 1_999_999, 1000, 0) == 0
-    assert cores.parts(2_000_000, 2_000_000, 1000, 0) == 16
-    assert cores.parts(2_000_000, 2_000_000, 3, 0) == 3
-    assert cores.parts(2_000_000, 2_000_000, 1, 0) == 0
-    assert cores.parts(2_000_000, 10**12, 10**9, 0) == cores.MOST_PARTS
-    assert cores.parts(2_000_000, 2_000_000, 1000, 1000) == 7  # copies cost at most a share of the work
-    assert cores.parts(2_000_000, 2_000_000, 1000, 10_000) == 0
+    assert threads.parts(2_000_000, 1_999_999, 1000, 0) == 0
+    assert threads.parts(2_000_000, 2_000_000, 1000, 0) == 16
+    assert threads.parts(2_000_000, 2_000_000, 3, 0) == 3
+    assert threads.parts(2_000_000, 2_000_000, 1, 0) == 0
+    assert threads.parts(2_000_000, 10**12, 10**9, 0) == threads.MOST_PARTS
+    assert threads.parts(2_000_000, 2_000_000, 1000, 1000) == 7  # copies cost at most a share of the work
+    assert threads.parts(2_000_000, 2_000_000, 1000, 10_000) == 0
 
 
 @pytest.mark.parametrize("trips", [0, 1, 5, 16, 17, 1000])
 def test_shares_are_a_partition(trips):
     for count in (2, 3, 16):
-        shares = [cores.share(part, count, 7, 7 + trips) for part in range(count)]
+        shares = [threads.share(part, count, 7, 7 + trips) for part in range(count)]
         assert [i for first, k in shares for i in range(first, first + k)] == list(range(7, 7 + trips))
 
 

@@ -6,8 +6,8 @@ from types import FunctionType
 from typing import Any
 
 from . import abi
-from .entry_form import Condition, Container, Front, Look
-from .entry_words import Outside, Writer, object_at
+from .instructions import Outside, Writer, object_at
+from .record import Condition, Container, Front, Look
 
 EVERYWHERE = "everywhere"
 

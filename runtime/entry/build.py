@@ -21,10 +21,10 @@ import llvmlite.binding as llvm
 from numba.core import callconv, compiler_lock, types
 from numba.np.numpy_support import from_dtype
 
-from ..ir.types import DTYPES
+from ...ir.types import DTYPES
 from . import abi
-from .entry_form import Form, Front, Kernel, Param
-from .entry_text import LLVM, entry_text
+from .record import Form, Front, Kernel, Param
+from .text import LLVM, entry_text
 from .work import operations
 
 MOST = 300

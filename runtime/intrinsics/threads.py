@@ -28,7 +28,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
-from . import locks
+from .. import locks
 
 SYMBOL = "pullback_run_parts"
 WORD, POINTER = ll.IntType(64), ll.PointerType()

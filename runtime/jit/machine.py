@@ -20,7 +20,7 @@ from llvmlite.binding import ffi
 from numba.core import caching, compiler, compiler_lock, serialize
 from numba.core.runtime import rtsys
 
-from . import cache, locks, timings
+from .. import cache, locks, timings
 
 # Other people's functions compile as well, and in a child the compiler would be in the middle of something for ever.
 for _lock in (compiler_lock.global_compiler_lock, getattr(ffi.lib, "_lock", None)):

@@ -16,7 +16,7 @@ from numba import typeof, types
 from numba.core import imputils
 from numba.extending import NativeValue, intrinsic, models, register_jitable, register_model, unbox
 
-from ..ir.errors import BoundsError, ShapeMismatch, TypeMismatch
+from ...ir.errors import BoundsError, ShapeMismatch, TypeMismatch
 
 Specialise = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 """From the types of the arguments, by position and by name, to numba's dispatcher that takes them."""

@@ -17,7 +17,8 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from . import libmvec, support
+from .. import support
+from ..intrinsics import libmvec
 
 FUNCTIONS = {
     "np.exp": "exp", "np.exp2": "exp2", "np.expm1": "expm1",

@@ -20,7 +20,7 @@ import numpy as np
 from numba import config
 from numba.core.registry import cpu_target
 
-from . import locks
+from .. import locks
 
 LIBRARY = "libmvec.so.1"
 TOLERANCE = 4

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.types import DTYPES
+from ...ir.types import DTYPES
 
 SIZE, TYPE, NUMBER = 16, 8, 16
 """Offsets in objects: the length of a tuple, the type, the value of a float and of NumPy's scalars."""

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.types import DTYPES, OF_PYTHON
+from ...ir.types import DTYPES, OF_PYTHON
 from . import abi
-from .entry_form import Form, Kernel, Param
-from .entry_front import FrontWriter
-from .entry_words import Outside, object_at
+from .front import FrontWriter
+from .instructions import Outside, object_at
+from .record import Form, Kernel, Param
 
 ITEMSIZE = {name: row.numpy.itemsize for name, row in DTYPES.items()}
 LLVM = {name: row.c if row.is_float else f"i{8 * row.numpy.itemsize}" for name, row in DTYPES.items()}

@@ -1,0 +1,1 @@
+"""Calls as machine code: CPython's objects, and numba's calling convention."""

@@ -1,0 +1,1 @@
+"""What generated code calls and numba does not have: BLAS, threads, vector functions."""

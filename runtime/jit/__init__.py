@@ -1,0 +1,1 @@
+"""How numba is made to compile what is generated: all other imports of numba."""

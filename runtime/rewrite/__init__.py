@@ -1,0 +1,1 @@
+"""Rewrites of generated text on its way to the compiler."""
