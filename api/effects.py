@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .hot import finished
 from .ir.errors import UnsupportedSyntax
-from .tracer.stores import Stores, Text
+from .tracer.outside.stores import Stores, Text
 from .tracer.trace import Traced
 
 if TYPE_CHECKING:

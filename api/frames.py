@@ -9,8 +9,8 @@ import types
 
 from .ir.errors import BoundsError, PullbackError, ShapeMismatch, UnsupportedFunction
 from .ir.program import Span
-from .tracer.bound import REGION
 from .tracer.raising import known_here
+from .tracer.staging.bound import REGION
 
 _PACKAGE = __name__.partition(".")[0]
 

@@ -25,9 +25,9 @@ from .runtime import options
 from .specialise import SCALARS
 from .tracer.calls import call_given
 from .tracer.nested import capture
-from .tracer.paths import named
+from .tracer.outside.paths import named
 from .tracer.session import Session, current
-from .tracer.symbol import Array, Cell, Scalar, Symbol, as_value
+from .tracer.values.symbol import Array, Cell, Scalar, Symbol, as_value
 from .transform import Entry, Lowered, Text, Transform
 from .tree import Tree, flatten
 

@@ -27,7 +27,7 @@ from .specialise import (
     static_tests,
     tests,
 )  # fmt: skip
-from .tracer.paths import BY_VALUE, UNREADABLE, Path, cell_of, named
+from .tracer.outside.paths import BY_VALUE, UNREADABLE, Path, cell_of, named
 from .tracer.trace import Input, Traced
 from .tree import Tree
 

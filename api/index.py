@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .tracer.paths import BY_VALUE
+from .tracer.outside.paths import BY_VALUE
 from .tracer.trace import Traced
 
 Slot = tuple[int, int]

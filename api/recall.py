@@ -21,9 +21,9 @@ import numpy as np
 
 from .ir.program import Program
 from .runtime import cache, options
-from .tracer.fingerprint import Unknown, encode, matches
-from .tracer.hidden import Found
-from .tracer.paths import UNREADABLE, Guard, Path, items_of
+from .tracer.outside.captures import Found
+from .tracer.outside.fingerprint import Unknown, encode, matches
+from .tracer.outside.paths import UNREADABLE, Guard, Path, items_of
 from .tracer.trace import Input, Slot, Traced
 from .tree import Tree
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from .ir.errors import TypeMismatch
 from .ir.types import DTYPES
-from .tracer.foreign import refusal
-from .tracer.hidden import Found
-from .tracer.paths import UNREADABLE, differs, named
+from .tracer.outside.captures import Found
+from .tracer.outside.paths import UNREADABLE, differs, named
 from .tracer.trace import Input, Traced
+from .tracer.values.foreign import refusal
 
 SCALARS = {name: row.numpy.type for name, row in DTYPES.items()}
 _BUILT = {row.numpy.char: row.numpy for row in DTYPES.values()} | {

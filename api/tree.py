@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .tracer.staged_list import StagedList
+from .tracer.values.staged_list import StagedList
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from .plain import own_error
 from .runtime import collector, options, progress, timings
 from .runtime.compile import by_numba
 from .tracer.calls import call_given
-from .tracer.convert import cast
-from .tracer.foreign import refusal, title
 from .tracer.nested import capture
 from .tracer.numpy.arguments import same_size
-from .tracer.paths import named
+from .tracer.outside.paths import named
 from .tracer.session import Session, current
-from .tracer.symbol import FUNCTIONS, as_value
+from .tracer.values.convert import cast
+from .tracer.values.foreign import refusal, title
+from .tracer.values.symbol import FUNCTIONS, as_value
 from .transfer import reduced
 from .transform import Jit, Lowered, Transform
 from .tree import Tree, flatten

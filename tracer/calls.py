@@ -15,18 +15,18 @@ import numpy as np
 from ..ir.errors import UnsupportedFunction
 from ..ir.types import I64
 from . import drawn
-from .applied import apply
-from .construct import construct, make
-from .fingerprint import is_pure
-from .iterate import Stream
-from .lists import is_stacked
-from .objects import attribute, invoke, is_generated, lookup, of_user, raised, special
-from .operators import built_in, generated
+from .lists.lists import is_stacked
+from .lists.sequences import Stream
+from .objects.construct import construct, make
+from .objects.objects import attribute, invoke, is_generated, lookup, of_user, raised, special
+from .objects.operators import built_in, generated
+from .outside.fingerprint import is_pure
 from .recursion import activation
-from .report import is_reporter, reporting
-from .stage import staged_source
-from .state import LIBRARIES
-from .symbol import FUNCTIONS, Array, Scalar, has_symbol, implements, require_session
+from .snapshot import LIBRARIES
+from .staging.stage import staged_source
+from .values.applied import apply
+from .values.symbol import FUNCTIONS, Array, Scalar, has_symbol, implements, require_session
+from .values.text import is_reporter, reporting
 
 ALWAYS: set[Any] = {range, enumerate, zip, reversed, len, print}
 """Functions that are traced even if no argument is a symbol: what they return may be written to, or staged."""

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import UnsupportedFunction
-from .iterate import Sequence
-from .paths import Path
+from .lists.sequences import Sequence
+from .outside.paths import Path
 from .session import NeedUnrolled, Session
-from .symbol import FUNCTIONS, Array, Symbol, has_symbol
+from .values.symbol import FUNCTIONS, Array, Symbol, has_symbol
 
 _MAKERS = ("default_rng", "RandomState", "Generator", "Random", "PCG64", "MT19937", "SeedSequence")
 _STANDARD: dict[str, tuple[str, tuple[str, str], Callable[[Any, Any, Any], Any]]] = {

@@ -19,11 +19,11 @@ from ..ir.errors import TracedValueError
 from ..ir.program import Atom, Lit, Node, Program, Var, dim_names
 from ..ir.types import I64, Type
 from ..ir.walk import Nodes, bound, free, rename, substitute, substitution, used_atoms, walk
-from .regions import region
+from .control.branches import region
 from .returned import refuse_from_inside
 from .session import Session
-from .state import ContainerChange, Frame, State
-from .symbol import Array, Cell, Scalar, Symbol, as_value, wrap
+from .snapshot import ContainerChange, Frame, State
+from .values.symbol import Array, Cell, Scalar, Symbol, as_value, wrap
 
 
 def capture(

@@ -13,9 +13,9 @@ from typing import Any
 from ..ir.errors import BoundsError, PullbackError, ShapeMismatch
 from ..ir.program import Atom, Check, Node, Span
 from ..ir.walk import walk
-from .report import reporting
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session
-from .state import Unbound
+from .snapshot import Unbound
+from .values.text import reporting
 
 CLASSES = (
     "ArithmeticError", "AssertionError", "AttributeError", "FloatingPointError", "IndexError", "KeyError",
@@ -151,8 +151,9 @@ def known_here(error: BaseException, strictly: bool = False) -> bool:
 
 
 _THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in (
-    "calls", "construct", "control", "effects", "hidden", "index", "iterate", "lists", "objects", "operators", "state",
-    "symbol", "targets",
+    "calls", "control.targets", "lists.lists", "lists.sequences", "objects.construct", "objects.objects",
+    "objects.operators", "outside.captures", "outside.effects", "snapshot", "staged_code",
+    "values.subscripts", "values.symbol",
 )}  # fmt: skip
 """Modules of ours that do what staged code asks for: their exceptions are the user's."""
 

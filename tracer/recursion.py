@@ -20,7 +20,7 @@ from ..ir.program import Var
 from ..ir.types import I64
 from .depth import deeper
 from .session import Session
-from .symbol import Array, Scalar, Symbol
+from .values.symbol import Array, Scalar, Symbol
 
 DEEPEST = 1000
 """Calls of one function inside of each other."""

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import UnsupportedSyntax
-from .effects import Choice
-from .hidden import is_fixed
-from .iterate import Sequence, Stream
+from .lists.sequences import Sequence, Stream
+from .outside.captures import is_fixed
+from .outside.effects import Choice
 from .session import Session
-from .staged_list import StagedList
-from .state import Frame, MaybeUnbound, attributes, is_record
-from .symbol import Symbol
+from .snapshot import Frame, MaybeUnbound, attributes, is_record
+from .values.staged_list import StagedList
+from .values.symbol import Symbol
 
 ADVICE = "Return a tuple, a list, a dict or a dataclass of its values"
 

@@ -25,26 +25,26 @@ from ..ir.program import Atom, Let, Node, Program, Span, Var, While
 from ..ir.types import I64, Dim, Type
 from ..ir.walk import defined, map_type, regions, substitute
 from . import drawn
-from . import iterators as _iterators  # noqa: F401  (fills the tables of functions)
 from . import numpy as _numpy  # noqa: F401
 from .calls import call_given
-from .control import Control
+from .control import iterators as _iterators  # noqa: F401  (fills the tables of functions)
+from .control.branches import choose
 from .depth import deeper
-from .exact import with_checks
-from .examples import INTEGER, Examples
-from .foreign import refusal, title
-from .hidden import Found, Hidden
 from .naming import identifier, tidy_names
-from .paths import Guard, Path
+from .outside.captures import Found, Hidden
+from .outside.examples import INTEGER, Examples
+from .outside.paths import Guard, Path
+from .outside.shadows import NeedAppend, NeedContent
+from .outside.small_sizes import small_sizes
+from .outside.stores import Stores, collected
 from .raising import PathEnds
-from .regions import choose
 from .returned import taken_apart
 from .session import NeedConcrete, NeedEqual, NeedStatic, NeedUnrolled, Session, tracing
-from .shadows import NeedAppend, NeedContent
-from .small import small_sizes
-from .source import span_of
-from .stores import Stores, collected
-from .symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_dtype, wrap
+from .staged_code import Control
+from .staging.source import span_of
+from .values.exact import with_checks
+from .values.foreign import refusal, title
+from .values.symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_dtype, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
 MAX_RESTARTS = 64

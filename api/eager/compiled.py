@@ -22,10 +22,10 @@ from ..ir.program import Atom, Program, Span, Var
 from ..ir.walk import free, inline, map_type
 from ..runtime import options
 from ..runtime.compile import compile_source
-from ..tracer.convert import renamed
 from ..tracer.nested import capture
 from ..tracer.session import tracing
-from ..tracer.symbol import as_value, require_session, wrap
+from ..tracer.values.convert import renamed
+from ..tracer.values.symbol import as_value, require_session, wrap
 from .kernels import Plan
 from .kinds import Kind
 from .tape import Node, Value, freed

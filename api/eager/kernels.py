@@ -20,7 +20,7 @@ from ..ir.passes import optimise
 from ..ir.program import Let, Program, Var, atoms, dim_names
 from ..ir.walk import walk
 from ..tracer.session import tracing
-from ..tracer.symbol import METHODS, Symbol
+from ..tracer.values.symbol import METHODS, Symbol
 from .kinds import Kind, dtype, get_default_dtype, result_dtype
 from .lower import lower, straight
 

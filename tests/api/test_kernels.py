@@ -8,13 +8,13 @@ from kernels import KERNELS
 
 import pullback as pb
 from pullback.testing import check_grad
-from pullback.tracer import small
+from pullback.tracer.outside import small_sizes
 from pullback.vector_jacobian import traceable_of
 
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel(name, monkeypatch):
-    monkeypatch.setattr(small, "SMALL", 1)  # sizes like 3 are traced as any other
+    monkeypatch.setattr(small_sizes, "SMALL", 1)  # sizes like 3 are traced as any other
     function, make, sizes, options = KERNELS[name]
     rng = np.random.default_rng(1)
     with pb.options(jit=False, cache=False), np.errstate(all="ignore"):

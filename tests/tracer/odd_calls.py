@@ -22,7 +22,7 @@ import numpy as np
 
 import pullback as pb
 from pullback.ir.errors import IRError
-from pullback.tracer.symbol import FUNCTIONS
+from pullback.tracer.values.symbol import FUNCTIONS
 from pullback.tree import flatten
 
 INTERNAL = re.compile(

@@ -549,7 +549,7 @@ def test_a_file_that_changed_since_it_was_imported(tmp_path, monkeypatch):
     import changing_model  # noqa: PLC0415
 
     assert pb.grad(changing_model.f)(1.0) == 2.0
-    pb.tracer.stage._STAGED.clear()
+    pb.tracer.staging.stage._STAGED.clear()
     path.write_text("# one line more\ndef f(x):\n    return x * 3.0\n\ng = lambda x: x * 3.0\n")
     refused(TypeError, "the source of 'f' has changed since it was imported", pb.grad(changing_model.f), 1.0)
     assert pb.grad(changing_model.g)(1.0) == 2.0  # found no source, traced as it runs

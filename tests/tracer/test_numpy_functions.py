@@ -22,7 +22,7 @@ from pullback.ir.evaluate import evaluate
 from pullback.ir.program import Program
 from pullback.ir.text import show
 from pullback.ir.verify import verify
-from pullback.tracer import small
+from pullback.tracer.outside import small_sizes
 from pullback.tracer.trace import Traced, trace
 
 SIZES = ({"n": 4, "m": 3, "k": 5, "p": 2}, {"n": 6, "m": 5, "k": 3, "p": 4})
@@ -63,7 +63,7 @@ def sample(type: str, sizes: dict[str, int], rng: np.random.Generator) -> Any:
 @pytest.fixture(autouse=True)
 def sizes_are_symbols(monkeypatch):
     """Also small ones that a function runs over in a loop: one trace is run at two sizes."""
-    monkeypatch.setattr(small, "SMALL", 1)
+    monkeypatch.setattr(small_sizes, "SMALL", 1)
 
 
 def fits(t: Traced, values: list[Any]) -> bool:

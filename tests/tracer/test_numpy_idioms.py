@@ -8,8 +8,8 @@ import pytest
 
 import pullback as pb
 from pullback.testing import check_grad
-from pullback.tracer.symbol import FUNCTIONS
 from pullback.tracer.trace import trace as _trace  # noqa: F401  fills the tables
+from pullback.tracer.values.symbol import FUNCTIONS
 
 REFUSED = (np.nextafter, np.spacing, np.frexp)
 UFUNCS = sorted(

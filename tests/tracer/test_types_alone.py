@@ -6,7 +6,7 @@ import pytest
 import pullback as pb
 from pullback.ir.affine import Affine
 from pullback.ir.errors import ShapeMismatch
-from pullback.tracer.examples import Examples
+from pullback.tracer.outside.examples import Examples
 from pullback.vector_jacobian import traceable_of
 
 CASES = {

@@ -18,10 +18,10 @@ from ...ir.errors import BoundsError, ShapeMismatch, TypeMismatch, UnsupportedFu
 from ...ir.ops.array import full_slice
 from ...ir.program import Atom, Index, Lit, Var
 from ...ir.types import I64, Dim, Type
-from ..convert import cast, renamed
-from ..index import NARROW
 from ..session import Session
-from ..symbol import Array, Scalar, Symbol, as_value, implements, require_session, wrap
+from ..values.convert import cast, renamed
+from ..values.subscripts import NARROW
+from ..values.symbol import Array, Scalar, Symbol, as_value, implements, require_session, wrap
 from .bounds import note
 from .elementwise import dtype_argument
 

@@ -14,14 +14,14 @@ from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import DTYPES, I64, NARROW
 from ..calls import ALWAYS, call, has_symbol
-from ..convert import common
-from ..elements import Leaf
-from ..iterate import Sequence, Stream
-from ..lists import List, element, is_stacked
-from ..operators import binary, iterated
+from ..lists.elements import Leaf
+from ..lists.lists import List, element, is_stacked
+from ..lists.sequences import Sequence, Stream
+from ..lists.streams import caller
+from ..objects.operators import binary, iterated
 from ..session import Session
-from ..streams import caller
-from ..symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session
+from ..values.convert import common
+from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session
 from .pynumbers import weakened
 
 add = functools.partial(binary, "Add")

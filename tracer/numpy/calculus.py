@@ -9,8 +9,8 @@ import numpy as np
 from ...ir.build import dim_atom, literal
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Index, Var
-from ..convert import common
-from ..symbol import as_value, implements, require_session, wrap
+from ..values.convert import common
+from ..values.symbol import as_value, implements, require_session, wrap
 from .arguments import (
     axis_argument,
     dims_of,

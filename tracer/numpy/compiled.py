@@ -12,8 +12,8 @@ import numpy as np
 
 from ...ir.errors import UnsupportedFunction
 from ..calls import CALLED, call, has_symbol, own
-from ..source import function_node
-from ..symbol import FUNCTIONS, Scalar, require_session, size
+from ..staging.source import function_node
+from ..values.symbol import FUNCTIONS, Scalar, require_session, size
 from .arguments import array_operand
 from .builtins import example
 

@@ -12,9 +12,9 @@ from ...ir.errors import UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import NARROW, Dim
 from ..calls import call
-from ..convert import agree, common
 from ..session import Session
-from ..symbol import FUNCTIONS, Array, Symbol, implements, require_session, wrap
+from ..values.convert import agree, common
+from ..values.symbol import FUNCTIONS, Array, Symbol, implements, require_session, wrap
 from .arguments import axis_argument, dims_of, operand
 from .bounds import note
 from .elementwise import store_out

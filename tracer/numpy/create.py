@@ -9,10 +9,10 @@ import numpy as np
 from ...ir.build import dim_atom
 from ...ir.program import Atom
 from ..calls import ALWAYS
-from ..convert import broadcast_value, cast
-from ..index import session_int, whole
 from ..session import Session
-from ..symbol import (
+from ..values.convert import broadcast_value, cast
+from ..values.subscripts import session_int, whole
+from ..values.symbol import (
     METHODS,
     Array,
     Cell,

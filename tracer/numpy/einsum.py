@@ -13,8 +13,8 @@ import numpy as np
 from ...ir.build import atom_dim
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
 from ...ir.types import Dim
-from ..convert import agree, common
-from ..symbol import implements, require_session, wrap
+from ..values.convert import agree, common
+from ..values.symbol import implements, require_session, wrap
 from .arguments import dims_of, emit_reshape, emit_transpose, operand, product, refuse_options, same_size
 from .elementwise import store_out
 from .linalg import product_of

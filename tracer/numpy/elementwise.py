@@ -15,9 +15,9 @@ from ...ir.ops.declare import float_dtype
 from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import DTYPES, I64, INTEGERS, dtype_name
-from ..convert import adapted, agree, cast, cast_value, common, float_of
 from ..session import Session
-from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
+from ..values.convert import adapted, agree, cast, cast_value, common, float_of
+from ..values.symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
 from .bounds import note_result
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.errors import UnsupportedFunction
-from ..symbol import FUNCTIONS, Scalar, Symbol, implements, require_session
+from ..values.symbol import FUNCTIONS, Scalar, Symbol, implements, require_session
 from .arguments import array_operand
 
 MAKERS: dict[type, Callable[[Any], Any]] = {}

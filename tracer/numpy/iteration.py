@@ -12,9 +12,9 @@ from ...ir.errors import UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import Dim
 from ..calls import ALWAYS
-from ..iterate import Sequence
+from ..lists.sequences import Sequence
 from ..session import Session
-from ..symbol import FUNCTIONS, METHODS, Array, Scalar, Symbol, implements, require_session
+from ..values.symbol import FUNCTIONS, METHODS, Array, Scalar, Symbol, implements, require_session
 from .arguments import array_operand, atom_dims, dims_of, product, require_elements
 from .create import shape_argument
 

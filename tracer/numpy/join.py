@@ -12,9 +12,9 @@ from ...ir.build import atom_dim, dim_atom
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
 from ...ir.program import Var
 from ...ir.types import I64, Dim
-from ..convert import cast, result_dtype
-from ..index import resolve_place
-from ..symbol import Array, Symbol, as_value, implements, require_session, wrap
+from ..values.convert import cast, result_dtype
+from ..values.subscripts import resolve_place
+from ..values.symbol import Array, Symbol, as_value, implements, require_session, wrap
 from .arguments import (
     array_operand,
     atom_dims,

@@ -13,8 +13,8 @@ from ...ir.primitive import Kind, Trait
 from ...ir.program import Atom, Let, atoms
 from ...ir.types import Dim
 from ..session import Session
-from ..symbol import Array
-from ..view import Run, Strided
+from ..values.symbol import Array
+from ..values.view import Run, Strided
 from .arguments import lower_bound
 
 Monomial = tuple[int, tuple[str, ...]]

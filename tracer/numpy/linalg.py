@@ -10,8 +10,8 @@ import numpy as np
 from ...ir.build import atom_dim
 from ...ir.errors import ShapeMismatch, TypeMismatch, UnsupportedFunction
 from ...ir.types import Dim
-from ..convert import common, renamed
-from ..symbol import FUNCTIONS, Symbol, implements, require_session, wrap
+from ..values.convert import common, renamed
+from ..values.symbol import FUNCTIONS, Symbol, implements, require_session, wrap
 from .arguments import (
     axes_argument,
     axis_argument,

@@ -13,9 +13,9 @@ from ...ir.build import literal
 from ...ir.errors import TypeMismatch
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import I64
-from ..convert import agree, cast, common
 from ..session import Session
-from ..symbol import Scalar, as_value, implements, require_session, wrap
+from ..values.convert import agree, cast, common
+from ..values.symbol import Scalar, as_value, implements, require_session, wrap
 from .elementwise import both, check_options, store_out
 
 

@@ -9,9 +9,9 @@ from ...ir.affine import Affine
 from ...ir.build import literal
 from ...ir.program import Atom, Exit, For, Index, Phi, Var
 from ...ir.types import I64
-from ..regions import region
+from ..control.branches import region
 from ..session import Session
-from ..symbol import wrap
+from ..values.symbol import wrap
 
 
 def for_loop(

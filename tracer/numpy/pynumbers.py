@@ -1,7 +1,7 @@
 """Python's own arithmetic of traced numbers: integers are exact, truth values count, results are Python's.
 
 Operators come here if both operands are Python's numbers; `math` and the built-ins come here, too. Integers are i64:
-where one might not fit, the finished program gets a check (`tracer/exact.py`).
+where one might not fit, the finished program gets a check (`tracer/values/exact.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import I64
-from ..arithmetic import PYTHON
-from ..convert import cast
 from ..session import NeedStatic, Session
-from ..symbol import FUNCTIONS, Scalar, Symbol, as_value, implements, require_session
+from ..values.arithmetic import PYTHON
+from ..values.convert import cast
+from ..values.symbol import FUNCTIONS, Scalar, Symbol, as_value, implements, require_session
 from .elementwise import apply, integer_quotient
 
 LARGEST = 2**63 - 1

@@ -12,10 +12,10 @@ from ...ir.build import atom_dim, dim_atom
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import DTYPES, I64, promote
-from ..convert import cast
-from ..iterate import Range
+from ..lists.sequences import Range
 from ..session import Session
-from ..symbol import METHODS, Scalar, Symbol, as_value, implements, require_session, wrap
+from ..values.convert import cast
+from ..values.symbol import METHODS, Scalar, Symbol, as_value, implements, require_session, wrap
 from .arguments import (
     dims_of,
     emit_broadcast,

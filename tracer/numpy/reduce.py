@@ -9,8 +9,8 @@ import numpy as np
 from ...ir.affine import Affine
 from ...ir.build import dim_atom
 from ...ir.primitive import REGISTRY
-from ..convert import cast
-from ..symbol import Array, Scalar, implements, wrap
+from ..values.convert import cast
+from ..values.symbol import Array, Scalar, implements, wrap
 from .arguments import (
     array_operand,
     atom_dims,

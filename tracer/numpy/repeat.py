@@ -11,7 +11,7 @@ from ...ir.build import dim_atom
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
 from ...ir.types import Dim
 from ..session import Session
-from ..symbol import Symbol, as_value, implements, require_session
+from ..values.symbol import Symbol, as_value, implements, require_session
 from .arguments import (
     atom_dims,
     axis_argument,

@@ -14,7 +14,7 @@ import numpy as np
 from ...ir.build import atom_dim, dim_atom, literal
 from ...ir.program import Atom, Index, Lit, Var
 from ...ir.types import Dim
-from ..symbol import Array, Scalar, implements, wrap
+from ..values.symbol import Array, Scalar, implements, wrap
 from .arguments import (
     axes_argument,
     axis_argument,

@@ -12,9 +12,9 @@ from ...ir.errors import ShapeMismatch, TypeMismatch, UnsupportedFunction
 from ...ir.ops.array import full_slice
 from ...ir.program import Atom, Index, Var
 from ...ir.types import Dim
-from ..index import clamp, scatter_add, whole
 from ..session import Session
-from ..symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
+from ..values.subscripts import clamp, scatter_add, whole
+from ..values.symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
 from .arguments import (
     array_operand,
     atom_dims,

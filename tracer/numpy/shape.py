@@ -15,7 +15,7 @@ from ...ir.ops.array import full_slice
 from ...ir.program import Atom, Index, Lit
 from ...ir.types import Dim
 from ..session import NeedStatic, Session
-from ..symbol import METHODS, Array, Scalar, Symbol, as_value, implements, require_session
+from ..values.symbol import METHODS, Array, Scalar, Symbol, as_value, implements, require_session
 from .arguments import (
     array_operand,
     axes_argument,

@@ -19,8 +19,8 @@ from ...ir.primitive import REGISTRY
 from ...ir.program import Atom
 from ...ir.types import DTYPES
 from ..calls import SPECIAL
-from ..convert import cast, common, float_of
-from ..symbol import FUNCTIONS, as_value, implements, require_session, wrap
+from ..values.convert import cast, common, float_of
+from ..values.symbol import FUNCTIONS, as_value, implements, require_session, wrap
 from .arguments import axes_argument, integer_argument, operand, refuse_options, require_elements
 from .elementwise import apply, store_out
 from .reduce import reduced

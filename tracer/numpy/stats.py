@@ -15,7 +15,7 @@ import numpy as np
 
 from ...ir.errors import UnsupportedFunction
 from ..calls import SPECIAL
-from ..symbol import implements, require_session
+from ..values.symbol import implements, require_session
 from .arguments import operand
 
 Formula = Callable[..., Any]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.errors import UnsupportedFunction
-from ..symbol import FUNCTIONS, Symbol, require_session
+from ..values.symbol import FUNCTIONS, Symbol, require_session
 from .elementwise import store_out
 
 _ANSWERS = (

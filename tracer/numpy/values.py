@@ -11,9 +11,9 @@ import numpy as np
 
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.types import NARROW
-from ..arithmetic import is_python
-from ..convert import common
-from ..symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
+from ..values.arithmetic import is_python
+from ..values.convert import common
+from ..values.symbol import FUNCTIONS, METHODS, Array, Scalar, as_value, implements, require_session, wrap
 from .arguments import array_operand, names, operand, refuse, refuse_options
 from .elementwise import apply, store_out
 from .pynumbers import weakened

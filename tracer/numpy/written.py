@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ir.errors import UnsupportedFunction
 from ..calls import ALWAYS, CALLED, call, own
-from ..symbol import FUNCTIONS, implements, require_session
+from ..values.symbol import FUNCTIONS, implements, require_session
 from .arguments import array_operand, axis_argument, require_elements
 
 

@@ -12,7 +12,7 @@ from pullback.codegen.matmul import recognise
 from pullback.ir.evaluate import evaluate
 from pullback.ir.verify import verify
 from pullback.runtime.compile import compile_source
-from pullback.tracer import small
+from pullback.tracer.outside import small_sizes
 
 SIZES = ((7, 9, 8), (3, 5, 4))  # above and below what is worth a call
 
@@ -20,7 +20,7 @@ SIZES = ((7, 9, 8), (3, 5, 4))  # above and below what is worth a call
 @pytest.fixture(autouse=True)
 def sizes_are_symbols(monkeypatch):
     """Small ones too: loops of known small sizes are written out instead."""
-    monkeypatch.setattr(small, "SMALL", 1)
+    monkeypatch.setattr(small_sizes, "SMALL", 1)
 
 
 @pytest.fixture(autouse=True)

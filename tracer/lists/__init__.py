@@ -1,0 +1,1 @@
+"""Lists, and what gives values one after the other."""

@@ -1,0 +1,1 @@
+"""Objects of the user's classes: their special methods are staged like functions."""

@@ -1,0 +1,1 @@
+"""The rewrite of a function's source: Python's ast only, no symbols."""

@@ -1,0 +1,1 @@
+"""What user code computes with while it is traced; no control flow."""

@@ -1,0 +1,33 @@
+"""What the tracer asks of a list that staged code makes; the list itself is in tracer/lists/lists.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LENGTH, TEMPLATE = "length", "template"
+"""Places in the content of a list that is in arrays."""
+
+
+class StagedList(list):
+    """A list made by staged code; its elements can be in arrays, then `rows` is not None."""
+
+    rows: dict[str, Any] | None
+    room: tuple[int, Any] | None
+    shrinks: bool
+    frozen: str | None
+
+    @property
+    def size(self) -> Any:
+        raise NotImplementedError
+
+    def template(self) -> Any:
+        raise NotImplementedError
+
+    def array(self) -> Any:
+        raise NotImplementedError
+
+    def content(self) -> dict[Any, Any]:
+        raise NotImplementedError
+
+    def restore(self, content: dict[Any, Any]) -> None:
+        raise NotImplementedError
