@@ -3,15 +3,15 @@
 from importlib import import_module as _import_module
 
 from . import scipy, testing
-from .debug import debug
 from .explain import explain
-from .explain_sympy import explain_sympy
-from .export import export
+from .export.module import export
+from .inspection.debug import debug
+from .inspection.explain_sympy import explain_sympy
+from .inspection.show import evaluate, parse, show
 from .ir.errors import PullbackError
 from .missing import missing as _missing
 from .runtime.options import options
-from .show import evaluate, parse, show
-from .transforms import grad, jit, trace, value_and_grad, vjp
+from .transforms.public import grad, jit, trace, value_and_grad, vjp
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,6 @@
-"""`python -m pullback`: the command line, see cli.py."""
+"""`python -m pullback`: the command line, see command/cli.py."""
 
-from .cli import main
+from .command.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from .gradient import ValueAndGradient
+from .calls.ravel import Ravel
 from .ir.errors import PullbackError, TypeMismatch
-from .products import DenseJacobian, hessian_product
-from .ravel import Ravel
-from .transform import Jit, Transform
+from .transforms.base import Jit, Transform
+from .transforms.gradient import ValueAndGradient
+from .transforms.higher import DenseJacobian, hessian_product
 
 __all__ = ["least_squares", "minimize", "root", "solve_ivp"]
 

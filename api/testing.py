@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .check_primitive import check_primitive as check_primitive
-from .chosen import checked_argnums, positions
-from .transforms import trace, vjp
-from .tree import Tree, flatten
+from .calls.tree import Tree, flatten
+from .inspection.check_primitive import check_primitive as check_primitive
+from .transforms.argnums import checked_argnums, positions
+from .transforms.public import trace, vjp
 
 _STEPS = 14
 _SHOWN = 6
@@ -303,7 +303,7 @@ def assert_matches_sympy(
 
     >>> assert_matches_sympy(lambda x, w: np.sum(np.tanh(w * x)), np.array([0.1, 2.0]), 0.7)
     """
-    bridge = importlib.import_module(".sympy_bridge", __package__)
+    bridge = importlib.import_module(".inspection.sympy_bridge", __package__)
     problem = _Problem.of(f, args, argnums)
     names = [path.replace("argument ", "x") for path in problem.paths]
     symbols = [bridge.symbol_array(name, x.shape) for name, x in zip(names, problem.points)]

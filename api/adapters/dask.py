@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
+from ..calls.tree import flatten
 from ..ir.errors import TypeMismatch
-from ..transforms import value_and_grad as local_value_and_grad
-from ..tree import flatten
+from ..transforms.public import value_and_grad as local_value_and_grad
 from .optional import require
 
 FAN_IN = 8

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..gradient import ValueAndGradient
-from ..ravel import Ravel
+from ..calls.ravel import Ravel
+from ..transforms.gradient import ValueAndGradient
 from .optional import require
 
 

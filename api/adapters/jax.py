@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..call import Traceable
+from ..calls.forms import Traceable
+from ..calls.tree import Tree, flatten
 from ..ir.errors import TypeMismatch
 from ..ir.types import dtype_name
 from ..tracer.trace import Abstract
-from ..transform import Jit
-from ..tree import Tree, flatten
-from ..vector_jacobian import vjp
+from ..transforms.base import Jit
+from ..transforms.vjp import vjp
 from .optional import require
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..call import Specialisation, Traceable
+from ..calls.forms import Specialisation, Traceable
+from ..calls.tree import flatten
 from ..ir.errors import TypeMismatch
 from ..ir.types import DTYPES, dtype_name
 from ..tracer.trace import Abstract
-from ..transform import Jit
-from ..tree import flatten
-from ..vector_jacobian import vjp
+from ..transforms.base import Jit
+from ..transforms.vjp import vjp
 from .optional import require
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..gradient import ValueAndGradient
-from ..ravel import Ravel
-from ..transform import Jit
+from ..calls.ravel import Ravel
+from ..transforms.base import Jit
+from ..transforms.gradient import ValueAndGradient
 
 
 class Density:

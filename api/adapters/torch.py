@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..calls.tree import flatten
 from ..ir.errors import TypeMismatch
-from ..transform import Jit
-from ..tree import flatten
-from ..vector_jacobian import vjp
+from ..transforms.base import Jit
+from ..transforms.vjp import vjp
 from .optional import require
 
 

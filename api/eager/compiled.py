@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..call import Traceable, source_of
+from ..calls.forms import Traceable, source_of
 from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.errors import PullbackError
 from ..ir.passes import optimise

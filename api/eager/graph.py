@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..call import source_of
+from ..calls.forms import source_of
 from ..ir.draw.graph import Graph as Picture
 from ..ir.program import Program
 from ..ir.text import show
-from ..transform import Text
+from ..transforms.base import Text
 from .compiled import Layout, backward_program, forward_program
 from .tape import _FOLDER, Node, reachable
 

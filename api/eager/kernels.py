@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..call import Specialisation, Traceable
+from ..calls.forms import Specialisation, Traceable
 from ..ir.adjoint.activity import activity
 from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.passes import optimise

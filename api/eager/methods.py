@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tree import flatten
+from ..calls.tree import flatten
 from . import kinds, nn_functional, reductions, shaping
 from .functions import FUNCTIONS, to
 from .kernels import Function

@@ -20,7 +20,7 @@ from ..ir.errors import PullbackError
 from ..ir.program import Let
 from ..ir.types import dtype_name
 from ..ir.walk import bound, walk
-from ..report import size
+from ..transforms.saved import size
 from .columns import Columns, Row, columns, stem
 from .highlight import highlight
 from .kept import Kept, kept

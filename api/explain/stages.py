@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..call import Specialisation
+from ..calls.forms import Specialisation
 from ..codegen import Written, generate_lines, preaccumulate
-from ..gradient import Gradient, ValueAndGradient
 from ..ir.adjoint.reverse_mode import Saved, computed_sizes, differentiate
 from ..ir.errors import TypeMismatch
 from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
 from ..ir.program import Node, Program, Span
 from ..ir.walk import bound, walk
-from ..transform import Transform
-from ..vector_jacobian import _checked_seeds
+from ..transforms.base import Transform
+from ..transforms.gradient import Gradient, ValueAndGradient
+from ..transforms.vjp import _checked_seeds
 
 
 @dataclass(frozen=True)

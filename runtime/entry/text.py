@@ -1,8 +1,9 @@
 """The text of an entry: a function of Python, in LLVM's language, that tests arguments and enters machine code.
 
-It does what the Python of `pullback.hot` does, with the same answers: it tests types, sizes and guards, allocates the
-results, runs the kernel and gives the results their form. Where anything does not fit, it gives the object MISS, and
-the ordinary way finds out what to do or to say. Arithmetic of sizes that leaves 64 bits does not fit either.
+It does what the Python of `pullback.calls.fast_call` does, with the same answers: it tests types, sizes and
+guards, allocates the results, runs the kernel and gives the results their form. Where anything does not fit, it
+gives the object MISS, and the ordinary way finds out what to do or to say. Arithmetic of sizes that leaves 64 bits
+does not fit either.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import pullback as pb
-from pullback.tree import flatten
+from pullback.calls.tree import flatten
 
 A = np.array([[0.5, 1.0, -0.75], [1.5, -0.5, 0.25], [1.25, 0.75, 1.0]])
 W = np.array([1.0, -0.5, 2.0])

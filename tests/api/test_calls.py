@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.hot import MISS
+from pullback.calls.fast_call import MISS
 
 Pair = namedtuple("Pair", "a b")
 

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from pullback import arguments
-from pullback.arguments import UsageError
-from pullback.cli import COMMANDS, main
+from pullback.command import arguments
+from pullback.command.arguments import UsageError
+from pullback.command.cli import COMMANDS, main
 
 MODEL = """
 import numpy as np

@@ -12,8 +12,8 @@ import pytest
 from lecture import cases, springs
 
 import pullback as pb
+from pullback.calls.tree import flatten
 from pullback.ir.errors import NotFinite
-from pullback.tree import flatten
 
 CASES = cases()
 FIRST = springs.__code__.co_firstlineno

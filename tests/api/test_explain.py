@@ -12,12 +12,12 @@ import pytest
 from kernels import KERNELS
 
 import pullback as pb
+from pullback.calls.tree import flatten
 from pullback.explain.columns import columns
 from pullback.explain.record import record
 from pullback.explain.stages import stages_of
 from pullback.ir.evaluate import evaluate
 from pullback.ir.program import Var
-from pullback.tree import flatten
 
 
 def logistic(r, x, n):

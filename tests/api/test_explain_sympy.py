@@ -7,11 +7,11 @@ import pytest
 import sympy
 
 import pullback as pb
-from pullback.explain_sympy import explained
+from pullback.inspection.explain_sympy import explained
+from pullback.inspection.sympy_compare import difference, largest_difference, readable
 from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.errors import UnsupportedFunction
 from pullback.ir.ops.math import sin
-from pullback.sympy_compare import difference, largest_difference, readable
 
 
 def spring(x, k):

@@ -9,7 +9,7 @@ from kernels import KERNELS
 import pullback as pb
 from pullback.testing import check_grad
 from pullback.tracer.outside import small_sizes
-from pullback.vector_jacobian import traceable_of
+from pullback.transforms.vjp import traceable_of
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -14,8 +14,8 @@ from numba import njit, prange
 from scipy import LowLevelCallable, integrate
 
 import pullback as pb
-from pullback import njit as njit_module
 from pullback.ir.errors import TracedValueError, TypeMismatch
+from pullback.native import njit as njit_module
 from pullback.runtime.jit import callable as native
 
 ROOT = Path(__file__).parents[2]

@@ -7,13 +7,13 @@ import pytest
 from lecture import cases
 
 import pullback as pb
+from pullback.calls.tree import flatten
 from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.build import literal, number
 from pullback.ir.evaluate import evaluate
 from pullback.ir.program import Check, Let, Program, Span, Var
 from pullback.ir.text import parse, show
 from pullback.ir.types import BOOL, F64
-from pullback.tree import flatten
 
 CASES = cases()
 LOWERED = {name: pb.grad(f).lower(*args) for name, (f, args) in CASES.items()}

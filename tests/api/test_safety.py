@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.cli import main
+from pullback.command.cli import main
 from pullback.runtime import cache
 
 

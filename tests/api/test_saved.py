@@ -7,7 +7,7 @@ import pytest
 from kernels import KERNELS
 
 import pullback as pb
-from pullback.report import kept
+from pullback.transforms.saved import kept
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ import pytest
 from scipy import integrate, optimize
 
 import pullback as pb
+from pullback.calls.ravel import Ravel
 from pullback.ir.errors import TypeMismatch
-from pullback.products import DenseJacobian, hessian_product
-from pullback.ravel import Ravel
+from pullback.transforms.higher import DenseJacobian, hessian_product
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,11 @@ import pytest
 from lecture import cases
 
 import pullback as pb
+from pullback.calls.tree import flatten
+from pullback.inspection.show import STAGES, shown
 from pullback.ir.errors import IRError
 from pullback.ir.verify import verify
-from pullback.show import STAGES, shown
 from pullback.testing import check_grad
-from pullback.tree import flatten
 
 CASES = cases()
 

@@ -7,11 +7,11 @@ import pytest
 import scipy.special
 import sympy
 
+from pullback.inspection.sympy_bridge import elementwise, expression, symbol_array, symbols, to_sympy, wrap
 from pullback.ir.errors import UnsupportedFunction
 from pullback.ir.evaluate import evaluate, function
 from pullback.ir.primitive import REGISTRY
 from pullback.ir.text import parse
-from pullback.sympy_bridge import elementwise, expression, symbol_array, symbols, to_sympy, wrap
 
 WITH_FORM = [op for op in REGISTRY.values() if op.elementwise and op.sympy and "bool" not in op.samples[0]]
 

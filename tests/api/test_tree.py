@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pullback.tree import LEAF, flatten, map_leaves, mismatch
+from pullback.calls.tree import LEAF, flatten, map_leaves, mismatch
 
 
 class Point(typing.NamedTuple):

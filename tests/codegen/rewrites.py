@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 import pullback as pb
-from pullback.call import source_of
+from pullback.calls.forms import source_of
 from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import optimise
 from pullback.ir.program import Program
 from pullback.runtime.compile import compile_source
-from pullback.vector_jacobian import traceable_of
+from pullback.transforms.vjp import traceable_of
 
 
 def module(name: str) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pullback.cli import main
+from pullback.command.cli import main
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = DOCS / "commandline.md"

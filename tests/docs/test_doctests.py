@@ -6,7 +6,7 @@ import importlib
 import pytest
 from test_house import FILES, module_of, name_of
 
-SKIPPED = {"api/__main__.py", "api/demo.py"}
+SKIPPED = {"api/__main__.py", "api/command/demo.py"}
 """Programs, not modules to import."""
 
 

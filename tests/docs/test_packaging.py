@@ -112,7 +112,7 @@ def test_the_command_line():
 def test_the_demo_says_what_it_needs(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sklearn", None)  # import sklearn now fails
     monkeypatch.delitem(sys.modules, "sklearn.datasets", raising=False)
-    monkeypatch.delitem(sys.modules, "pullback.demo", raising=False)
+    monkeypatch.delitem(sys.modules, "pullback.command.demo", raising=False)
     assert main(["demo"]) == 1
     error = capsys.readouterr().err
     assert "scikit-learn" in error and "python -m pip install '.[demo]'" in error

@@ -36,7 +36,7 @@ from pullback.ir.adjoint.reverse_mode import split_adjoint
 from pullback.ir.errors import IRError
 from pullback.ir.evaluate import evaluate
 from pullback.testing import check_grad
-from pullback.vector_jacobian import traceable_of
+from pullback.transforms.vjp import traceable_of
 
 FAILURES = ("value", "gradient", "code", "error", "slow")
 SLOW = 30  # seconds for one program, interpreted

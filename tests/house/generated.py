@@ -31,7 +31,7 @@ from fuzz_scope import SIZES  # noqa: E402
 from problems import PROBLEMS  # noqa: E402
 
 import pullback as pb  # noqa: E402
-from pullback.call import Traceable, source_of  # noqa: E402
+from pullback.calls.forms import Traceable, source_of  # noqa: E402
 from pullback.ir.adjoint.reverse_mode import adjoint, split_adjoint  # noqa: E402
 from pullback.ir.passes import optimise  # noqa: E402
 from pullback.ir.program import Program  # noqa: E402

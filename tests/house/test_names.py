@@ -17,7 +17,7 @@ from pullback.ir.passes import optimise
 from pullback.ir.program import Let, Program
 from pullback.ir.types import BOOL, I64
 from pullback.ir.walk import bound, defined, walk
-from pullback.vector_jacobian import traceable_of
+from pullback.transforms.vjp import traceable_of
 
 OURS = [
     "x_bar", "x_bar_1", "y_1_bar", "A_bar", "s_bar_2", "x_saved", "s_saved_1", "A_1_saved", "x_dot", "t",

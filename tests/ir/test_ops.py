@@ -6,6 +6,7 @@ import pytest
 import sympy
 from samples import cases, inputs
 
+from pullback.inspection.sympy_bridge import to_sympy
 from pullback.ir.build import Builder
 from pullback.ir.evaluate import evaluate, function, operand_value
 from pullback.ir.primitive import REGISTRY, Ref
@@ -13,7 +14,6 @@ from pullback.ir.program import atoms
 from pullback.ir.text import parse, show
 from pullback.ir.types import F64, Type
 from pullback.ir.verify import verify
-from pullback.sympy_bridge import to_sympy
 
 WIDENED = {"polygamma"}
 """Operations whose NumPy function does not keep f32."""

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.hot import MISS
+from pullback.calls.fast_call import MISS
 from pullback.ir.types import DTYPES
 from pullback.runtime.compile import compile_source, entry
 from pullback.runtime.entry import abi

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import pullback as pb
-from pullback.tree import flatten
+from pullback.calls.tree import flatten
 
 ROOT = Path(__file__).parents[2]
 ROWS = Path(__file__).parents[1] / "data" / "advice"

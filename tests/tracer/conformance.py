@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calls.tree import flatten
 from pullback.ir.errors import PullbackError
 from pullback.ir.evaluate import evaluate
 from pullback.ir.types import DTYPES
 from pullback.tracer.trace import trace
-from pullback.tree import flatten
 
 DOCS = Path(__file__).parents[2] / "docs" / "supported.md"
 NAMES = {name: row.numpy.name for name, row in DTYPES.items()}

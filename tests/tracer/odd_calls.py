@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 import pullback as pb
+from pullback.calls.tree import flatten
 from pullback.ir.errors import IRError
 from pullback.tracer.values.symbol import FUNCTIONS
-from pullback.tree import flatten
 
 INTERNAL = re.compile(
     r"'(?:Scalar|Array|Var|Lit|Symbol|StagedList|Session|Stream|Cell)'|Array object|_staged_|<traced|"

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pullback as pb
-from pullback.call import Traceable
+from pullback.calls.forms import Traceable
+from pullback.calls.plain_run import own_error
 from pullback.ir.evaluate import evaluate
-from pullback.plain import own_error
 
 HEAD = """
 class Own(Exception):

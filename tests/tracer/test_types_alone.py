@@ -7,7 +7,7 @@ import pullback as pb
 from pullback.ir.affine import Affine
 from pullback.ir.errors import ShapeMismatch
 from pullback.tracer.outside.examples import Examples
-from pullback.vector_jacobian import traceable_of
+from pullback.transforms.vjp import traceable_of
 
 CASES = {
     "product": (

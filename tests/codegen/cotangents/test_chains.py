@@ -11,7 +11,7 @@ from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse, show
 from pullback.ir.verify import verify
-from pullback.vector_jacobian import traceable_of
+from pullback.transforms.vjp import traceable_of
 
 BARS = {f"{name}_bar{k}" for name in "xsrq" for k in ("", "_1")}
 BODIES = {

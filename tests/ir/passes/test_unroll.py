@@ -11,8 +11,8 @@ from pullback.ir.passes.unroll import unroll
 from pullback.ir.program import For
 from pullback.ir.verify import verify
 from pullback.ir.walk import walk
-from pullback.report import kept
 from pullback.testing import check_grad
+from pullback.transforms.saved import kept
 
 
 def loops(p):

@@ -1,0 +1,1 @@
+"""From arguments to machine code: containers, forms, guards; knows no transform."""

@@ -1,0 +1,1 @@
+"""Generated code as files that need no pullback."""

@@ -1,0 +1,1 @@
+"""Programs and code to look at; nothing is changed."""

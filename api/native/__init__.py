@@ -1,0 +1,1 @@
+"""Transforms inside of the user's compiled code: numba's and C."""

@@ -1,0 +1,1 @@
+"""What a transform is, and the transforms."""
