@@ -25,11 +25,12 @@ def load() -> dict[str, tuple[Program, dict]]:
             if "def " in block:
                 program = verify(parse(block))
                 header = re.search(r"^# with (.*)$", block, re.M)
-                found[f"{path.stem}/{program.name}"] = program, _settings(header[1] if header else "")
+                found[f"{path.stem}/{program.name}"] = program, settings_of(header[1] if header else "")
     return found
 
 
-def _settings(text: str) -> dict:
+def settings_of(text: str) -> dict:
+    """What `n=4, idx=[0, 2]` says."""
     call = ast.parse(f"dict({text})", mode="eval").body
     assert isinstance(call, ast.Call)
     return {k.arg: ast.literal_eval(k.value) for k in call.keywords}

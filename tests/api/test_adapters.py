@@ -42,6 +42,7 @@ def test_missing_libraries_name_the_extra(monkeypatch):
         optional.require("jax", "jax")
 
 
+@pytest.mark.process
 def test_nothing_is_imported_before_it_is_used():
     code = (
         "import sys\nfrom pullback.adapters import dask, iminuit, jax, pytensor, samplers, torch\n"
@@ -52,6 +53,7 @@ def test_nothing_is_imported_before_it_is_used():
     assert done.stdout.split() == []
 
 
+@pytest.mark.peer
 def test_torch():
     library = pytest.importorskip("torch", exc_type=ImportError)
     f = torch.function(layer)
@@ -67,6 +69,7 @@ def test_torch():
     assert library.autograd.gradcheck(lambda w: f({"w": w}, x, k)["y"], (w,))
 
 
+@pytest.mark.peer
 def test_torch_single_precision_constants_and_refusals():
     library = pytest.importorskip("torch", exc_type=ImportError)
     f = torch.function(lambda x, flag, n: np.exp(x) * n if flag else x)
@@ -86,6 +89,7 @@ def test_torch_single_precision_constants_and_refusals():
         square(library.ones(3, dtype=library.float16))
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("double", [True, False])
 def test_jax(double, request):
     library = pytest.importorskip("jax", exc_type=ImportError)
@@ -112,6 +116,7 @@ def test_jax(double, request):
     assert np.allclose(stacked[1], library.grad(theirs)(2 * w, x, k), rtol=1e-4)
 
 
+@pytest.mark.peer
 def test_jax_integers_and_refusals():
     library = pytest.importorskip("jax", exc_type=ImportError)
     element = jax.function(lambda x, i: x[i] ** 2)
@@ -123,6 +128,7 @@ def test_jax_integers_and_refusals():
         jax.function(lambda x: x[x > 0.0])(x)
 
 
+@pytest.mark.peer
 def test_pytensor():
     library = pytest.importorskip("pytensor", exc_type=ImportError)
     pt = library.tensor
@@ -147,6 +153,7 @@ def cost(p, k):
     return (p["a"] - 1.0) ** 2 + np.sum((p["b"] - k) ** 2 / np.array([1.0, 4.0]))
 
 
+@pytest.mark.peer
 def test_iminuit():
     pytest.importorskip("iminuit", exc_type=ImportError)
     made = iminuit.cost(cost, {"a": 0.0, "b": np.ones(2)}, (3.0,))
@@ -182,6 +189,7 @@ def test_densities():
     assert len(states) == 4 and states[1]["b"].tolist() == [[4.0, 5.0]]
 
 
+@pytest.mark.peer
 def test_emcee():
     emcee = pytest.importorskip("emcee", exc_type=ImportError)
     density = samplers.density(log_density, {"a": 0.0, "b": np.zeros((1, 2))})

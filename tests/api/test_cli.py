@@ -191,6 +191,7 @@ def test_colours_only_on_a_terminal(model, capsys, monkeypatch):
     assert "\x1b[34mdef\x1b[0m" in capsys.readouterr().out
 
 
+@pytest.mark.process
 def test_a_closed_pipe_is_no_error(model):
     command = (
         f"{sys.executable} -m pullback show model.py:loss --args 'f64[p], f64[n, p], f64[n]' | head -n 1"

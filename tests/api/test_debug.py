@@ -35,6 +35,7 @@ def stops(monkeypatch):
     return found
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", CASES)
 def test_debug_gives_value_and_gradient(name):
     f, args = CASES[name]
@@ -206,6 +207,7 @@ def test_what_reaches_no_result_is_no_fault():
         assert pb.grad(masked)(x).tolist() == [1.0, 1.0, 0.5]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_numbers_where_all_is_finite(name):
     f, args = CASES[name]
@@ -218,5 +220,6 @@ def test_the_same_numbers_where_all_is_finite(name):
         np.testing.assert_allclose(found, bar, 1e-9, 1e-12)
 
 
+@pytest.mark.compiled
 def test_without_the_option_nothing_is_checked():
     assert pb.grad(logs)(np.array([1.0, 0.0]))[1] == -np.inf

@@ -354,6 +354,7 @@ def classes(chromium, kind):
     return set(chromium.run(script, kind))
 
 
+@pytest.mark.browser
 @needs_browser
 def test_the_page_in_a_browser(chromium, tmp_path):
     rng = np.random.default_rng(0)
@@ -407,6 +408,7 @@ def test_the_page_in_a_browser(chromium, tmp_path):
     assert chromium.messages() == []
 
 
+@pytest.mark.browser
 @needs_browser
 def test_the_keyboard_reaches_lines_and_kept_values(chromium, tmp_path):
     chromium.open(pb.explain(logistic, 3.1, 0.3, 3).save(tmp_path / "page.html"))
@@ -425,6 +427,7 @@ def test_the_keyboard_reaches_lines_and_kept_values(chromium, tmp_path):
     assert any(".set(z_1)" in text for text in texts) and any(re.search(r"saved_1\[", text) for text in texts)
 
 
+@pytest.mark.browser
 @needs_browser
 def test_the_page_fits_narrow_windows_and_paper(chromium, tmp_path):
     chromium.open(pb.explain(logistic, 3.1, 0.3, 3).save(tmp_path / "page.html"))

@@ -61,6 +61,7 @@ def plain(monkeypatch, tmp_path):
     return load
 
 
+@pytest.mark.process
 def test_it_runs_compiled_where_there_is_no_pullback(tmp_path):
     kinds = ("value", "grad", "value_and_grad", "vjp")
     pb.export(energy, "f64[n]", "f64", path=tmp_path / "springs.py", what=kinds, also=[("f32[n]", "f32")])
@@ -105,6 +106,7 @@ def test_arguments_are_checked(plain):
         plain(energy, "f64[n]", "f64", what="vjp")["energy_vjp"](x, 1.0, np.ones(2))
 
 
+@pytest.mark.compiled
 def test_sizes_that_must_agree(plain):
     module = plain(lambda x, y: np.sum((x[1:] - x[:-1]) * y), "f64[n]", "f64[m]")
     x, y = np.arange(5.0) ** 2, np.arange(4.0)
@@ -114,6 +116,7 @@ def test_sizes_that_must_agree(plain):
     module["self_check"]()
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", KERNELS)
 def test_one_file_made_for_types_alone_is_right_for_every_size(name, plain):
     function, make, sizes, _ = KERNELS[name]
@@ -144,6 +147,7 @@ def test_forms_are_chosen_by_type_and_size(plain):
         module["f_grad"](np.ones(0))
 
 
+@pytest.mark.compiled
 def test_containers_and_what_is_read_from_outside(plain):
     params = {"w": np.arange(3.0), "b": (0.5, 2.0)}
     x, y = np.arange(12.0).reshape(4, 3) / 10, np.linspace(0, 1, 4)
@@ -170,6 +174,7 @@ def test_aux_objects_and_flags(plain):
         module["loss_value_and_grad"](np.arange(3.0), False)
 
 
+@pytest.mark.compiled
 def test_variables_with_the_names_of_helpers(plain):
     def crowded(p, r, expit, radd):
         return special.expit(p) * np.sum(r) * expit * radd

@@ -53,6 +53,7 @@ KINKS = {
 }  # fmt: skip
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True], ids=["plain", "compiled"])
 @pytest.mark.parametrize("name", KINKS)
 def test_the_derivative_at_a_kink(name, jit):

@@ -21,6 +21,7 @@ def uncompiled():
         yield
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("case", sample(48), ids=str)
 def test_traced_as_plain(case):
     """Values and derivatives of the traced program and of the plain call are those of exact differences."""

@@ -18,6 +18,8 @@ from pullback.ir.errors import TracedValueError, TypeMismatch
 from pullback.native import njit as njit_module
 from pullback.runtime.jit import callable as native
 
+pytestmark = pytest.mark.compiled
+
 ROOT = Path(__file__).parents[2]
 X = np.array([0.0, 1.0, 3.0, 6.0, 10.0])
 

@@ -23,6 +23,7 @@ def comments(text):
     return [line.strip() for line in text.splitlines() if line.strip().startswith("# ") and "sweep" in line]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", CASES)
 def test_pages_fit_and_are_read_back(name):
     f, args = CASES[name]

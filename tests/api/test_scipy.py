@@ -166,6 +166,7 @@ def test_the_seed_of_a_vjp_inside_of_a_function_has_the_size_of_the_value():
         pb.grad(pulled)(np.ones(5), x)
 
 
+@pytest.mark.process
 def test_scipy_is_imported_when_it_is_called():
     code = "import sys, pullback as pb; pb.scipy.minimize; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

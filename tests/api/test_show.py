@@ -21,6 +21,7 @@ def same(found, expected):
         np.testing.assert_allclose(a, b, 1e-9, 1e-12)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", CASES)
 def test_every_stage_is_read_back_and_runs(name, capsys):
     f, args = CASES[name]
@@ -48,6 +49,7 @@ def test_an_edited_program_runs():
         pb.parse(text.replace("phi(0.0, s_2)", "psi(0.0, s_2)"))
 
 
+@pytest.mark.compiled
 def test_a_program_of_ones_own_has_stages_too(capsys):
     program = pb.parse("def f(x: f64, w: f64) -> f64:\n    a: f64 = x * w\n    y: f64 = sin(a)\n    return y")
     pb.show(program, stage="optimised")

@@ -8,6 +8,8 @@ import scipy.special
 
 from pullback.testing import assert_matches_sympy
 
+pytestmark = pytest.mark.compiled
+
 V3 = np.array([0.7, 1.3, -0.4])
 P3 = np.array([0.7, 1.3, 0.4])
 M23 = np.array([[0.5, -1.2, 0.3], [2.0, 0.1, -0.7]])

@@ -206,6 +206,7 @@ def test_sympy_with_integers_arrays_of_results_and_kinks(use):
     assert_matches_sympy(f, np.array([0.2, 0.7, 1.7]), 3)
 
 
+@pytest.mark.compiled
 def test_with_real_gradients():
     def f(p, x, n):
         y = np.zeros(len(x))
@@ -220,6 +221,7 @@ def test_with_real_gradients():
     assert_matches_sympy(f, parameters, np.array([0.1, 0.7]), 2)
 
 
+@pytest.mark.compiled
 def test_missing_data():
     x = np.array([[1.0, np.nan, 3.0], [np.inf, 0.5, -2.0]])
 
@@ -244,6 +246,7 @@ def test_missing_data_hides_no_wrong_gradient(use):
         assert "argument 0[1]" not in str(caught.value)
 
 
+@pytest.mark.compiled
 def test_a_number_that_is_a_float_in_one_arm_only():
     check_grad(lambda x: (7 if x > 0 else x, 2 * x, x * x), 0.5)
     check_grad(lambda x: (7 if x > 0 else x, 2 * x, x * x), -0.5)

@@ -63,6 +63,7 @@ def test_programs(name, rng):
     assert_same(run(program, *args), evaluate(program, *args))
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(150))
 def test_random_programs(seed):
     rng = np.random.default_rng(seed)
@@ -108,6 +109,7 @@ def scalar_program():
     return verify(builder.program("scalars", params, (array,)))
 
 
+@pytest.mark.compiled
 def test_compiled_scalar_operations():
     program = scalar_program()
     for args in (
@@ -124,6 +126,7 @@ def test_compiled_scalar_operations():
 COMPILED = ("loops/growing", "loops/lu", "straight/gather", "straight/reductions", "while/everything")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiled_programs(name, rng):
     program, settings = PROGRAMS[name]
@@ -131,6 +134,7 @@ def test_compiled_programs(name, rng):
     assert_same(run(program, *args, jit=True), evaluate(program, *args), rtol=1e-10)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("k", range(3))
 def test_compiled_random_programs(k):
     """Programs of array operations, compiled: matrix products, views, reductions, updates."""
@@ -141,6 +145,7 @@ def test_compiled_random_programs(k):
         assert_same(run(program, *args, jit=True), evaluate(program, *args), rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.compiled
 def test_compiled_matrix_products():
     program = verify(
         parse("""
@@ -166,6 +171,7 @@ def f(A: f64[n, k], B: f64[k, m], C: f64[r, n, k], i: i64) -> (f64[n, m], f64[k,
     assert "support.matmul(C[i], B" in source and "support.add_matmul" not in source  # AB is a result
 
 
+@pytest.mark.compiled
 def test_factors_that_are_parts_of_arrays_are_not_copied():
     program = verify(
         parse("""
@@ -191,6 +197,7 @@ def f(A: f64[12, 20], T: f64[5, 14, 10], i: i64) -> (f64[6, 10], f64[10, 9], f64
         assert_same(run(program, *args, jit=jit), evaluate(program, *args))
 
 
+@pytest.mark.compiled
 def test_part_of_an_array_becomes_a_product():
     program = verify(
         parse("""
@@ -210,6 +217,7 @@ def f(x: f64[3, 6, 4], y: f64[n, n], a: f64[3, 5], b: f64[5, 2], c: f64) -> (f64
             assert_same(run(program, *args, c, jit=jit), evaluate(program, *args, c))
 
 
+@pytest.mark.compiled
 def test_product_is_added_in_place():
     program = verify(
         parse("""

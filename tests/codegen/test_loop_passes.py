@@ -15,6 +15,8 @@ from pullback.ir.evaluate import evaluate
 from pullback.ir.program import For
 from pullback.ir.walk import walk
 
+pytestmark = pytest.mark.fuzz
+
 order, places, plan, splitting = (
     import_module(f"pullback.codegen.loops.{name}")
     for name in ("reorder", "interchange", "distribution_plan", "distribute")

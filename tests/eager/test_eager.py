@@ -43,6 +43,7 @@ def bce(x, y, W, b):
 # -- the notebook --------------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 def test_the_notebook_runs_in_order():
     """Errors come where it shows errors, and its numbers where they are not random."""
     scope: dict = {}
@@ -146,6 +147,7 @@ def test_grad_fn_says_where_it_comes_from():
     assert "+" in fn.ir and "def" in fn.adjoint_ir
 
 
+@pytest.mark.compiled
 def test_gradients_accumulate_and_can_be_zeroed():
     w = torch.ones(2, requires_grad=True)
     for _ in range(2):
@@ -312,6 +314,7 @@ def test_leaves_are_not_written_while_recording():
     assert w.is_leaf and w.requires_grad and w.tolist() == [0.5, 0.5]
 
 
+@pytest.mark.compiled
 def test_saved_values_that_were_overwritten_count_as_they_were():
     """torch refuses these; here the saved value is copied before the write."""
     w = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -356,6 +359,7 @@ def test_in_place_keeps_shape_and_dtype():
         torch.tensor([1]).add_(0.5)
 
 
+@pytest.mark.compiled
 def test_data_can_be_replaced():
     w = torch.ones(2, requires_grad=True)
     w.data = w.data - 0.25
@@ -409,6 +413,7 @@ def test_a_structure_is_compiled_at_its_third_backward():
     assert np.isfinite(gradient).all() and W2.grad.shape == (7, 4)
 
 
+@pytest.mark.compiled
 def test_compiled_by_numba_is_the_same():
     x, y, W, b = layer()
     grads = []
@@ -420,6 +425,7 @@ def test_compiled_by_numba_is_the_same():
         np.testing.assert_allclose(g, grads[0], 1e-6)
 
 
+@pytest.mark.compiled
 def test_training_finds_the_line():
     x = torch.linspace(-1, 1, 20).unsqueeze(1)
     y = 3 * x - 0.5

@@ -31,17 +31,20 @@ def test_about_150_programs_are_compared():
     assert len(PROGRAMS) >= 150 and RECORDED.keys() - {"made by"} == PROGRAMS.keys()
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_as_recorded_from_pytorch(name):
     compare(run(eager, PROGRAMS[name]), RECORDED[name])
 
 
+@pytest.mark.peer
 @pytest.mark.skipif(torch is None, reason="PyTorch is not installed: python -m pip install '.[bench]'")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_as_pytorch_computes_now(name):
     compare(run(eager, PROGRAMS[name]), run(torch, PROGRAMS[name]))
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_generated_code_agrees(name, monkeypatch):
     """What the third backward compiles, here run as Python, gives the same gradients."""

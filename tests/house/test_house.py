@@ -96,6 +96,7 @@ def test_files_say_what_they_are_for(path):
     assert not tree.body or ast.get_docstring(tree), f"{name_of(path)} has no docstring"
 
 
+@pytest.mark.process
 def test_importing_pullback_is_quick():
     """SymPy, SciPy, numba and scikit-learn are loaded when they are needed."""
     code = "import sys, pullback; print(*sorted({'sympy', 'scipy', 'numba', 'sklearn'} & set(sys.modules)))"

@@ -111,6 +111,7 @@ def check(seed: int, folder) -> bool:
     return True
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("first", range(0, 20, 10))
 def test_other_names_same_numbers(first, tmp_path):
     assert sum(check(seed, tmp_path) for seed in range(first, first + 10)) >= 5
@@ -123,6 +124,7 @@ def angles(w, x):
     return np.sum(np.arctan2(0.0, x_bar))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True])
 def test_zeros_before_a_users_sum_stay(jit):
     """0.0 + -0.0 is 0.0: only a cotangent may do without the zeros."""

@@ -92,6 +92,7 @@ def test_gradient(name):
     check(program, arguments(program, settings, rng), rng, tolerance=tolerance, step=step)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", [n for n in PROGRAMS if "f32" not in str(PROGRAMS[n][0])])
 def test_gradient_of_gradient(name):
     program, settings = PROGRAMS[name]

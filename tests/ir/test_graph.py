@@ -21,10 +21,13 @@ ENGINES = [
     "plain",
     pytest.param(
         "graphviz",
-        marks=pytest.mark.skipif(
-            not (shutil.which("dot") and importlib.util.find_spec("graphviz")),
-            reason="Graphviz is not installed",
-        ),
+        marks=[
+            pytest.mark.peer,
+            pytest.mark.skipif(
+                not (shutil.which("dot") and importlib.util.find_spec("graphviz")),
+                reason="Graphviz is not installed",
+            ),
+        ],
     ),
 ]
 LOOP = """

@@ -17,6 +17,7 @@ distributed = pytest.importorskip("distributed", reason="dask is not installed (
 dask = pytest.importorskip("dask")
 dask_array = pytest.importorskip("dask.array")
 
+pytestmark = pytest.mark.dask
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(48, 3)), RNG.normal(size=48)
 PARAMS = {"w": RNG.normal(size=3), "b": 0.3}

@@ -109,6 +109,7 @@ def compiled_sum(v):
     return np.sum(v)
 
 
+@pytest.mark.peer
 def test_lambdas_travel_with_cloudpickle_only(uncompiled):
     cloudpickle = pytest.importorskip("cloudpickle")
     scale = 3.0
@@ -120,6 +121,7 @@ def test_lambdas_travel_with_cloudpickle_only(uncompiled):
     assert value == g(x)[0] and np.array_equal(bar, np.full(5, 3.0))
 
 
+@pytest.mark.peer
 def test_a_decorated_function_of_main_travels_by_value_with_cloudpickle(uncompiled, monkeypatch):
     cloudpickle = pytest.importorskip("cloudpickle")
     main = types.ModuleType("__main__")
@@ -216,6 +218,7 @@ def test_concurrent_futures_and_main(folder):
     assert run(folder, script) == EXPECTED
 
 
+@pytest.mark.peer
 def test_joblib(folder):
     pytest.importorskip("joblib")
     script = """

@@ -8,6 +8,8 @@ import pytest
 
 from pullback.runtime import support
 
+pytestmark = pytest.mark.compiled
+
 
 @numba.njit
 def products(a, b, out, sums):

@@ -81,6 +81,7 @@ def copied(folder, to):
     return sorted(p for p in to.iterdir() if p.is_file())
 
 
+@pytest.mark.process
 def test_a_second_process_neither_makes_nor_compiles(filled):
     report = finish(start(filled))
     assert not report["made"]
@@ -105,6 +106,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_files_are_ignored_and_rewritten(filled, tmp_path, damage):
     files = copied(filled, tmp_path)
@@ -149,6 +151,7 @@ print(json.dumps({"done": done, "w_bar": bars[1], "y": y, **counts}))
 """
 
 
+@pytest.mark.process
 def test_with_grad_and_vjp_a_second_process_neither_differentiates_nor_compiles(tmp_path):
     (tmp_path / "user.py").write_text(USER)
     environment = {**os.environ, "PULLBACK_CACHE_DIR": str(tmp_path / "cache")}
@@ -168,6 +171,7 @@ def test_with_grad_and_vjp_a_second_process_neither_differentiates_nor_compiles(
     assert first["w_bar"] == second["w_bar"] and first["y"] == second["y"]
 
 
+@pytest.mark.process
 def test_entries_of_other_keys_and_folders_in_the_way(filled, tmp_path):
     files = copied(filled, tmp_path)
     for path in files:
@@ -181,6 +185,7 @@ def test_entries_of_other_keys_and_folders_in_the_way(filled, tmp_path):
         assert cache.lookup("b") is None
 
 
+@pytest.mark.process
 def test_a_pickle_that_does_not_load_is_ignored(filled, tmp_path):
     for path in copied(filled, tmp_path):
         if path.suffix == cache.MACHINE:
@@ -188,6 +193,7 @@ def test_a_pickle_that_does_not_load_is_ignored(filled, tmp_path):
     assert finish(start(tmp_path))["compiled"] == 1
 
 
+@pytest.mark.process
 def test_processes_may_write_at_once(tmp_path):
     processes = [start(tmp_path) for _ in range(4)]
     for process in processes:
@@ -196,6 +202,7 @@ def test_processes_may_write_at_once(tmp_path):
     assert finish(start(tmp_path))["loaded"] == 1
 
 
+@pytest.mark.process
 def test_a_reader_never_sees_a_part(tmp_path):
     writer = (
         "import sys; from pathlib import Path; from pullback.runtime import cache\n"
@@ -211,6 +218,7 @@ def test_a_reader_never_sees_a_part(tmp_path):
     assert process.returncode == 0 and reads
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("home", ["file", "missing"])
 def test_an_unwritable_home_falls_back_to_a_private_temporary_directory(tmp_path, home):
     blocked = tmp_path / "home"
@@ -245,6 +253,7 @@ def test_a_chosen_directory_that_cannot_be_written_is_no_error(tmp_path):
         assert "s += x[i] * w" in inspect.getsource(f)
 
 
+@pytest.mark.compiled
 def test_without_cache_nothing_is_written(tmp_path):
     with options(cache_dir=tmp_path, cache=False):
         cache.store("k", {"a": 1})
@@ -290,6 +299,7 @@ def test_old_files_go_beyond_the_limit(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [".tmp-busy", "2.entry", "3.entry", "mine.txt"]
 
 
+@pytest.mark.compiled
 def test_compiled_and_plain_agree_and_are_kept(tmp_path):
     with options(cache_dir=tmp_path):
         x = np.arange(3.0)
@@ -330,6 +340,7 @@ def test_a_changed_file_is_not_what_runs(tmp_path):
         assert path.read_text() == source
 
 
+@pytest.mark.process
 def test_importing_the_runtime_loads_neither_numba_nor_sympy():
     code = (
         "import sys, pullback; from pullback.runtime import cache, compile, options; cache.key()\n"
@@ -360,6 +371,7 @@ def test_a_changed_package_changes_the_keys(tmp_path, monkeypatch):
         cache.fingerprint.cache_clear()
 
 
+@pytest.mark.compiled
 def test_llvm_has_its_own_options_again_after_our_compilations(tmp_path, monkeypatch):
     """LLVM's options are those of the process: the user's own functions must not be compiled with ours."""
     given, own = [], llvmlite.binding.set_option

@@ -23,7 +23,10 @@ from pullback.runtime.entry import abi
 from pullback.runtime.entry import build as entries
 from pullback.runtime.entry.record import Param
 
-pytestmark = pytest.mark.skipif(abi.facts() is None, reason="this Python has no entries")
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.skipif(abi.facts() is None, reason="this Python has no entries"),
+]
 x = np.array([0.125, 0.375, 0.5, 0.75, 1.0])  # sums are exact in any order
 BUILTIN = type(len)
 

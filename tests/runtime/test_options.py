@@ -116,6 +116,7 @@ def test_options_that_are_back_are_the_same_object():
     assert current() is before
 
 
+@pytest.mark.process
 def test_options_begin_as_such_an_object():
     code = (
         "import pullback as pb\nfrom pullback.runtime.options import current\nbefore = current()\n"

@@ -50,6 +50,7 @@ SOURCE = HEAD + """def f(x, k):
 """
 
 
+@pytest.mark.compiled
 def test_the_results_are_the_same():
     x = np.arange(5.0)
     inside, outside = (compile_source(SOURCE, "f", outside=o) for o in (False, True))
@@ -72,6 +73,7 @@ COPIES = HEAD + """def f(x, k):
 """
 
 
+@pytest.mark.compiled
 def test_copies_are_results_too():
     inside, outside = (compile_source(COPIES, "f", outside=o) for o in (False, True))
     assert outside.outputs.copies == {"x_1", "y_1"}
@@ -83,6 +85,7 @@ def test_copies_are_results_too():
             assert not np.shares_memory(one[0], one[2]) and not np.shares_memory(one[1], x)
 
 
+@pytest.mark.compiled
 def test_every_call_has_results_of_its_own():
     gradient = pb.grad(lambda x: np.sum(x**3))
     x = np.arange(4.0)

@@ -22,6 +22,7 @@ def f(n):
 """
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("n", [0, 5, 3_000_000])
 def test_zeros_are_zeros(n):
     a, b, c = compile_source(SOURCE, "f")(n)
@@ -30,6 +31,7 @@ def test_zeros_are_zeros(n):
     assert c.shape == (n,) and c.dtype == np.float32 and not c.any()
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux is told")
 def test_the_system_is_told_on_linux_only(monkeypatch, tmp_path):
     def advises(folder):
@@ -43,6 +45,7 @@ def test_the_system_is_told_on_linux_only(monkeypatch, tmp_path):
     assert not advises(tmp_path / "elsewhere")
 
 
+@pytest.mark.compiled
 def test_arrays_of_their_own_do_not_overlap():
     """LLVM may take a write to one array past a read of another: buffers that change places, and memory used again."""
 

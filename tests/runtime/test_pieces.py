@@ -133,6 +133,7 @@ def test_views_of_one_array_are_no_arrays_of_their_own(everything_is_long):
     assert cut.apart < set(cut.pieces)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("longest", [3, 60])
 @pytest.mark.parametrize("name", [n for n in KERNELS if KERNELS[n][3].get("finite") is not False])
 def test_generated_functions(name, longest, everything_is_long, monkeypatch):
@@ -167,6 +168,7 @@ def network(count, dtype=np.float64):
     return params, rng.normal(size=(4, 5)).astype(dtype), np.zeros((4, 5), dtype)
 
 
+@pytest.mark.compiled
 def test_layers_of_one_form_share_their_loops(tmp_path):
     """As many functions are compiled for 60 layers as for 30; values and dtypes are those of the code in one piece."""
     found = []
@@ -213,6 +215,7 @@ def calls(operations):
     return sum(entry.callcount for entry in profile.getstats())
 
 
+@pytest.mark.fuzz
 def test_what_a_program_costs_grows_with_its_length():
     calls(50)  # imports
     assert calls(600) < 3.5 * calls(200)

@@ -15,6 +15,8 @@ from pullback.runtime.compile import compile_source, counts
 from pullback.runtime.intrinsics import libmvec
 from pullback.runtime.jit import vectormath
 
+pytestmark = pytest.mark.compiled
+
 ONE = {
     **{f"np.{name}": getattr(np, name) for name in (
         "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos",

@@ -16,6 +16,7 @@ import pullback as pb
 from pullback import PullbackError
 
 
+@pytest.mark.fuzz
 def test_the_table_of_functions_and_dtypes():
     """Run with `python tests/tracer/conformance.py --write` where functions were added."""
     found = conformance.alone()
@@ -23,6 +24,7 @@ def test_the_table_of_functions_and_dtypes():
     assert conformance.table(found) == conformance.documented()
 
 
+@pytest.mark.fuzz
 def test_pairs_of_dtypes():
     assert conformance.faults(conformance.run((*BINARY, *WRITTEN), thin=29)) == []
 
@@ -50,6 +52,7 @@ def refused(operation, a, b):
     return operation in (operator.lt, operator.eq) and kinds == {"u", "i"} and np.uint64 in (a.dtype, b.dtype)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("operation", OPERATIONS[::2], ids=lambda f: f.__name__)
 def test_compiled_arithmetic_of_all_pairs(operation):
     """Compiled code has promotion rules of its own: all pairs of dtypes in one function."""
@@ -61,6 +64,7 @@ def test_compiled_arithmetic_of_all_pairs(operation):
     np.testing.assert_array_equal(have, want)
 
 
+@pytest.mark.compiled
 def test_arrays_of_short_integers_compiled(rng):
     image = rng.integers(0, 256, (7, 5)).astype(np.uint8)
     offsets = np.array([3, -2, 100], np.int8)

@@ -27,12 +27,14 @@ def check(case):
         np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("case", construct.TABLE, ids=NAMES)
 def test_construct(case):
     with pb.options(jit=False, cache=False):
         check(case)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("case", construct.TABLE[::10], ids=NAMES[::10])
 def test_compiled(case):
     check(case)

@@ -408,6 +408,7 @@ def test_the_body_sees_what_the_manager_sets(function):
             np.testing.assert_allclose(slope, gradient, rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_compiled():
     value, gradient, after = plainly(broken, X)
     found, slope = pb.value_and_grad(broken)(X)

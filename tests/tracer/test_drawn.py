@@ -69,6 +69,7 @@ def seed_all():
 FUNCTIONS = [legacy, scaled, broadcast, of_generator, of_state, of_random, in_loop, seeded, through_helper]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("jit", [False, True], ids=["python", "compiled"])
 def test_draws_are_those_of_plain_python(function, jit):

@@ -31,6 +31,7 @@ def test_programs_that_store(transform, tmp_path):
     assert kinds["right"] >= 2 * kinds["refused"]
 
 
+@pytest.mark.compiled
 def test_compiled_and_by_the_fast_entry(tmp_path):
     text = dict(programs())
     for k, name in enumerate(("count by an int in top", "append = a float in an arm", "attribute = an array in top")):

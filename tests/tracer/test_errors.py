@@ -555,6 +555,7 @@ def test_a_file_that_changed_since_it_was_imported(tmp_path, monkeypatch):
     assert pb.grad(changing_model.g)(1.0) == 2.0  # found no source, traced as it runs
 
 
+@pytest.mark.compiled
 def test_numbas_errors_are_explained(monkeypatch):
     wrong = "def f_grad(x):\n    return (undefined_name(x),)\n"
     monkeypatch.setattr("pullback.calls.forms.source_of", lambda *_: wrong)

@@ -122,6 +122,7 @@ REFUSED = {
     "a torch tensor": (other("torch", lambda torch: torch.ones(3)), r"Tensor: .*detach\(\)"),
     "a JAX array": (other("jax.numpy", lambda jnp: jnp.ones(3)), "np.asarray"),
 }
+PEERS = {"Series", "DataFrame", "Index", "DataArray", "astropy", "pint", "a torch tensor", "a JAX array"}
 
 
 def of_argument(a, x):
@@ -165,7 +166,7 @@ def test_taken_with_the_same_meaning(name, monkeypatch):
         assert np.isclose(found, of_argument(value, 2.0)) and np.isclose(slope, of_argument(value, 1.0))
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.peer] * (n in PEERS)) for n in REFUSED])
 def test_refused_by_name(name, monkeypatch):
     make, words = REFUSED[name]
     value = make()

@@ -275,6 +275,7 @@ def test_what_is_raised_is_what_python_raises(function):
     np.testing.assert_array_equal(x, given)
 
 
+@pytest.mark.compiled
 def test_what_is_raised_by_compiled_code():
     with pb.options(jit=True):
         g = pb.value_and_grad(traced_numbers)

@@ -22,6 +22,7 @@ def uncompiled():
         yield
 
 
+@pytest.mark.fuzz
 def test_a_sample_of_all_odd_calls():
     made = sample(100)
     found = [f"{odd}: {what}" for odd in made if (what := fault(odd)) is not None]

@@ -352,6 +352,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0].__name__)
 def test_gradient(case):
     function, *args = case

@@ -110,6 +110,7 @@ def test_gradient(function):
         uncompiled_check(function, *arguments(function, *sizes))
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("function", [lstm_of_batches, gru], ids=lambda f: f.__name__)
 def test_second_derivative(function):
     """Sizes that a trace finds equal are equal for the gradient inside of it, too."""

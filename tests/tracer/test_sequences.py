@@ -415,6 +415,7 @@ def test_one_trace_for_every_length(f):
     assert g._traceable.traces == 1
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("f", ONE_TRACE[::10], ids=lambda f: f.__name__)
 def test_compiled(f):
     g = pb.value_and_grad(f)

@@ -35,6 +35,7 @@ def test_fifty_shapes_cost_three_compiles():
     assert compiler.counts["sources"] - sources <= 2
 
 
+@pytest.mark.compiled
 def test_fifty_shapes_compiled():
     """The same with numba, which counts its compilations itself."""
 

@@ -129,6 +129,7 @@ def through_a_helper(get):
 WRITES = {f.__name__: f for f in (base_written, view_written, both_written, through_a_helper)}
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_write_shows_where_memory_is_shared(name, write):

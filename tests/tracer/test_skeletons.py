@@ -20,6 +20,7 @@ def uncompiled():
         yield
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("part", range(COUNT))
 def test_skeletons(part, tmp_path):
     bodies = dict(itertools.islice(enumerate(skeletons()), 31 * part, None, COUNT * EVERY // 6))
@@ -52,6 +53,7 @@ FORMS = {
 }
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["elif", "if"])
 def test_many_arms_take_linear_time(form, kind, tmp_path):

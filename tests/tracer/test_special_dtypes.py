@@ -36,6 +36,7 @@ def check(f, x):
     return True
 
 
+@pytest.mark.fuzz
 def test_every_ufunc_has_scipys_dtype():
     computed = 0
     with pb.options(jit=False, cache=False):

@@ -33,6 +33,7 @@ def _uncompiled():
         yield
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize(("name", "method"), CASES, ids=lambda v: v)
 def test_values_are_scipys(name, method):
     function = getattr(getattr(scipy.stats, name), method)
@@ -56,6 +57,7 @@ def test_values_are_scipys(name, method):
             assert np.isnan(pb.jit(f)(np.float64(1.0), bad, 0.0)) == np.isnan(f(1.0, bad, 0.0))
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize(("name", "method"), CASES, ids=lambda v: v)
 def test_gradients(name, method):
     function = getattr(getattr(scipy.stats, name), method)

@@ -49,6 +49,7 @@ FUNCTIONS |= {"while": doubled, "for": powers, "written": written}
 COMPILED = ("abs", "one arm as it is", "an arm with a sum", "while", "written")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("what", FUNCTIONS)
 def test_rank_0(what, jit):
@@ -67,6 +68,7 @@ def test_rank_0(what, jit):
                 assert float(pull(seed)[0]) == pytest.approx(float(slope))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True])
 def test_a_seed_of_rank_0_for_an_element(jit):
     with pb.options(jit=jit, cache=False):
@@ -74,6 +76,7 @@ def test_a_seed_of_rank_0_for_an_element(jit):
         assert list(pull(np.ones_like(y))[0]) == [1.0, 0.0]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("n", [3, 4])
 def test_writing_past_the_end_in_a_loop(n, jit):

@@ -43,6 +43,8 @@ from pullback.ir.walk import walk
 from pullback.runtime import support
 from pullback.runtime.compile import compile_source
 
+pytestmark = pytest.mark.fuzz
+
 # -- each question ---------------------------------------------------------------------------------------
 
 

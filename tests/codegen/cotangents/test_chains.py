@@ -63,6 +63,7 @@ NUMBERS = [0.0, -0.0, 1.0, -2.0, 0.5, 1e160, -1e160, 1e-160, 1e200, 1e-200, 1e30
 SINGLE = [0.0, -0.0, 1.0, -2.0, 0.5, 1e15, -1e15, 1e-15, 1e30, 1e-30, 1e38, 1e-40, np.inf, np.nan]
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("dtype", ["f64", "f32"])
 @pytest.mark.parametrize("name", BODIES)
 def test_factors_far_from_one(name, dtype, rng):
@@ -173,6 +174,7 @@ def last(p, q, x, w):
     return x * w
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True])
 def test_gradients_of_a_chain(jit):
     """Against the adjoint as it is before any of this."""

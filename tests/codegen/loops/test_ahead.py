@@ -74,6 +74,7 @@ def steps(x, u, n):
     return x
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True])
 def test_gradient_of_a_filter(jit):
     u = np.random.default_rng(1).uniform(0.5, 1.5, 300)

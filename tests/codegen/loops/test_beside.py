@@ -49,6 +49,7 @@ def compiled(tmp_path):
     return make
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(40))
 def test_random_stencils(seed, compiled):
     rng = np.random.default_rng(seed)

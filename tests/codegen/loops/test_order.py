@@ -250,6 +250,7 @@ def dot_in_place(x):
     return y[0]
 
 
+@pytest.mark.compiled
 def test_the_option_keeps_the_order_of_sums():
     x = np.random.default_rng(0).normal(size=10_001)
     x[::7] *= 1e8
@@ -373,6 +374,7 @@ def test_rows_that_are_added_to_share_a_loop_behind_what_is_the_same_in_all_of_i
         assert "radd" not in pb.grad(factor).lower(A, A).source
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", range(10))
 def test_a_factorisation_at_every_small_size(n, dtype):

@@ -213,6 +213,7 @@ class Writer:
         self.pool.append(phi.var)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(300))
 def test_random_programs(seed):
     rng = np.random.default_rng(seed)

@@ -230,6 +230,7 @@ def factors(function, n, m, k):
     )
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("function", PROGRAMS, ids=lambda f: f.__name__)
 def test_programs(function):
     forward, backward = PROGRAMS[function]
@@ -256,6 +257,7 @@ def test_triangles_multiply_nothing_with_nan(function):
             np.testing.assert_array_equal(np.isfinite(value), np.isfinite(wanted))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("function", [triangular_factor, covariance, correlation], ids=lambda f: f.__name__)
 def test_compiled_at_many_sizes(function, monkeypatch):
     """Products, and loops over the same matrices where numbers are not finite, against the interpreter."""
@@ -312,6 +314,7 @@ def test_factors_and_result_in_one_memory(function):
     check(program, *all_of_them)
 
 
+@pytest.mark.compiled
 def test_compiled_gradients():
     gradient = pb.grad(lambda A, B: np.sum(local_sum(A, B) ** 2) + np.sum(scaled_rows(A, B) ** 2), argnums=(0, 1))
     for size in ((17, 19, 18), (3, 5, 4)):

@@ -70,6 +70,7 @@ def springs(x, v, steps):
     return x, np.sum(x * v)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("m", [2, 3, 4])
 def test_gradients(m, jit):

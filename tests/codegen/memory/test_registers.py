@@ -25,6 +25,7 @@ class Writer(test_storage.Writer):
             self.arrays.append(self.b.emit("zeros", (Lit("4", I64),), "f64", hint="z"))
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(200))
 def test_random_updates(seed, monkeypatch):
     monkeypatch.setattr(test_storage, "ARRAY", Type("f64", (4,)))

@@ -362,6 +362,7 @@ class Writer:
         self.arrays += [p.var for p in phis]
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(300))
 def test_random_updates(seed):
     program = Writer(np.random.default_rng(seed)).program(8)

@@ -158,6 +158,7 @@ COMPILED = {
 }
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("function", COMPILED, ids=lambda f: f.__name__)
 def test_compiled(function):
     for n in (40, 1000) if function is not pairs else (40, 300):
@@ -173,6 +174,7 @@ def test_in_any_order(function, any_order):
     agree(parallel, plain)
 
 
+@pytest.mark.compiled
 def test_float32():
     rng = np.random.default_rng(0)
     args = [rng.normal(size=500).astype(np.float32) for _ in range(3)]
@@ -195,6 +197,7 @@ def run(code, **environment):
     return done.stdout
 
 
+@pytest.mark.process
 def test_results_do_not_depend_on_the_number_of_cores(tmp_path):
     code = (
         "import numpy as np, pullback as pb, test_parallel as t\n"
@@ -416,6 +419,7 @@ def test_shares_are_a_partition(trips):
 # -- threads, processes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 def test_many_threads_at_once():
     """One job has the workers, the others run on their own threads."""
     args = COMPILED[rows](np.random.default_rng(0), 2000)
@@ -440,6 +444,7 @@ def test_many_threads_at_once():
     assert not wrong
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="fork")
 def test_a_forked_process_has_no_workers_and_goes_on():
     code = """
@@ -459,6 +464,7 @@ print("fine")
     assert run(code) == "fine\n"
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("how", ["on_all_cores", "in_two_turns"])
 def test_each_part_once(how):
     source = f"""
@@ -481,6 +487,7 @@ def f(n):
         assert np.array_equal(function(n)[0], np.full(n, n))
 
 
+@pytest.mark.compiled
 def test_no_memory_for_a_part_is_an_error():
     source = """
 import numpy as np
