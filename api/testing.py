@@ -185,7 +185,10 @@ def _compare_values(f: Any, found: Any, expected: Any, rtol: float) -> None:
     for a, b, path in zip(found_leaves, leaves, tree.paths("the result")):
         if np.shape(a) != np.shape(b):
             raise AssertionError(f"{path} of {_name(f)} has shape {np.shape(b)} in NumPy, {np.shape(a)} here")
-        if not np.allclose(a, b, rtol=rtol, atol=1e-12, equal_nan=True):
+        if np.asarray(b).dtype.kind in "US":
+            if not np.array_equal(a, b):
+                raise AssertionError(f"{path} of {_name(f)} is {b!r} in NumPy, {a!r} here")
+        elif not np.allclose(a, b, rtol=rtol, atol=1e-12, equal_nan=True):
             raise AssertionError(f"{path} of {_name(f)} is\n{b}\nin NumPy, here\n{a}")
 
 
@@ -213,6 +216,11 @@ def _slope(problem: _Problem, seeds: list[Any], steps: Sequence[Any]) -> _Slope:
 
     def along(h: float) -> tuple[float, float]:
         results = problem.at([x + h * step for x, step in zip(points, steps)])
+        if [np.shape(r) for r in results] != [np.shape(s) for s in seeds]:
+            raise AssertionError(
+                f"check_grad: finite differences of {_name(problem.f)} do not settle: near these arguments its results "
+                "have other shapes"
+            )
         terms = [np.sum(s * r) for s, r in zip(seeds, results)]
         return float(sum(terms)), float(sum(np.sum(np.abs(s * r)) for s, r in zip(seeds, results)))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -20,6 +20,7 @@ from ..ir.errors import PullbackError, ShapeMismatch, TypeMismatch
 from ..ir.primitive import REGISTRY, Trait
 from ..ir.program import Atom, Let, Lit, Span, Var
 from ..ir.types import I64, Dim
+from ..ir.walk import defined
 
 Interval = tuple[Affine | None, Affine | None]
 """A lower and an upper bound, None where none is known."""
@@ -43,9 +44,14 @@ class NeedEqual(Exception):  # noqa: N818
 
 
 class NeedConcrete(Exception):  # noqa: N818
-    """Python needs the number that a traced integer stands for (a list index, `[0] * n`)."""
+    """Python needs the number that a traced integer stands for (a list index, `[0] * n`).
 
-    def __init__(self, atom: Var, what: str, span: Span | None, advice: str = ""):
+    origins  what it was computed from: names of inputs, of loop indices, of what loops carry, of other values
+    """
+
+    def __init__(
+        self, atom: Var, what: str, span: Span | None, advice: str = "", origins: frozenset[str] = frozenset()
+    ):
         super().__init__(what)
         self.advice = advice or (
             "a traced integer cannot index a list, size a tuple or repeat a string. Use an array instead of the list"
@@ -53,6 +59,7 @@ class NeedConcrete(Exception):  # noqa: N818
         self.atom = atom
         self.what = what
         self.span = span
+        self.origins = origins or frozenset((atom.name,))
 
 
 class NeedUnrolled(NeedConcrete):
@@ -230,23 +237,32 @@ class Session:
         if not form.terms:
             return form.constant
         sources = self._sources(atom)
-        if sources is not None:
+        if sources <= self.present.keys():
             raise NeedStatic(frozenset().union(*(self.roots.get(n, frozenset((n,))) for n in sources)))
-        raise NeedConcrete(atom, what, self.span, advice)
+        raise NeedConcrete(atom, what, self.span, advice, sources)
 
-    def _sources(self, atom: Var) -> frozenset[str] | None:
-        """The inputs an integer was computed from, None if something else had a part in it."""
+    def make_static(self, length: Atom) -> None:
+        """Start again with the inputs static that a trip count comes from, if it comes from inputs alone."""
+        with suppress(NeedConcrete):
+            self.concrete(length, "a trip count")
+
+    def known_names(self, loop_variables: int) -> frozenset[str]:
+        """The values that are in scope here, where loops had so many variables."""
+        variables = (*self.parameters, *self.loop_variables[:loop_variables])
+        bound = (v for region in self.builder._regions for node in region for v in defined(node))
+        return frozenset((*self.present, *(v.name for v in (*variables, *bound))))
+
+    def _sources(self, atom: Var) -> frozenset[str]:
+        """What an integer was computed from: names of inputs, and of values that are not made of integers only."""
         found: set[str] = set()
         todo = [atom.name]
         definitions = self.definitions()
         while todo:
             name = todo.pop()
-            if name in self.present:
-                found.add(name)
-            elif name in definitions:
+            if name in definitions and name not in self.present:
                 todo.extend(definitions[name])
             else:
-                return None
+                found.add(name)
         return frozenset(found)
 
     def definitions(self) -> dict[str, list[str]]:

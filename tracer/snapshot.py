@@ -167,8 +167,7 @@ class State:
                 holder.clear()
                 holder.extend(content.values())
             elif isinstance(holder, (dict, set)):
-                holder.clear()
-                holder.update(content)
+                replace_items(holder, content)
             else:
                 replace_attributes(holder, content)
         for cell, value in self.cells.items():
@@ -207,6 +206,16 @@ class State:
 
     def written(self, later: State) -> list[Cell]:
         return [c for c, value in self.cells.items() if c in later.cells and later.cells[c] is not value]
+
+
+def replace_items(holder: dict[Any, Any] | set[Any], content: dict[Any, Any]) -> None:
+    """Make a dict or set hold these and no other; iterators over it go on where its keys stay."""
+    if len(holder) != len(content) or any(a is not b for a, b in zip(holder, content)):
+        holder.clear()
+        holder.update(content)
+    elif isinstance(holder, dict):
+        for key, value in content.items():
+            holder[key] = value
 
 
 def is_record(value: Any) -> bool:

@@ -97,7 +97,7 @@ def _getitem_vjp(y_bar, y, x, index):
 def _is_expanded(x: Type, index: Index) -> bool:
     """Does `x[:, None]` show all of x, with new axes of size 1?"""
     places = [item for item in index.items if item is not None]
-    return len(places) == len(x.dims) > 0 and all(
+    return len(places) == len(x.dims) and all(
         isinstance(item, Slice) and item.step == 1 and item.size == dim and _starts(item.start)
         for item, dim in zip(places, x.dims)
     )

@@ -16,7 +16,7 @@ from ..lists.restage import restaged
 from ..lists.sequences import Once, Sequence, Stream, sequence_of, taken
 from ..lists.streams import SHORT, Streams, thaw
 from ..objects import operators
-from ..session import NeedConcrete, NeedUnrolled
+from ..session import NeedConcrete
 from ..snapshot import RUN_OVER, ContainerChange, Frame, State
 from ..staging.source import span_of
 from ..values.symbol import FUNCTIONS, Scalar, require_session
@@ -61,6 +61,7 @@ class Looping(Streams):
         start = State(session)
         marks, flags = session.marks(), start.flags()
         count = int(sequence.length.text) if isinstance(sequence.length, Lit) else None
+        variables = len(session.loop_variables)
         short = count is not None and count <= SHORT
         outer, session.short_loops = session.short_loops, session.short_loops + 1 if short else 0
         try:
@@ -81,9 +82,9 @@ class Looping(Streams):
                     need.holder.room = None  # type: ignore[union-attr]
                 return
             # The number is needed, or a list grows: run the loop as Python does if its trip count is known.
-            if count is None and isinstance(need, NeedUnrolled):
-                session.concrete(sequence.length, need.what)
             if count is None:
+                if not isinstance(need, NeedConcrete) or need.origins - session.known_names(variables):
+                    session.make_static(sequence.length)
                 raise
             if count > UNROLL_LIMIT:
                 what = f"{need.what} is needed" if isinstance(need, NeedConcrete) else "a list or dict grows"

@@ -452,7 +452,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 value = MaybeUnbound(session, value, ends[variables[(slot, 0), "bound"].name])
             assign(self.before.holder(slot), slot[1], value)
         for cell, var in cell_vars.items():
-            cell.value = ends[var.name]
+            if at_end.cells[cell] is not var:  # else no iteration writes it, though an earlier loop here wrote one
+                cell.value = ends[var.name]
         for cell, bases in shown.items():
             cell.show(bases)
         self.final_lengths()

@@ -326,7 +326,8 @@ def _described(entry: Any) -> str:
 
 def _join_axes(session: Session, x: Array, axis: int, mask: Array) -> Array:
     for k, dim in enumerate(mask.dims):
-        session.equal_dims(x.dims[axis + k], dim, (x.dims, mask.dims), "a mask")
+        if not session.equal_dims(x.dims[axis + k], dim, (x.dims, mask.dims), "a mask"):
+            _check_mask(session, axis + k, x.dims[axis + k], dim)
     if mask.type.rank == 1:
         return x
     total: Atom = dim_atom(1)
@@ -438,9 +439,8 @@ def setitem(x: Symbol, key: Any, value: Any) -> None:
         and not any(not isinstance(e, slice) for e in entries[1:])
     ):
         mask = entries[0]
-        _join_dims(session, x, mask)
-        shape = (*mask.dims, *(1 for _ in range(x.type.rank - mask.type.rank)))
-        selected = mask.read()
+        selected = _of_one_shape(session, x, mask)
+        shape = (*selected.type.dims, *(1 for _ in range(x.type.rank - mask.type.rank)))
         if len(shape) != mask.type.rank:
             selected = builder.emit("reshape", selected, tuple(map(dim_atom, shape)))
         x.write(builder.emit("where", selected, atom, x.read()))
@@ -452,9 +452,24 @@ def setitem(x: Symbol, key: Any, value: Any) -> None:
     base.write(new)
 
 
-def _join_dims(session: Session, x: Array, mask: Array) -> None:
-    for a, b in zip(x.dims, mask.dims):
-        session.equal_dims(a, b, (x.dims, mask.dims), "a mask")
+def _of_one_shape(session: Session, x: Array, mask: Array) -> Atom:
+    """A mask over the first axes of x, whose sizes are from here on those of x."""
+    selected = mask.read()
+    for k, (dim, wanted) in enumerate(zip(mask.dims, x.dims)):
+        if not session.equal_dims(wanted, dim, (x.dims, mask.dims), "a mask"):
+            _check_mask(session, k, wanted, dim)
+            dims = (*x.dims[: k + 1], *mask.dims[k + 1 :])
+            selected = session.builder.emit("reshape", selected, tuple(map(dim_atom, dims)))
+    return selected
+
+
+def _check_mask(session: Session, axis: int, wanted: Dim, dim: Dim) -> None:
+    same = session.builder.emit("eq", dim_atom(wanted), dim_atom(dim))
+    session.check(
+        same,
+        f"IndexError: boolean index did not match indexed array along axis {axis}; size of axis is {wanted} but "
+        f"size of corresponding boolean axis is {dim}",
+    )
 
 
 def scatter_add(x: Array, key: Any, value: Any) -> None:

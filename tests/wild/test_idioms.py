@@ -1,0 +1,209 @@
+"""Idioms of other people's programs that were refused or went wrong once, each in a few shapes."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback.testing import check_grad
+
+X = np.random.default_rng(0).normal(size=(3, 4))
+
+
+def right(f: Callable[..., Any], *args: Any) -> None:
+    with pb.options(jit=False):
+        check_grad(f, *args, directions=2)
+
+
+class Layer:
+    def __init__(self, w: np.ndarray) -> None:
+        self.w, self.x = w, None
+
+    def forward(self, x):
+        self.x = x
+        return np.tanh(x @ self.w)
+
+
+class Net:
+    """Parameters under names that end with a number, as many courses write them."""
+
+    def __init__(self, count: int) -> None:
+        rng = np.random.default_rng(1)
+        self.count = count
+        self.params = {f"W{k}": rng.normal(size=(4, 4)) for k in range(1, count + 1)}
+        self.layers = OrderedDict((f"layer{k}", Layer(w)) for k, w in enumerate(self.params.values()))
+        self.last = None
+
+    def by_name(self, x):
+        cache = {}
+        for k in range(1, self.count + 1):
+            x = np.tanh(x @ self.params["W" + str(k)])
+            cache["a" + format(k)] = x
+        decay = 0.0
+        k = 1
+        while k <= self.count:
+            decay += np.sum(cache[f"a{k}"] ** 2)
+            k += 1
+        return np.sum(x) + decay
+
+    def in_order(self, x):
+        for layer in self.layers.values():
+            x = layer.forward(x)
+        self.last = x
+        return sum(np.sum(layer.x * x) for layer in self.layers.values())
+
+
+NET = Net(3)
+
+
+@pytest.mark.parametrize("method", [NET.by_name, NET.in_order, Net(1).by_name, Net(2).in_order])
+def test_layers_by_name(method):
+    right(method, X)
+
+
+def test_a_number_that_text_needs_makes_the_trip_count_static():
+    def lookup(x, n):
+        table = {}
+        for k in range(n):
+            table[f"x{k}"] = x * k
+        return sum(table.values())
+
+    def counted(x, n):
+        total, k = 0.0, 1
+        for _ in range(n):
+            total += x[0] * len("ab" * k)
+            k += 2
+        return total
+
+    def ragged(x, n):
+        rows = []
+        for k in range(n):
+            rows.append(np.ones((k + 1, k + 2)) * x[0, 0])
+        return rows
+
+    for f in (lookup, counted, ragged):
+        right(f, X, 3)
+        right(f, X, 0)
+
+
+def test_only_the_loop_that_the_number_comes_from_is_written_out():
+    def mixed(xs, y):
+        total = 0.0
+        for k in range(len(xs)):
+            for i in range(y.size):
+                total += np.sum(xs[k]) * y[i] * len(str(k))
+        return total
+
+    right(mixed, [X, 2 * X], X[0])
+    assert "for i in range(" in str(pb.trace(mixed, [X, 2 * X], X[0]))
+
+
+def patches(x, size):
+    rows, columns = x.shape
+    count = columns - size + 1
+    out = np.zeros((rows, size, count))
+    for k in range(size):
+        out[:, k, :] = x[:, k : k + count]
+    return out.transpose(0, 2, 1).reshape(rows * count, -1)
+
+
+def test_an_array_that_may_show_another_is_no_hindrance_to_loops_that_do_not_write_it():
+    """The second call's loop writes an array of the name that the first call gave what it returned."""
+
+    def twice(x):
+        first = patches(x, 2)
+        return patches(first.reshape(3, -1), 3)
+
+    right(twice, X)
+
+
+def sizes(x, more):
+    return (x.shape[1] - 2) // 1 + 1, int((x.shape[1] - 2) / 1) + 1 + more
+
+
+def written(x, more):
+    n, k = sizes(x, more)
+    part = x[:, :n] * 2
+    part[x[:, :k] <= 0] = 0
+    return part
+
+
+def written_rows(x, more):
+    n, k = sizes(x, more)
+    part = x[:, :n].T * 2
+    part[x[0, :k] > 0] = x[0, 0]
+    return part
+
+
+def read(x, more):
+    n, k = sizes(x, more)
+    return (x[:, :n] * 2)[x[:, :k] > 0]
+
+
+def read_columns(x, more):
+    n, k = sizes(x, more)
+    return (x[:, :n] * 2)[:, x[0, :k] > 0]
+
+
+def added(x, more):
+    n, k = sizes(x, more)
+    part = x[:, :n] * 2
+    part[x[:, :k] > 0] += 3.0
+    return part
+
+
+@pytest.mark.parametrize("f", [written, written_rows, read, read_columns, added])
+def test_masks_whose_sizes_only_a_run_compares(f):
+    right(f, X, 0)
+    for more in (-1, 1):
+        with pb.options(jit=False), pytest.raises(IndexError) as mistake:
+            pb.vjp(f, X, more)
+        with pytest.raises(IndexError, match=re.escape(str(mistake.value))):
+            f(X, more)
+
+
+def test_new_axes_of_a_number():
+    def vector(x):
+        return np.concatenate((x[0], np.sum(x)[None]))
+
+    def matrix(x):
+        s = np.dot(x[0], x[0])
+        return s[None, ..., None] * x * s[...] * s[()]
+
+    def grows(x):
+        s = x[0, 0:1]
+        for k in range(1, x.shape[1]):
+            t = np.dot(x[0, :k], x[1, :k])
+            s = np.concatenate((s * t, t[None]))
+        return s
+
+    def levinson(r, b):
+        """Of a number `np.outer` makes a row."""
+        back, x = r[0:1], b[0:1, None]
+        for j in range(1, len(b)):
+            flipped = r[0:j][::-1]
+            a = (b[j] - np.dot(flipped, x)) / (1 - np.dot(flipped, back[::-1]))
+            x = np.concatenate((x - np.outer(back[::-1], a), a[None, :]), axis=0)
+            if j == len(b) - 1:
+                break
+            c = (r[j] - np.dot(flipped, back)) / (1 - np.dot(flipped, back[::-1]))
+            back = np.concatenate((back - c * back[::-1], np.r_[c]))
+        return x[:, 0]
+
+    for f in (vector, matrix, grows):
+        right(f, X)
+    right(levinson, np.array([0.4, 0.3, 0.2, 0.1, 0.15]), np.arange(1.0, 6.0))
+    with pytest.raises(pb.PullbackError):
+        pb.grad(lambda x: x[None])(1.0)
+
+
+def test_results_that_change_their_shape_nearby_do_not_settle():
+    with pytest.raises(AssertionError, match="do not settle: near these arguments"):
+        check_grad(lambda x: x[x > 1.0] * 2.0, np.array([0.999, 1.0 + 1e-9, 3.0]))
+    check_grad(lambda x: ("text", x * 2), X)
