@@ -383,15 +383,36 @@ def test_containers_that_change_in_a_loop():
             values[len(values)] = v
         return values[0]
 
-    refused(SyntaxError, "a dict changes its length.*Use an array", pb.grad(f), X)
+    long = np.ones(1001)
+    refused(SyntaxError, "a list or dict grows in a loop of 1001 iterations.*Use an array", pb.grad(f), long)
 
     def g(x):
         values = []
         for i in range(len(x)):
             values.append(x[:i])
-        return values[0]
+        return values[1][0]
 
-    refused(SyntaxError, "the elements of the list differ: their shape depends on the iteration", pb.grad(g), X)
+    refused(SyntaxError, "a list or dict grows in a loop of 1001 iterations.*Use an array", pb.grad(g), long)
+    for each in (f, g):  # few iterations are written out
+        np.testing.assert_array_equal(pb.grad(each)(X), [1.0, 0.0, 0.0])
+
+    def h(x):
+        values = []
+        while np.sum(x) < 10.0:
+            values.append(x[: len(values)])
+            x = 2.0 * x
+        return values[1][0]
+
+    refused(SyntaxError, "the elements of the list 'values' differ", pb.grad(h), X)
+
+    def k(x):
+        values = {}
+        while np.sum(x) < 10.0:
+            values[len(values)] = x
+            x = 2.0 * x
+        return values[0][0]
+
+    refused(SyntaxError, "a dict changes its length.*Use an array", pb.grad(k), X)
 
 
 def test_aliases_that_a_loop_makes():

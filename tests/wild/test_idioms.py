@@ -168,6 +168,23 @@ def test_masks_whose_sizes_only_a_run_compares(f):
             f(X, more)
 
 
+def test_a_list_of_rows_that_a_loop_over_computed_places_takes():
+    def columns(x):
+        return np.array([x[:, i] for i in np.flatnonzero(np.sum(x, axis=0))])
+
+    def transposed(x):
+        return np.transpose([x[:, i] for i in np.flatnonzero(np.sum(x, axis=0))])
+
+    def slices(x):
+        rows = []
+        for i in np.flatnonzero(x[0]):
+            rows.append(x[:, i][1:])
+        return np.array(rows) * x[0, 0]
+
+    for f in (columns, transposed, slices):
+        right(f, X)
+
+
 def test_new_axes_of_a_number():
     def vector(x):
         return np.concatenate((x[0], np.sum(x)[None]))

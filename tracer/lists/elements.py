@@ -105,8 +105,9 @@ def describe(session: Session, value: Any) -> Template:
     if value is None or isinstance(value, str):
         return Same(value)
     if isinstance(value, (Array, np.ndarray)):
-        atom = as_value(session, value)[0]
-        return Leaf(atom.type.dtype, False, tuple(map(session.builder.canonical_dim, atom.type.dims)))
+        # Not read here: this may be outside of the loop that its subscripts come from.
+        type = value.type if isinstance(value, Array) else as_value(session, value)[0].type
+        return Leaf(type.dtype, False, tuple(map(session.builder.canonical_dim, type.dims)))
     if isinstance(value, (Scalar, bool, int, float, np.number, np.bool_)):
         atom, weak = as_value(session, value)
         return Leaf(atom.type.dtype, weak, None)
