@@ -106,8 +106,8 @@ def describe(session: Session, value: Any) -> Template:
         return Same(value)
     if isinstance(value, (Array, np.ndarray)):
         # Not read here: this may be outside of the loop that its subscripts come from.
-        type = value.type if isinstance(value, Array) else as_value(session, value)[0].type
-        return Leaf(type.dtype, False, tuple(map(session.builder.canonical_dim, type.dims)))
+        of = value.type if isinstance(value, Array) else as_value(session, value)[0].type
+        return Leaf(of.dtype, False, tuple(map(session.builder.canonical_dim, of.dims)))
     if isinstance(value, (Scalar, bool, int, float, np.number, np.bool_)):
         atom, weak = as_value(session, value)
         return Leaf(atom.type.dtype, weak, None)
