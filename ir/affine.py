@@ -121,9 +121,10 @@ def excess(op: Primitive, left: Affine, right: Affine) -> Affine | None:
 
 
 class Facts:
-    """What is known of i64 names: bounds, and forms known to be >= 0."""
+    """What is known of i64 names: bounds, and forms known to be >= 0. `truths`: truth values that conditions settle."""
 
     def __init__(self) -> None:
+        self.truths: dict[str, bool] = {}
         self.lower: dict[str, tuple[Affine, ...]] = {}
         self.upper: dict[str, tuple[Affine, ...]] = {}
         self.nonnegative: dict[tuple[tuple[str, int], ...], int] = {}  # by terms, the smallest constant
@@ -131,6 +132,7 @@ class Facts:
     def copy(self) -> Facts:
         """Facts to which a region may add its own."""
         new = Facts()
+        new.truths = dict(self.truths)
         new.lower, new.upper, new.nonnegative = dict(self.lower), dict(self.upper), dict(self.nonnegative)
         return new
 

@@ -25,6 +25,7 @@ from .recursion import activation
 from .snapshot import LIBRARIES
 from .staging.stage import staged_source
 from .values.applied import apply
+from .values.optional import all_present, holds_optional
 from .values.symbol import FUNCTIONS, Array, Scalar, has_symbol, implements, require_session
 from .values.text import is_reporter, reporting
 
@@ -120,6 +121,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return construct(function, args, kwargs)
     if isinstance(function, types.MethodType) and type(function.__self__) is contextlib._GeneratorContextManager:
         return FUNCTIONS["method of a manager"](function)
+    if holds_optional(args) or holds_optional(kwargs):
+        args, kwargs = _of_present(function, args, kwargs)
     asked = built_in(function, args, kwargs)
     if asked is not None:
         return asked()
@@ -198,6 +201,16 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return function(*args, **kwargs)
     finally:
         foreign.pop()
+
+
+def _of_present(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The user's functions and containers take what may be None; functions of NumPy and Python ask for a value."""
+    holder = getattr(function, "__self__", None)
+    if isinstance(function, (types.FunctionType, types.MethodType)) and find(function) is None:
+        return args, kwargs
+    if function is print or is_reporter(function) or (holder is not None and isinstance(holder, (list, dict))):
+        return args, kwargs
+    return all_present(args), all_present(kwargs)
 
 
 FUNCTIONS["call"] = call

@@ -23,6 +23,7 @@ from .control.branches import region
 from .returned import refuse_from_inside
 from .session import Session
 from .snapshot import ContainerChange, Frame, State
+from .values.optional import present
 from .values.symbol import Array, Cell, Scalar, Symbol, as_value, wrap
 
 
@@ -61,7 +62,7 @@ def capture(
         marks = session.hidden.shadows.marks()
         session.captures += 1
         try:
-            returned = function(symbols)
+            returned = [present(value) for value in function(symbols)]
         finally:
             session.captures -= 1
         session.hidden.shadows.refuse_changes(marks, session.hidden.effects)

@@ -20,9 +20,14 @@ from .outside.captures import is_fixed
 from .outside.effects import Choice
 from .session import Session
 from .snapshot import Frame, MaybeUnbound, attributes, is_record
+from .values.optional import MaybeNone
 from .values.staged_list import StagedList
 from .values.symbol import Symbol
 
+RETURNS_NONE = (
+    "TypeError: the function returns None here, and a number or an array in other calls. Return a number in its place, "
+    "such as np.nan"
+)
 ADVICE = "Return a tuple, a list, a dict or a dataclass of its values"
 
 
@@ -34,6 +39,8 @@ def taken_apart(
     static   the arguments that are no arrays: returned, they are what they are
     """
     flat, form = flatten(result)
+    while any(type(value) is MaybeNone for value in flat):
+        flat, form = flatten(form.unflatten([_known(session, value) for value in flat]))
     ids = set(map(id, static.values()))
     for value in flat:
         if isinstance(value, (Symbol, np.ndarray)) or is_fixed(value) and not isinstance(value, types.FunctionType):
@@ -48,6 +55,11 @@ def refuse_from_inside(session: Session, value: Any) -> None:
     """Refuse an object that a function differentiated inside of a traced one returns: it holds inner values."""
     if is_record(value) and not isinstance(value, types.FunctionType) and holds_traced(value):
         _refuse(session, f"a {type(value).__name__} that it makes", ADVICE)
+
+
+def _known(session: Session, value: Any) -> Any:
+    """A part of the result: whether it is None is no part of what a program can return."""
+    return value.present(RETURNS_NONE) if type(value) is MaybeNone else value
 
 
 def _check_leaf(session: Session, value: Any) -> None:
@@ -92,7 +104,7 @@ def holds_traced(value: Any) -> bool:
     waiting = [value]
     while waiting:
         found = waiting.pop()
-        if isinstance(found, (Symbol, Stream, Sequence, MaybeUnbound, Choice, Frame)):
+        if isinstance(found, (Symbol, Stream, Sequence, MaybeUnbound, MaybeNone, Choice, Frame)):
             return True
         if isinstance(found, StagedList) and found.rows is not None:
             return True

@@ -81,6 +81,7 @@ class Session:
     examples  names in `present` whose value is an example, because only the input's type is given
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     exact     names of Python's integers, which must not wrap; `limits`: between what some integers surely lie
+    made_of   truth values that are "not", "and" or "or" of others
     numbers   names in `present` of integers that are no sizes: is it a number of Python's?
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
     open      the conditions and trip counts under which the present line is: the inputs that alone decide each, or None
@@ -131,6 +132,7 @@ class Session:
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
         default_factory=dict
     )
+    made_of: dict[str, tuple[str, tuple[Atom, ...]]] = field(default_factory=dict)
     parameters: list[Any] = field(default_factory=list)
     loop_variables: list[Any] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
@@ -280,6 +282,21 @@ class Session:
             yes, no, _ = self.conditions[cond.name]
             for form in yes if answer else no:
                 self.builder.facts.assume(form)
+        self._settle(cond, answer)
+
+    def _settle(self, cond: Atom, answer: bool) -> None:
+        """A truth value is known, and with it some of those that it was made of."""
+        if not isinstance(cond, Var):
+            return
+        self.builder.facts.truths[cond.name] = answer
+        op, parts = self.made_of.get(cond.name, ("", ()))
+        if op == "not" or (op == "and") == answer:
+            for part in parts:
+                self._settle(part, not answer if op == "not" else answer)
+
+    def truth_of(self, cond: Atom) -> bool | None:
+        """What a truth value is here, None if only a run can tell."""
+        return cond.text == "True" if isinstance(cond, Lit) else self.builder.facts.truths.get(cond.name)
 
     def condition_sources(self, cond: Atom) -> frozenset[str] | None:
         """The inputs' sizes and integers that alone decide a condition, None if anything else does."""
@@ -364,13 +381,14 @@ class Session:
         span = self.builder.span
         self.builder.check(cond, message if span is None else f"{message} (line {span.line}: {span.text})")
 
-    def marks(self) -> tuple[int, dict[Any, Any]]:
+    def marks(self) -> tuple[int, dict[Any, Any], dict[str, bool]]:
         """Where the open region stands, to go back to."""
-        return len(self.builder.region), dict(self.builder._known[-1])
+        return len(self.builder.region), dict(self.builder._known[-1]), dict(self.builder.facts.truths)
 
-    def reset(self, marks: tuple[int, dict[Any, Any]]) -> None:
+    def reset(self, marks: tuple[int, dict[Any, Any], dict[str, bool]]) -> None:
         del self.builder.region[marks[0] :]
         self.builder._known[-1] = dict(marks[1])
+        self.builder.facts.truths = dict(marks[2])
 
     def error(self, kind: type[PullbackError], message: str) -> PullbackError:
         return kind(message, self.span)

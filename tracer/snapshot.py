@@ -16,6 +16,7 @@ from ..ir.affine import Affine
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom
 from .session import Session
+from .values.optional import MaybeNone
 from .values.staged_list import TEMPLATE, StagedList
 from .values.symbol import Array, Cell, Scalar, Symbol
 
@@ -111,6 +112,7 @@ class State:
         self.session = session
         self.holders: dict[int, tuple[Any, dict[Any, Any]]] = {}
         self.cells: dict[Cell, Atom] = {}
+        self.truths: dict[str, bool] = {}  # at the end of an arm
         session.states.add(self)
         for reference in session.frames:
             frame = reference()
@@ -311,13 +313,15 @@ def same(a: Any, b: Any) -> bool:
         return a == b or (a != a and b != b)
     if isinstance(a, tuple):
         return len(a) == len(b) and all(map(same, a, b))
-    return False
+    return type(a) is MaybeNone and a.flag == b.flag and same(a.value, b.value)
 
 
 def leaves(value: Any) -> list[Any]:
-    """The values inside nested tuples."""
+    """The values inside nested tuples; what may be None is whether it is, and its value."""
     if isinstance(value, tuple):
         return [leaf for item in value for leaf in leaves(item)]
+    if type(value) is MaybeNone:
+        return [Scalar(value.session, value.flag, True), *leaves(value.value)]
     return [value]
 
 
@@ -326,4 +330,29 @@ def rebuild(value: Any, new: Iterator[Any]) -> Any:
     if isinstance(value, tuple):
         items = [rebuild(item, new) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if type(value) is MaybeNone:
+        flag = next(new)
+        return MaybeNone(value.session, rebuild(value.value, new), flag.atom)
     return next(new)
+
+
+def assign(holder: Any, name: Any, value: Any) -> None:
+    if isinstance(holder, StagedList):
+        holder.restore({**holder.content(), name: value})
+    elif isinstance(holder, (list, deque)) and name == len(holder):
+        holder.append(value)
+    elif isinstance(holder, (list, dict, deque)):
+        holder[name] = value
+    elif isinstance(holder, set):
+        holder.add(name)
+    elif isinstance(holder, Frame):
+        vars(holder)[name] = value
+    else:
+        object.__setattr__(holder, name, value)
+
+
+def unassign(holder: Any, name: str) -> None:
+    if isinstance(holder, Frame):
+        vars(holder).pop(name, None)
+    else:
+        object.__delattr__(holder, name)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..ir.build import literal
 from ..ir.errors import TypeMismatch, UnsupportedSyntax
-from ..ir.program import Atom, Lit
+from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64
 from .calls import call
 from .control.branches import choose
@@ -32,6 +32,7 @@ from .outside.scopes import SCOPES, scope_of
 from .snapshot import Frame
 from .staging.source import span_of
 from .staging.stage import RESULT
+from .values.optional import MaybeNone, all_present, equals, is_none, present
 from .values.symbol import FUNCTIONS, Array, Scalar, Symbol, has_symbol, require_session
 from .values.text import is_reporter, reporting
 
@@ -85,10 +86,10 @@ class Control(Patterns):
         return self.attribute(sys.modules[importlib.util.resolve_name(module, package)], name)
 
     def attribute(self, value: Any, name: str) -> Any:
-        return attribute(value, name)
+        return attribute(present(value), name)
 
     def place(self, holder: Any) -> Any:
-        return place(holder)
+        return place(present(holder))
 
     def outer(self) -> Outer:
         """What holds the variables that are declared `global`, or `nonlocal` of a function around the traced one."""
@@ -99,6 +100,7 @@ class Control(Patterns):
         return require_session().hidden.declared(self.function, name, value)
 
     def item(self, value: Any, key: Any) -> Any:
+        value, key = present(value), all_present(key)
         make = FUNCTIONS["subscripted"](value)
         if make is not None:
             return make(key)
@@ -109,13 +111,13 @@ class Control(Patterns):
         return operators.item(value, key)
 
     def binary(self, op: str, a: Any, b: Any) -> Any:
-        return operators.binary(op, a, b)
+        return operators.binary(op, present(a), present(b))
 
     def unary(self, op: str, a: Any) -> Any:
-        return operators.unary(op, a)
+        return operators.unary(op, present(a))
 
     def slice(self, start: Any, stop: Any, step: Any) -> slice:
-        return builtins.slice(start, stop, step)
+        return builtins.slice(present(start), present(stop), present(step))
 
     def named(self, name: str, value: Any) -> Any:
         session = require_session()
@@ -130,6 +132,7 @@ class Control(Patterns):
         return value
 
     def unpack(self, value: Any) -> Any:
+        value = present(value)
         if isinstance(value, Stream):
             value = self.gather(value)
         if isinstance(value, (Array, Sequence)) or is_stacked(value):
@@ -205,19 +208,43 @@ class Control(Patterns):
 
     def not_(self, value: Any) -> Any:
         cond = self._condition(value)
-        return (not cond) if isinstance(cond, bool) else FUNCTIONS["not"](Scalar(require_session(), cond))
+        if isinstance(cond, bool):
+            return not cond
+        session = require_session()
+        result = FUNCTIONS["not"](Scalar(session, cond))
+        if isinstance(result.atom, Var):
+            session.made_of[result.atom.name] = "not", (cond,)
+        return result
 
     def and_(self, left: Any, right: Callable[[], Any]) -> Any:
         cond = self._condition(left)
         if isinstance(cond, bool):
             return right() if cond else left
-        return choose(require_session(), cond, right, lambda: left)
+        return self._chosen("and", cond, right, left)
 
     def or_(self, left: Any, right: Callable[[], Any]) -> Any:
         cond = self._condition(left)
         if isinstance(cond, bool):
             return left if cond else right()
-        return choose(require_session(), cond, lambda: left, right)
+        return self._chosen("or", cond, right, left)
+
+    def _chosen(self, op: str, cond: Atom, right: Callable[[], Any], left: Any) -> Any:
+        """`and` or `or`; of two truth values it is noted, since conditions tell what may be None."""
+        session = require_session()
+        others: list[Any] = []
+
+        def evaluated() -> Any:
+            others.append(right())
+            return others[-1]
+
+        if op == "and":
+            result = choose(session, cond, evaluated, lambda: left)
+        else:
+            result = choose(session, cond, lambda: present(left), evaluated)
+        truths = (left, *others[-1:], result)
+        if all(isinstance(v, Scalar) and v.type.dtype == "bool" for v in truths) and isinstance(result.atom, Var):
+            session.made_of[result.atom.name] = op, (left.atom, *(v.atom for v in others[-1:]))
+        return result
 
     def if_expression(self, test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
         cond = self._condition(test)
@@ -233,6 +260,13 @@ class Control(Patterns):
         return self.and_(result, lambda: self.compare(right, names[1:], *rest[1:]))
 
     def _compare(self, name: str, a: Any, b: Any) -> Any:
+        if name in ("Is", "IsNot") and type(b if a is None else a) is MaybeNone and (a is None or b is None):
+            answer = is_none(b if a is None else a)
+            return answer if name == "Is" else self.not_(answer)
+        if name in ("Eq", "NotEq") and (type(a) is MaybeNone or type(b) is MaybeNone):
+            equal = equals(a, b) if type(a) is MaybeNone else equals(b, a)
+            return equal if name == "Eq" else self.not_(equal)
+        a, b = present(a), present(b)
         if name in ("Is", "IsNot"):
             same = a is b
             if not same and isinstance(a, Symbol) and isinstance(b, Symbol):
@@ -262,13 +296,15 @@ class Control(Patterns):
     # -- updates ---------------------------------------------------------------------------------------
 
     def augmented(self, op: str, old: Any, value: Any, name: str) -> Any:
+        old, value = present(old), present(value)
         new = operators.inplace(op, old, value)
         return self.named(name, new) if not isinstance(old, Array) else new
 
     def augmented_item(self, op: str, holder: Any, key: Any, value: Any) -> None:
+        holder, key, value = present(holder), all_present(key), present(value)
         if isinstance(holder, (list, dict)) and isinstance(key, Symbol) and not isinstance(holder, List):
             key = operator.index(key)
-        old = operators.item(holder, key)
+        old = present(operators.item(holder, key))
         new = operators.inplace(op, old, value)
         if not (
             isinstance(old, Array) and new is old and isinstance(holder, Array) and old.cell is holder.cell
@@ -276,12 +312,13 @@ class Control(Patterns):
             place(holder)[key] = new  # a view has been written through already
 
     def augmented_attribute(self, op: str, holder: Any, name: str, value: Any) -> None:
-        setattr(place(holder), name, operators.inplace(op, self.attribute(holder, name), value))
+        setattr(place(holder), name, operators.inplace(op, present(self.attribute(holder, name)), present(value)))
 
     # -- control flow ----------------------------------------------------------------------------------
 
     def iterate(self, iterable: Any) -> Any:
         """What a comprehension runs over, which must be known now."""
+        iterable = present(iterable)
         iterable = self.gather(iterable) if isinstance(iterable, Stream) else taken(iterable)
         if isinstance(iterable, Array) or is_stacked(iterable):
             return list(iterable)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.errors import BoundsError, IRError, PullbackError, ShapeMismatch
+from ..ir.errors import BoundsError, IRError, PullbackError, ShapeMismatch, TypeMismatch
 from .frames import without_our_frames
 from .tree import flatten
 
@@ -46,7 +46,9 @@ def python_error(
     return None
 
 
-_REFUSALS: dict[type[BaseException], type[PullbackError]] = {ValueError: ShapeMismatch, IndexError: BoundsError}
+_REFUSALS: dict[type[BaseException], type[PullbackError]] = {
+    ValueError: ShapeMismatch, IndexError: BoundsError, TypeError: TypeMismatch,
+}  # fmt: skip
 """The classes of checks that pullback makes of its own accord, and those of refusals."""
 
 

@@ -17,8 +17,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 import pullback as pb
 from pullback.calls.forms import Traceable
@@ -26,6 +28,11 @@ from pullback.calls.plain_run import own_error
 from pullback.ir.evaluate import evaluate
 
 HEAD = """
+from types import SimpleNamespace
+
+import numpy as np
+
+
 class Own(Exception):
     pass
 
@@ -149,9 +156,13 @@ def load(bodies: dict[int, Block], folder: str) -> list:
 INPUTS = [(x, n) for n in (2, 0, 1) for x in (1.0, 2.0, 3.0)]
 
 
+def number(value) -> float | None:
+    return None if value is None else float(np.sum(value))
+
+
 def outcome(function, *args) -> tuple:
     try:
-        return ("value", function(*args))
+        return ("value", number(function(*args)))
     except Exception as error:
         return (type(error).__name__, str(error))
 
@@ -165,10 +176,13 @@ def compare(function, inputs=INPUTS, traceable=None) -> list[str]:
         try:
             form, params, _, _ = traceable.find(args, {})
             try:
-                found = ("value", float(evaluate(form.program, *params)[0]))
+                results = evaluate(form.program, *params)
+                found = ("value", number(results[0] if results else None))
             except Exception as error:
                 raised = own_error(function, args, {}, error)
                 found = type(raised).__name__, str(raised)
+                if isinstance(raised, pb.PullbackError):
+                    found = "refused", found[1]
                 if raised is error:  # plain Python does not raise
                     found = "false " + found[0], found[1]
         except pb.PullbackError as error:
@@ -180,8 +194,9 @@ def compare(function, inputs=INPUTS, traceable=None) -> list[str]:
     return wrong
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(skeletons: Callable[[], Iterator[Block]], description: str | None) -> int:
+    """Compare all that are asked for on the command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--show", type=int, default=20)
@@ -210,4 +225,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(skeletons, __doc__))

@@ -26,14 +26,18 @@ from ..snapshot import (
     Pending,
     Slot,
     State,
+    assign,
     is_record,
     leaves,
     rebuild,
     same,
     session_of,
+    unassign,
 )
 from ..staging.jumps import RETURNED, is_flag
+from ..values import optional
 from ..values.convert import cast, joins, result_dtype
+from ..values.optional import MaybeNone, can_be_optional, shown
 from ..values.staged_list import StagedList
 from ..values.symbol import (
     FUNCTIONS,
@@ -76,12 +80,6 @@ def live_slot(slot: Slot, frame: Frame, live: tuple[str, ...]) -> bool:
         return slot[1] in live
     known = session_of(frame).open_bodies.get(slot[0])
     return known is None or slot[1] in known
-
-
-def shown(value: Any) -> str:
-    if isinstance(value, (Scalar, Array)):
-        return str(value.type)
-    return "None" if value is None else f"a {type(value).__name__}"
 
 
 # -- if ------------------------------------------------------------------------------------------------
@@ -156,10 +154,12 @@ def _trace_arms(
     arms: list[Arm] = []
     for taken, arm in ((True, then), (False, orelse)):
         answer, end = None, None
+        truths: dict[str, bool] = {}
         try:
             with region(session) as nodes, session.under(session.condition_sources(cond)):
                 session.assume(cond, taken)
                 end = run_path(session, arm)
+                truths = builder.facts.truths
         except (PullbackError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
             answer = session.decide(cond)
             if answer is None:
@@ -167,6 +167,7 @@ def _trace_arms(
         if end is not None and end.by_python:
             answer = session.decide(cond)
         state = State(session)
+        state.truths = truths
         before.restore()
         builder.span = span
         if answer is not None:
@@ -221,28 +222,6 @@ def if_(cond: Atom, then: Callable[[], None], orelse: Callable[[], None]) -> Non
     trace_if(session, cond, then, orelse, Frame(session, "a branch", {}), ())
 
 
-def assign(holder: Any, name: Any, value: Any) -> None:
-    if isinstance(holder, StagedList):
-        holder.restore({**holder.content(), name: value})
-    elif isinstance(holder, (list, deque)) and name == len(holder):
-        holder.append(value)
-    elif isinstance(holder, (list, dict, deque)):
-        holder[name] = value
-    elif isinstance(holder, set):
-        holder.add(name)
-    elif isinstance(holder, Frame):
-        vars(holder)[name] = value
-    else:
-        object.__setattr__(holder, name, value)
-
-
-def unassign(holder: Any, name: str) -> None:
-    if isinstance(holder, Frame):
-        vars(holder).pop(name, None)
-    else:
-        object.__delattr__(holder, name)
-
-
 def choose(session: Session, cond: Atom, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
     """One of two values, by a condition of the program."""
     if isinstance(cond, Lit):
@@ -285,6 +264,8 @@ class _Join:
             return a
         if isinstance(a, MaybeUnbound) or isinstance(b, MaybeUnbound):
             return self._maybe(name, a, b)
+        if type(a) is MaybeNone or type(b) is MaybeNone or (a is None) != (b is None):
+            return self._optional(name, a, b)
         if isinstance(a, tuple) and isinstance(b, tuple):
             one, two = leaves(a), leaves(b)
             if len(one) != len(two) or type(a) is not type(b):
@@ -318,12 +299,20 @@ class _Join:
         if isinstance(other, MaybeUnbound):
             other = other.value
         if not _alike(value, other):
-            other = self._stand_in(value, gone)
+            other = self.stand_in(value, gone)
         joined = self.value(name, other, value) if gone == 0 else self.value(name, value, other)
         if bound is None:
             return joined
         bounds = [literal(True, "bool"), bound] if gone == 0 else [bound, literal(True, "bool")]
         return MaybeUnbound(self.session, joined, self.atom(f"{name}_bound".lstrip("_"), *bounds))
+
+    def _optional(self, name: str, a: Any, b: Any) -> Any:
+        if not all(v is None or can_be_optional(v) for v in (a, b)):
+            raise self.refuse(name, a, b)
+        sources = self.session.condition_sources(self.cond)
+        if sources and type(a) is not MaybeNone and type(b) is not MaybeNone:
+            raise NeedStatic(sources)
+        return optional.joined(self, name, a, b)
 
     def _maybe(self, name: str, a: Any, b: Any) -> Any:
         values, bounds = [], []
@@ -338,16 +327,18 @@ class _Join:
         value, bound_there = (b if first_missing else a), literal(True, "bool")
         if isinstance(value, MaybeUnbound):
             value, bound_there = value.value, value.bound
-        other = self._stand_in(value, 0 if first_missing else 1)
+        other = self.stand_in(value, 0 if first_missing else 1)
         bounds = [literal(False, "bool"), bound_there]
         bound = self.atom(f"{name}_bound".lstrip("_"), *(bounds if first_missing else reversed(bounds)))
         joined = self.value(name, other, value) if first_missing else self.value(name, value, other)
         return MaybeUnbound(self.session, joined, bound)
 
-    def _stand_in(self, value: Any, arm: int) -> Any:
+    def stand_in(self, value: Any, arm: int) -> Any:
         """Something of the value's kind, for an arm after which nobody reads it."""
         if isinstance(value, tuple):
-            return rebuild(value, iter([self._stand_in(leaf, arm) for leaf in leaves(value)]))
+            return rebuild(value, iter([self.stand_in(leaf, arm) for leaf in leaves(value)]))
+        if type(value) is MaybeNone:
+            return MaybeNone(self.session, self.stand_in(value.value, arm), literal(False, "bool"))
         if isinstance(value, Array):
             return self._blank(value, arm)
         return self._zero(value) if isinstance(value, Scalar) else value

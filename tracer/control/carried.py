@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,12 @@ class Carried:
 
 
 class LoopTypeChange(Exception):  # noqa: N818
-    """A value has another rank or kind after an iteration; the first iteration may be peeled."""
+    """A value has another rank or kind after an iteration; the first iteration may be peeled.
 
-    def __init__(self, error: Exception):
+    `optional`: what is None either on entry or after an iteration, where it lies and how it starts as what may be None.
+    """
+
+    def __init__(self, error: Exception, optional: tuple[Any, Callable[[], Any]] | None = None):
         super().__init__(str(error))
         self.error = error
+        self.optional = optional

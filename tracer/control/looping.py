@@ -17,13 +17,18 @@ from ..lists.sequences import Once, Sequence, Stream, sequence_of, taken
 from ..lists.streams import SHORT, Streams, thaw
 from ..objects import operators
 from ..session import NeedConcrete
-from ..snapshot import RUN_OVER, ContainerChange, Frame, State
+from ..snapshot import RUN_OVER, ContainerChange, Frame, MaybeUnbound, State, assign
 from ..staging.source import span_of
+from ..values.optional import MaybeNone, present
 from ..values.symbol import FUNCTIONS, Scalar, require_session
 from .loop_nodes import trace_for, trace_while
 from .loops import LoopTracer, LoopTypeChange
 
 UNROLL_LIMIT = 1000
+
+
+def _is_settled(value: Any) -> bool:
+    return value is not None and type(value) not in (MaybeNone, MaybeUnbound)
 
 
 class Looping(Streams):
@@ -36,7 +41,7 @@ class Looping(Streams):
         stored: tuple[str, ...], target: str, flag: str | None, line: int,
     ) -> None:  # fmt: skip
         session = require_session()
-        given = operators.iterated(iterable)
+        given = operators.iterated(present(iterable))
         iterable = taken(given)
         stops = [*([] if flag is None else [(frame, flag)]), *session.stops]
         if stops and isinstance(given, Once):
@@ -188,15 +193,32 @@ class Looping(Streams):
     ) -> None:  # fmt: skip
         """A value changes its rank in the first iteration (`acc = 0.0; acc += A[i]`): run that one first."""
         session = require_session()
-        if (
-            flag is not None
-            or sequence.peeled
-            or not session.ensure(session.builder.affine(sequence.length) - 1)
-        ):
-            raise change.error
+        start, marks = State(session), session.marks()
+        cannot = flag is not None or sequence.peeled
+        if cannot or not session.ensure(session.builder.affine(sequence.length) - 1):
+            if not self._started_as_optional(change, start):
+                raise change.error
+            self.for_(sequence, body, frame, head, after, stored, target, flag, line)
+            return
         body(sequence.item(literal(0, "i64")))
+        if change.optional is not None and not _is_settled(State(session).get(change.optional[0])):
+            # The first iteration does not tell: it is carried as what may be None.
+            session.reset(marks)
+            start.restore()
+            self.at(line)
+            self._started_as_optional(change, start)
+            self.for_(sequence, body, frame, head, after, stored, target, flag, line)
+            return
         rest = sequence.rest(session)
         self.for_(rest, body, frame, head, after, stored, target, flag, line)
+
+    def _started_as_optional(self, change: Exception | None, start: State) -> bool:
+        """A name that a loop makes None or a value is what may be None from before the loop."""
+        if not isinstance(change, LoopTypeChange) or change.optional is None:
+            return False
+        slot, make = change.optional
+        assign(start.holder(slot), slot[1], make())
+        return True
 
     def _staged_for(
         self,
@@ -286,7 +308,7 @@ class Looping(Streams):
         except (NeedConcrete, LoopTypeChange, ContainerChange) as problem:
             session.reset(marks)
             start.restore()
-            if restaged(session, problem, None):
+            if restaged(session, problem, None) or self._started_as_optional(problem, start):
                 self.while_(test, body, frame, head, after, stored, line)
                 return
             self._python_while(test, body, problem, line)

@@ -20,11 +20,12 @@ from ..lists.lengths import Lengths
 from ..outside.effects import MISSING
 from ..raising import PathEnds
 from ..session import Session
-from ..snapshot import Frame, MaybeUnbound, Slot, State, Unbound, leaves, same
+from ..snapshot import Frame, MaybeUnbound, Slot, State, Unbound, assign, leaves, same
 from ..values.convert import adapted, cast, joins, result_dtype
+from ..values.optional import MaybeNone, can_be_optional, shown, simplest, started
 from ..values.symbol import Array, Cell, Scalar, as_value
 from .aliases import AliasChecks
-from .branches import assign, is_number, live_slot, refuse_deleted, region, shown
+from .branches import is_number, live_slot, refuse_deleted, region
 from .carried import Carried, LoopTypeChange
 
 
@@ -60,6 +61,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         self.shown: dict[tuple[Slot, int], dict[Cell, None]] = {}  # what arrays at the head may be views of
         self.unwritable: dict[tuple[Slot, int], str] = {}  # arrays at the head that may be others, and why
         self.nests: dict[Slot, Any] = {}  # names that only the body binds, with a value of theirs
+        self.placeholders: dict[Slot, Any] = {}  # what stands for a value that is None: the one at the head
         self.slots: dict[tuple[Slot, int], Carried] = {}  # (slot, leaf) -> assumption
         self.cells: dict[Cell, None] = {c: None for c in self.before.cells if c.name in self.memory[1]}
         rebound = {name for (name, _), carried in self.memory[0].items() if carried.dims is not None}
@@ -201,6 +203,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         dim_phis: dict[str, tuple[Any, int]] = {}
         for key, want in self.slots.items():
             hint = self._name(key[0])
+            if key[1] == 0 and type(self.nests.get(key[0], self.before.get(key[0]))) is MaybeNone:
+                hint += "_is_none"
             if want.dims is None:
                 variables[key] = self.builder.var(hint, Type(want.dtype))
                 if not want.bound:
@@ -241,6 +245,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 old = old.value
             fresh = [self._symbol((slot, k), variables, cells, old, k) for k in ks]
             value = self.together(slot, self.nests.get(slot, old), fresh, self.before)
+            if type(value) is MaybeNone:
+                self.placeholders[slot] = value.value
             if (slot, 0) in self.slots and not self.slots[slot, 0].bound:
                 value = MaybeUnbound(self.session, value, variables[(slot, 0), "bound"])
             assign(self.before.holder(slot), slot[1], value)
@@ -320,9 +326,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         return form if all(self.builder.in_scope(name, self.depth) for name in form.names) else None
 
     def _widen(self, slot: Slot, k: int, want: Carried, at_end: State) -> bool:
-        value, old, before = at_end.get(slot), self.before.get(slot), want
-        if isinstance(value, MaybeUnbound):
-            value = value.value
+        value, old, before = self.lifted(slot, at_end.get(slot)), self.before.get(slot), want
         if want.fixed is not MISSING:
             if not same(want.fixed, value):
                 self._carry_number(slot, value)
@@ -332,7 +336,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         if error is not None:
             raise LoopTypeChange(error)
         whole = old.value if isinstance(old, MaybeUnbound) else old
-        same_form = isinstance(whole, tuple) == isinstance(value, tuple) and len(leaves(whole)) == len(leaves(value))
+        tuples = [isinstance(v.value if type(v) is MaybeNone else v, tuple) for v in (whole, value)]
+        same_form = tuples[0] == tuples[1] and len(leaves(whole)) == len(leaves(value))
         fits = k < len(found) and (is_number(found[k]) or isinstance(found[k], Array))
         if not fits or (want.bound and slot not in self.deep and not same_form):
             raise self._differs(slot, old, value)
@@ -357,13 +362,20 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         return new == before
 
     def _differs(self, slot: Slot, old: Any, new: Any) -> Exception:
+        kinds = type(old) is not MaybeNone and (old is None or new is None or type(new) is MaybeNone)
+        found = new if old is None else old
+        optional = None
+        if kinds and found is not None and can_be_optional(found):
+            sizes = [tuple(map(self._outside, v.type.dims)) for v in leaves(found) if isinstance(v, Array)]
+            optional = slot, lambda: started(self.session, old, found, iter(sizes))
         return LoopTypeChange(
             self.session.error(
                 TypeMismatch,
                 f"{slot[1]!r} is {described(old, self.before)} before this loop and {described(new, None)} after an "
                 "iteration; a traced loop needs one type. Start it with a value of the final shape, "
                 "such as np.zeros(...)",
-            )
+            ),
+            optional,
         )
 
     # phis and exits
@@ -422,9 +434,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         tokens: dict[Any, Any] = {}
         carried = sorted(self._by_slot().items(), key=lambda item: not self.slots[item[0], 0].bound)
         for slot, ks in carried:
-            end_value = at_end.get(slot)
-            if isinstance(end_value, MaybeUnbound):
-                end_value = end_value.value
+            end_value = self.lifted(slot, at_end.get(slot))
             fresh: list[Any] = []
             for k in ks:
                 exit_var = ends[variables[slot, k].name]
@@ -446,6 +456,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 cells[token].origins |= self._origins.get((slot, k), frozenset())
                 fresh.append(Array(session, cells[token]))
             value = self.together(slot, end_value, fresh, at_end)
+            if isinstance(end_value, MaybeNone) and isinstance(end_value.flag, Lit) and self.runs():
+                value = simplest(session, value.value, end_value.flag)
             if ks == [0] and (slot, 0) in self._exact:
                 value = self._exact[slot, 0]
             elif not self.slots[slot, 0].bound:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...ir.errors import UnsupportedSyntax
 from ..calls import call
+from ..values.optional import is_none
 from ..values.symbol import Symbol
 from .managers import Managers
 
@@ -19,14 +20,14 @@ class Patterns(Managers):
     def captured(self, value: Any) -> bool:
         return True
 
-    def is_constant(self, value: Any, wanted: bool | None) -> bool:
+    def is_constant(self, value: Any, wanted: bool | None) -> Any:
         if isinstance(value, Symbol) and value.type.dtype == "bool" and wanted is not None:
             raise value.session.error(
                 UnsupportedSyntax,
                 f"pullback cannot trace `case {wanted}` of a truth value that is known only when the program runs: it "
                 "fits if that is Python's, and not if it is NumPy's. Write an `if` instead",
             )
-        return value is wanted
+        return is_none(value) if wanted is None else value is wanted
 
     def is_instance(self, value: Any, kind: Any) -> Any:
         return call(isinstance, (value, kind), {})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ...ir.build import literal
 from ...ir.errors import PullbackError, TypeMismatch, UnsupportedSyntax
 from ..session import Session
 from ..snapshot import (
@@ -22,6 +23,7 @@ from ..snapshot import (
     rebuild,
     same,
 )
+from ..values.optional import MaybeNone
 from ..values.staged_list import LENGTH, TEMPLATE, StagedList
 from ..values.symbol import Array, PythonNumber, Scalar
 
@@ -183,6 +185,8 @@ def described(value: Any, state: State | None) -> str:
         return str(value.type)
     if value is None:
         return "None"
+    if type(value) is MaybeNone:
+        return f"None or {described(value.value, state)}"
     if not is_container(value):
         return f"a {type(value).__name__}"
     held = content(value, state)
@@ -202,13 +206,27 @@ class Rebound:
     before: State
     deep: set[Slot]
     runs: Callable[[], bool]
+    nests: dict[Slot, Any]
+    placeholders: dict[Slot, Any]
 
     def leaves_of(self, slot: Slot, state: State) -> list[Any]:
         """The parts of what a slot holds that are carried one by one."""
-        value = state.get(slot)
+        value = self.lifted(slot, state.get(slot))
+        return parts(value, state) if slot in self.deep else leaves(value)
+
+    def lifted(self, slot: Slot, value: Any) -> Any:
+        """A value, in the form that may be None where the slot is carried in that."""
         if isinstance(value, MaybeUnbound):
             value = value.value
-        return parts(value, state) if slot in self.deep else leaves(value)
+        old = self.before.get(slot)
+        if isinstance(old, MaybeUnbound):
+            old = old.value
+        nest = self.nests.get(slot, old)
+        if type(nest) is not MaybeNone or type(value) is MaybeNone:
+            return value
+        if value is None:
+            return MaybeNone(self.session, self.placeholders.get(slot, nest.value), literal(True, "bool"))
+        return MaybeNone(self.session, value, literal(False, "bool"))
 
     def together(self, slot: Slot, value: Any, fresh: list[Any], state: State) -> Any:
         if slot in self.deep:

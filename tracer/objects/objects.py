@@ -18,11 +18,12 @@ from ...ir.types import DTYPES
 from ..outside.paths import Path
 from ..raising import PathEnds
 from ..snapshot import LIBRARIES, is_record
+from ..values.optional import MaybeNone
 from ..values.symbol import FUNCTIONS, Array, Scalar, require_session
 
 PLAIN: frozenset[type] = frozenset((
     bool, int, float, complex, str, bytes, type(None), list, tuple, dict, set, frozenset, range, slice, type(Ellipsis),
-    np.ndarray, *(row.numpy.type for row in DTYPES.values()), Array, Scalar, np.ufunc, types.FunctionType,
+    np.ndarray, *(row.numpy.type for row in DTYPES.values()), Array, Scalar, MaybeNone, np.ufunc, types.FunctionType,
     types.BuiltinFunctionType, types.MethodType, types.ModuleType, type,
 ))  # fmt: skip
 """Types that are surely not the user's: asked first, because staged code asks of every value."""

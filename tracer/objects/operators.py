@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...ir.errors import UnsupportedFunction
+from ..values import optional
+from ..values.optional import MaybeNone
 from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, require_session, type_name
 from .objects import PLAIN, attribute, has, invoke, is_generated, raised, special, store
 
@@ -184,6 +186,8 @@ def contains(holder: Any, item: Any) -> Any:
 
 def truth(value: Any) -> Any:
     """What `if value` asks: a bool, or a traced one; the user's `__bool__` and `__len__` are staged."""
+    if type(value) is MaybeNone:
+        return optional.truth(value)
     if isinstance(value, Symbol):
         return FUNCTIONS["truth"](value)
     for name in ("__bool__", "__len__"):

@@ -1,4 +1,4 @@
-"""What the tracer asks of a list that staged code makes; the list itself is in tracer/lists/lists.py."""
+"""What the tracer asks of values that are more than they show: a list that staged code makes, what may be None."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ LENGTH, TEMPLATE = "length", "template"
 """Places in the content of a list that is in arrays."""
 
 
+class Optional:
+    """What is None on some paths (optional.py): no symbol, for most questions need to know that it is not."""
+
+    __slots__ = ()
+
+
 class StagedList(list):
-    """A list made by staged code; its elements can be in arrays, then `rows` is not None."""
+    """A list made by staged code (tracer/lists/lists.py); its elements can be in arrays, then `rows` is not None."""
 
     rows: dict[str, Any] | None
     room: tuple[int, Any] | None

@@ -22,7 +22,7 @@ from ...ir.types import I64, Dim, Type, dtype_name
 from ..session import NeedStatic, Session, current
 from .applied import apply
 from .foreign import refusal, title
-from .staged_list import StagedList
+from .staged_list import Optional, StagedList
 from .text import may_show
 from .view import Strided, with_stops
 
@@ -436,7 +436,7 @@ def is_symbol(value: Any) -> bool:
 
 def has_symbol(value: Any) -> bool:
     """Is the value a symbol, or a container with one?"""
-    if isinstance(value, Symbol) or (isinstance(value, StagedList) and value.rows is not None):
+    if isinstance(value, (Symbol, Optional)) or (isinstance(value, StagedList) and value.rows is not None):
         return True
     if isinstance(value, (list, tuple)):
         return any(map(has_symbol, value))
