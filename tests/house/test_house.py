@@ -30,6 +30,25 @@ PACKAGES = {
     "ir": {"numpy"},
     "runtime": {"numpy", "numba", "llvmlite"},
 }
+ORDER = {
+    "api": "missing calls | transforms | adapters eager explain export inspection native scipy | testing | __init__ "
+    "| command | __main__",
+    "tracer": "__init__ depth naming session | values | recursion snapshot staging | outside raising | objects | lists "
+    "| drawn returned | calls | control | nested numpy staged_code | trace",
+    "ir": "types once | errors | program | names primitive | affine ops | build sizes | evaluate walk | text "
+    "| draw samples verify | __init__ passes | adjoint | tangent",
+    "codegen": "index_maps primitives | analysis | emit loops memory | cotangents lower parallel | matmul | __init__",
+    "runtime": "__init__ locks entry rewrite | collector intrinsics options timings | cache progress support "
+    "| jit compile",
+}
+"""The sub-rooms and single modules of each room, bottom to top: each may import from those before a bar to its left."""
+NAMES_ONLY = {
+    ("ir/errors.py", "program"),  # an error shows a Span, and program raises errors
+    ("ir/program.py", "primitive"),  # a Let holds a Primitive, whose rules are about programs
+    ("ir/program.py", "draw"),  # Program.graph, which draw puts there
+    ("tracer/outside/effects.py", "control"),  # which loop is traced
+}
+"""Imports against the order, of names for annotations alone."""
 LONGEST = 500
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
@@ -74,6 +93,27 @@ def test_imports_follow_the_rooms(path):
             assert other in allowed or ".".join(parts[1:3]) in allowed, where
         elif parts[0] not in sys.stdlib_module_names:
             assert parts[0] in PACKAGES[room], where
+
+
+def level_of(room: str, part: str) -> int:
+    levels = [names.split() for names in ORDER[room].split("|")]
+    return next((k for k, names in enumerate(levels) if part in names), -1)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_follow_the_order_inside_of_a_room(path):
+    """Also those that only type checkers see, so that no two sub-rooms need each other."""
+    room, part = path.relative_to(ROOT).with_suffix("").parts[:2]
+    level = level_of(room, part)
+    assert level >= 0, f"{room}/{part} has no place in ORDER"
+    for target, line in imports(path):
+        parts = target.split(".")
+        other = parts[2:] if room != "api" else parts[1:]
+        if parts[0] != "pullback" or (parts[1:2] != [room] if room != "api" else parts[1:2] and parts[1] in ROOMS):
+            continue
+        used = other[0] if other and level_of(room, other[0]) >= 0 else "__init__"
+        fine = used == part or level_of(room, used) < level or (name_of(path), used) in NAMES_ONLY
+        assert fine, f"{name_of(path)}:{line} imports {target}, which is not below it"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
