@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
-from ..ir.passes import Seen, common, dead_code, run, simplify
+from ..ir.passes import common, dead_code, simplify
+from ..ir.passes.elide_checks import elide_checks
+from ..ir.pipeline import DEFAULT, Context, Level, Pass, Pipeline, Seen
 from ..ir.program import Program
 from .cotangents.merge import merge_cotangents
 from .cotangents.preaccumulate import preaccumulate
@@ -24,86 +23,75 @@ from .memory.read_modify_write import read_modify_write
 from .memory.scalar_replacement import scalar_replacement, unroll
 from .memory.structure_of_arrays import structure_of_arrays
 from .parallel.outline import outlined_lines
-from .parallel.partition import Plans, parallel_loops, worthwhile
+from .parallel.partition import parallel_loops, worthwhile
 
 __all__ = [
-    "Written", "bufferize", "emit", "fuse_and_contract", "generate", "generate_lines", "hoist_allocations",
-    "interchange", "lowered", "parallel_loops", "preaccumulate", "recognise_products",
-    "rematerialise", "reorder", "scalarise",
-    "strip_mine_rows",
+    "DEFAULT", "PIPELINE", "Context", "Written", "bufferize", "emit", "fuse_and_contract", "generate", "generate_lines",
+    "hoist_allocations", "interchange", "lowered", "parallel_loops", "preaccumulate", "recognise_products",
+    "rematerialise", "reorder", "scalarise", "strip_mine_rows",
 ]  # fmt: skip
 
 
-PIPELINE = (
-    rematerialise,
-    merge_cotangents,
-    scalarise,
-    unroll,
-    scalar_replacement,
-    structure_of_arrays,
-    simplify,
-    common,
-    dead_code,
-    read_modify_write,
-    recognise_products,
-    fuse_and_contract,
-    interchange,
-    strip_mine_rows,
-    reorder,
-    elide_zero_fill,
-    hoist_allocations,
-    bufferize,
-)
+def _reassociate(context: Context) -> dict[str, object]:
+    return {"reassociate": context.reassociate}
 
 
-def lowered(
-    program: Program, seen: Seen | None = None, *, reassociate: bool = True, carry: bool = True
-) -> Program:
-    """The program as loops over scalars, with memory decided: what is written as Python.
-
-    The order of a sum in a loop is free if the loop does nothing else with it; without `reassociate` only that of the
-    adjoint's sums is. Without `carry` the iterations of outermost loops stay apart.
-    """
-
-    def bound(step: Callable[..., Program], *options: object) -> Callable[[Program], Program]:
-        return functools.wraps(step)(lambda program: step(program, *options))
-
-    instead: dict[object, Callable[[Program], Program]] = {reorder: bound(reorder, reassociate, carry)}
-    instead |= {step: bound(step, reassociate) for step in (recognise_products, interchange, strip_mine_rows)}
-    return run([instead.get(step, step) for step in PIPELINE], program, seen)
+def _checks(context: Context) -> dict[str, object]:
+    return {"bounds_check": context.bounds_check}
 
 
-def generate(
-    program: Program,
-    *,
-    comments: bool = True,
-    reassociate: bool = True,
-    parallel: int | None = None,
-) -> str:
-    """The source of a standalone Python function that computes the program, fast once numba compiles it.
+def _order(context: Context) -> dict[str, object]:
+    """Loops that are to run on all cores must not carry values from one iteration to the next."""
+    return {"reassociate": context.reassociate, "carry": context.parallel is None}
 
-    With `parallel`, long loops run on all cores: those of at least so many operations.
-    """
-    written = generate_lines(program, comments=comments, reassociate=reassociate, parallel=parallel)
+
+TO_ORDER = Pipeline((
+    Pass.of(elide_checks, Level.ARRAYS, options=_checks),
+    Pass.of(preaccumulate, Level.ARRAYS),
+    Pass.of(rematerialise, Level.ARRAYS),
+    Pass.of(merge_cotangents, Level.ARRAYS),
+    Pass.of(scalarise, Level.ARRAYS, Level.LOOPS),
+    Pass.of(unroll, Level.LOOPS),
+    Pass.of(scalar_replacement, Level.LOOPS),
+    Pass.of(structure_of_arrays, Level.LOOPS),
+    Pass.of(simplify, Level.LOOPS),
+    Pass.of(common, Level.LOOPS),
+    Pass.of(dead_code, Level.LOOPS),
+    Pass.of(read_modify_write, Level.LOOPS),
+    Pass.of(recognise_products, Level.LOOPS, options=_reassociate),
+    Pass.of(fuse_and_contract, Level.LOOPS),
+    Pass.of(interchange, Level.LOOPS, options=_reassociate),
+    Pass.of(strip_mine_rows, Level.LOOPS, options=_reassociate),
+    Pass.of(reorder, Level.LOOPS, options=_order),
+))  # fmt: skip
+"""Until the order of iterations is settled. Which loops may run on all cores is looked up here, before allocations
+leave them: afterwards the iterations of a loop share memory."""
+TO_MEMORY = Pipeline((
+    Pass.of(elide_zero_fill, Level.LOOPS),
+    Pass.of(hoist_allocations, Level.LOOPS),
+    Pass.of(bufferize, Level.LOOPS, Level.STORED),
+))  # fmt: skip
+PIPELINE = TO_ORDER + TO_MEMORY
+"""All passes between a program of array operations and its text."""
+
+
+def lowered(program: Program, context: Context = DEFAULT, *, seen: Seen | None = None) -> Program:
+    """The program as loops over scalars, with memory decided: what is written as Python."""
+    return PIPELINE.run(program, context, seen=seen)
+
+
+def generate(program: Program, context: Context = DEFAULT, *, comments: bool = True) -> str:
+    """The source of a standalone Python function that computes the program, fast once numba compiles it."""
+    written = generate_lines(program, context, comments=comments)
     return "\n".join(line.text for line in written) + "\n"
 
 
-def generate_lines(
-    program: Program,
-    *,
-    comments: bool = True,
-    reassociate: bool = True,
-    parallel: int | None = None,
-) -> list[Written]:
+def generate_lines(program: Program, context: Context = DEFAULT, *, comments: bool = True) -> list[Written]:
     """The lines of `generate`, each with the names of the program and the user's lines it comes from."""
-    plans: Plans = {}
-
-    def look(name: str, before: Program, after: Program) -> None:
-        if name == reorder.__name__ and parallel is not None:
-            plans.update(parallel_loops(after, reassociate=reassociate))
-
-    final = lowered(program, look, reassociate=reassociate, carry=parallel is None)
-    plans = worthwhile(parallel_loops(final, plans, reassociate)) if plans else plans
-    if parallel is None or not plans:
-        return emit_lines(final, comments=comments)
-    return outlined_lines(final, plans, parallel, comments)
+    if context.parallel is None:
+        return emit_lines(lowered(program, context), comments=comments)
+    ordered = TO_ORDER.run(program, context)
+    plans = parallel_loops(ordered, reassociate=context.reassociate)
+    final = TO_MEMORY.run(ordered, context)
+    plans = worthwhile(parallel_loops(final, plans, context.reassociate)) if plans else plans
+    return outlined_lines(final, plans, context.parallel, comments) if plans else emit_lines(final, comments=comments)

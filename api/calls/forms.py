@@ -7,23 +7,20 @@ import linecache
 import pickle
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..codegen import generate, preaccumulate
-from ..codegen.parallel.partition import LONG
 from ..ir.errors import PullbackError, TracedValueError, TypeMismatch
 from ..ir.once import once
 from ..ir.passes import optimise
 from ..ir.passes.unroll import unroll
-from ..ir.program import Check, Node, Program, Span
+from ..ir.program import Program, Span
 from ..ir.text import lines
 from ..ir.types import DTYPES
-from ..ir.walk import rebuilt
 from ..runtime import cache, locks, options, timings
 from ..runtime.compile import compile_source
+from ..stages import IN_SOURCE, Compilation
 from ..tracer.trace import Slot, Traced, trace
 from . import kept_traces
 from .dispatch import Forms
@@ -38,8 +35,6 @@ from .typetext import abstracts
 MAX_PINNED = 8
 MANY = 20
 """Iterations from which on `timings` mentions that a loop was written out."""
-IN_SOURCE = ("bounds_check", "reassociate", "parallel")
-"""The options that decide what is written."""
 _ARRAY_TYPES = frozenset((np.ndarray, float, int, bool, *(row.numpy.type for row in DTYPES.values())))
 
 
@@ -108,14 +103,12 @@ class Specialisation:
         """The generated Python; from the disk cache if this program was generated before."""
         name = f"{kind} {[(n, getattr(options.current(), n)) for n in IN_SOURCE]}"
         if name not in self._sources:
-            checked = options.current().bounds_check
             key = cache.key(self.digest, name)
             entry = cache.lookup(key)
             if entry is None or not isinstance(entry.get("source"), str):
                 derived = self.derived(kind, make)
-                derived = derived if checked else unchecked(derived)
                 with timings.stage("generate"):
-                    entry = {"source": source_of(derived)}
+                    entry = {"source": Compilation(derived).source}
                 cache.store(key, entry)
             self._sources[name] = entry["source"]
         return self._sources[name]
@@ -151,27 +144,6 @@ class Specialisation:
 def _optimised(traced: Traced) -> Program:
     with timings.stage("optimise"):
         return optimise(unroll(traced.program))
-
-
-def unchecked(program: Program) -> Program:
-    """The program without its checks of subscripts."""
-
-    def strip(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        kept = (n for n in nodes if not (isinstance(n, Check) and n.message.startswith("IndexError")))
-        return tuple(rebuilt(n, strip) for n in kept)
-
-    body = strip(program.body)
-    return optimise(replace(program, body=body))
-
-
-def source_of(program: Program) -> str:
-    """The generated Python of a program, under the options in force."""
-    parallel = options.current().parallel
-    return generate(
-        preaccumulate(program),
-        reassociate=options.current().reassociate,
-        parallel=LONG if parallel is True else parallel or None,
-    )
 
 
 class Raised(Exception):  # noqa: N818

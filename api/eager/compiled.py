@@ -7,21 +7,19 @@ operations are called on symbols again, and their adjoints written behind one an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..calls.forms import Traceable, source_of
+from ..calls.forms import Traceable
 from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.errors import PullbackError
 from ..ir.passes import optimise
 from ..ir.program import Atom, Program, Span, Var
 from ..ir.walk import free, inline, map_type
-from ..runtime import options
-from ..runtime.compile import compile_source
+from ..stages import Compilation
 from ..tracer.nested import capture
 from ..tracer.session import tracing
 from ..tracer.values.convert import renamed
@@ -257,10 +255,7 @@ def _compiled(form: Any) -> tuple[Callable[..., Any], tuple[int, ...]]:
     found = form.entries.get("eager")
     if found is None:
         program, kept = pruned(form.program)
-        settings = options.current()
-        source = source_of(program)
-        name = re.findall(r"^def (\w+)", source, re.MULTILINE)[-1]
-        function = compile_source(source, name, jit=settings.jit, cache_dir=settings.cache_dir)
+        function = Compilation(program).function()
         found = form.entries["eager"] = function, kept
     return found
 

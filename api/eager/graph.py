@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..calls.forms import source_of
 from ..ir.draw.graph import Graph as Picture
 from ..ir.program import Program
 from ..ir.text import show
+from ..stages import Compilation
 from ..transforms.base import Text
 from .compiled import Layout, backward_program, forward_program
 from .tape import _FOLDER, Node, reachable
@@ -104,7 +104,7 @@ class Graph:
     @property
     def source(self) -> Text:
         program = self.adjoint
-        return Text(source_of(program))
+        return Text(Compilation(program).source)
 
     def __repr__(self) -> str:
         return str(self.ir)

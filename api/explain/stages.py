@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..calls.forms import Specialisation
-from ..codegen import Written, generate_lines, preaccumulate
+from ..codegen import Written
 from ..ir.adjoint.reverse_mode import Saved, computed_sizes, differentiate
 from ..ir.errors import TypeMismatch
 from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
 from ..ir.program import Node, Program, Span
 from ..ir.walk import bound, walk
+from ..stages import Compilation
 from ..transforms.base import Transform
 from ..transforms.gradient import Gradient, ValueAndGradient
 from ..transforms.vjp import _checked_seeds
@@ -73,13 +74,12 @@ def stages_of(
     given = (*program.params, *sweeps.seeds)
     computed = computed_sizes(program, given)
     adjoint = optimise(Program(name, given, body, results, origins, sweeps.named, computed))
-    chained = preaccumulate(adjoint)
     return Stages(
         getattr(function, "__name__", program.name),
         transform._traceable.span,
         program,
         adjoint,
-        generate_lines(chained),
+        Compilation(adjoint).lines(),
         sweeps.saved,
         _sweep_of(adjoint, {v.name for v in bound(sweeps.reverse)}),
         (*params, *(_seeds(form, params, seed) if seeded else ())),

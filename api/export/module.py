@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..calls.forms import Specialisation, source_of, unchecked
+from ..calls.forms import Specialisation
 from ..ir.errors import PullbackError
+from ..ir.passes import optimise
 from ..ir.program import Program
 from ..runtime import options
+from ..stages import Compilation
 from ..transforms.base import Jit, Text, Transform
 from ..transforms.gradient import Gradient, ValueAndGradient
 from ..transforms.layout import Layout, layout, samples
@@ -129,11 +131,8 @@ class _Exporter:
 
     def kernel(self, form: Specialisation, make: Callable[[Program], Program], name: str) -> str:
         """The generated function, under this name."""
-        program = replace(make(form.program), name=name)
-        if not options.current().bounds_check:
-            program = unchecked(program)
-        with options.options(parallel=False):
-            source = source_of(program)
+        program = replace(optimise(make(form.program)), name=name)
+        source = Compilation(program, replace(options.current(), parallel=False)).source
         return source[source.index("def ") :].rstrip()
 
     def names(self, count: int) -> list[str]:

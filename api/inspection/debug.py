@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..calls.tree import flatten
-from ..codegen import Written, generate_lines
+from ..codegen import Written
 from ..ir.adjoint.reverse_mode import split_adjoint
 from ..ir.errors import PullbackError
 from ..ir.passes import optimise
 from ..ir.program import Program
 from ..runtime import options
 from ..runtime.compile import compile_source
+from ..stages import Compilation, text_of
 from ..transforms.base import Transform
 from ..transforms.vjp import Sweeps, own_count, traceable_of
 
@@ -59,7 +60,7 @@ def debug(function: Callable[..., Any], *args: Any, stop: Stop = None, seed: Any
 
 def _stoppable(sweeps: Sequence[Program], stop: Stop) -> list[Callable[..., Any]]:
     """The programs as Python functions, with breakpoints in their text."""
-    written = [generate_lines(program) for program in sweeps]
+    written = [Compilation(program).lines() for program in sweeps]
     if stop is not None:
         places = [_places(lines, stop, name) for lines, name in zip(written, ("forward", "backward"))]
         if not any(places):
@@ -71,7 +72,7 @@ def _stoppable(sweeps: Sequence[Program], stop: Stop) -> list[Callable[..., Any]
         written = [_with_breakpoints(lines, set(at)) for lines, at in zip(written, places)]
     folder = options.current().cache_dir
     return [
-        compile_source("\n".join(line.text for line in lines) + "\n", program.name, jit=False, cache_dir=folder)
+        compile_source(text_of(lines), program.name, jit=False, cache_dir=folder)
         for lines, program in zip(written, sweeps)
     ]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from ..calls.forms import Specialisation, Traceable
 from ..calls.tree import Tree, flatten
-from ..codegen import generate, lowered, preaccumulate
 from ..ir import evaluate as interpreter
 from ..ir import text
 from ..ir.adjoint.reverse_mode import adjoint
@@ -17,6 +16,7 @@ from ..ir.errors import PullbackError
 from ..ir.passes import optimise
 from ..ir.passes.unroll import unroll
 from ..ir.program import Program, Var
+from ..stages import Compilation
 from ..transforms.base import Text, Transform
 from ..transforms.gradient import Gradient
 
@@ -125,7 +125,7 @@ class _Stages:
         """The program that becomes Python: of the gradient, or of the function itself."""
         if self.make is None:
             return self.program
-        return preaccumulate(optimise(self.derived()))
+        return optimise(self.derived())
 
     def text(self, name: str) -> Text:
         match name:
@@ -136,9 +136,9 @@ class _Stages:
             case "optimised":
                 return Text(text.show(optimise(self.derived()), spans=True))
             case "scalar":
-                return Text(text.show(lowered(self.last()), spans=True))
+                return Text(text.show(Compilation(self.last()).lowered(), spans=True))
             case "source":
-                return Text(generate(self.last()))
+                return Text(Compilation(self.last()).source)
         raise ValueError(f"there is no stage {name!r}: there are {', '.join(STAGES)}, and all")
 
     def diffs(self, name: str) -> Text:
@@ -154,13 +154,11 @@ class _Stages:
             case "optimised":
                 optimise(self.derived(), found)
             case "scalar" | "source":
-                if self.make is not None:
-                    clean = optimise(self.derived())
-                    found("preaccumulate", clean, self.last())
-                lowered(self.last(), found)
+                compilation = Compilation(self.last())
+                final = compilation.lowered(found)
                 if name == "source":
-                    written = text.show(lowered(self.last())).splitlines()
-                    found.lines("emit", written, generate(self.last(), comments=False).splitlines())
+                    code = [line.text for line in compilation.lines(comments=False)]
+                    found.lines("emit", text.show(final).splitlines(), code)
             case _:
                 self.text(name)  # says what there is
         return Text(found)

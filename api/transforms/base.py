@@ -11,7 +11,7 @@ from typing import Any
 
 from ..calls.effects import Effects, effects_of
 from ..calls.fast_call import MISS, Call, Results, call_function, finish_function, no_call, results_of
-from ..calls.forms import Specialisation, Traceable, source_of
+from ..calls.forms import Specialisation, Traceable
 from ..calls.frames import without_our_frames
 from ..calls.pickling import reduced
 from ..calls.plain_run import own_error
@@ -22,6 +22,7 @@ from ..ir.program import Program
 from ..ir.text import show
 from ..runtime import collector, options, progress, timings
 from ..runtime.compile import by_numba
+from ..stages import Compilation
 from ..tracer.calls import call_given
 from ..tracer.nested import own
 from ..tracer.session import current
@@ -63,7 +64,7 @@ class Lowered:
     @property
     def source(self) -> Text:
         """The Python that numba compiles."""
-        return Text(source_of(self.derived or self.program))
+        return Text(Compilation(self.derived or self.program).source)
 
 
 class Transform:

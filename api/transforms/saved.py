@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..calls.forms import Specialisation
-from ..codegen import generate
 from ..ir.adjoint.reverse_mode import Saved, differentiate
 from ..ir.passes import optimise
 from ..ir.program import Program
-from ..runtime import options
-from ..runtime.compile import compile_source
+from ..stages import Compilation
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,7 @@ def kept(form: Specialisation, wrt: Sequence[int], params: Sequence[Any]) -> lis
     p = form.program
     arrays = tuple(s.array for s in sweeps.saved)
     forward = optimise(Program(f"{p.name}_saved", p.params, sweeps.forward, arrays, cotangents=sweeps.named))
-    settings = options.current()
-    run = compile_source(generate(forward), forward.name, jit=settings.jit, cache_dir=settings.cache_dir)
+    run = Compilation(forward).function()
     return [
         Kept(s.variable, _line(s), str(s.array.type), int(array.nbytes)) for s, array in zip(sweeps.saved, run(*params))
     ]

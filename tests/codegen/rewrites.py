@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 import pullback as pb
-from pullback.calls.forms import source_of
 from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.evaluate import evaluate
 from pullback.ir.passes import optimise
+from pullback.ir.pipeline import Pipeline
 from pullback.ir.program import Program
 from pullback.runtime.compile import compile_source
+from pullback.stages import Compilation
 from pullback.transforms.vjp import traceable_of
 
 
@@ -37,22 +38,19 @@ PARTS = {  # rewrites that are no passes of their own: where they are called, an
     "unroll_and_jam": ("loops.strip_mine_rows", lambda found: found is not None),
     "joined": ("matmul.recognise", lambda found: any(type(m).__name__ == "Joined" for m in found)),
 }
-PASSES = [step.__name__ for step in codegen.PIPELINE]
+PASSES = codegen.PIPELINE.names
 
 
 @contextmanager
 def counted(patch: Any) -> Iterator[Counter[str]]:
     """How often each rewrite changed something."""
     fired: Counter[str] = Counter()
-    run = codegen.run
+    step = Pipeline._step
 
-    def watched(steps: Any, program: Program, seen: Any = None) -> Program:
-        def look(name: str, before: Program, after: Program) -> None:
-            fired[name] += before != after
-            if seen is not None:
-                seen(name, before, after)
-
-        return run(steps, program, look)
+    def watched(one: Any, program: Program, context: Any, seen: Any) -> Program:
+        after = step(one, program, context, seen)
+        fired[one.name] += program != after
+        return after
 
     def watch(name: str, place: Any, did: Callable[[Any], bool]) -> None:
         old = getattr(place, name)
@@ -65,7 +63,7 @@ def counted(patch: Any) -> Iterator[Counter[str]]:
         patch.setattr(place, name, call)
 
     with patch.context() as patch:
-        patch.setattr(codegen, "run", watched)
+        patch.setattr(Pipeline, "_step", staticmethod(watched))
         for name, (place, did) in PARTS.items():
             watch(name, module(place), did)
         yield fired
@@ -423,7 +421,7 @@ def compare(
         wrt = tuple(k for k, p in enumerate(program.params) if p.type.is_float)
         numbers = tuple(k for k in wrt if not program.params[k].type.rank)
         made[key] = [
-            (plain, compiled(source_of(optimise(plain))), compiled(source_of(program)))
+            (plain, compiled(Compilation(optimise(plain)).source), compiled(Compilation(program).source))
             for plain in (adjoint(program, some, value=True) for some in dict.fromkeys((wrt, numbers)) if some)
         ]
     params = [np.asarray(p)[()] if np.ndim(p) == 0 else p for p in params]

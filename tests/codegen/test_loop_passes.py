@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import lowered, parallel_loops
+from pullback.codegen import Context, lowered, parallel_loops
 from pullback.ir.evaluate import evaluate
 from pullback.ir.program import For
 from pullback.ir.walk import walk
@@ -261,7 +261,7 @@ class Fired(Counter):
             if name == "reorder":
                 plans.update(parallel_loops(after))
 
-        final = lowered(program, look, carry=False)
+        final = lowered(program, Context(parallel=1), seen=look)
         for found in parallel_loops(final, plans).values():
             for name in ("joined", "added", "scratch"):
                 self[f"parts: {name}"] += len(getattr(found, name))
@@ -305,14 +305,14 @@ def test_rewrites_change_no_number(function, reassociate, small):
                         found, wanted = evaluate(after, *args), evaluate(before, *args)
                         alike(found, wanted, f"{name} at {n}, {args}")
 
-            lowered(program, compare, reassociate=reassociate)
+            lowered(program, Context(reassociate=reassociate), seen=compare)
 
 
 @pytest.mark.parametrize("function", (*VECTORS, *MATRICES), ids=lambda f: f.__name__)
 def test_without_reassociation_values_keep_every_bit(function, small):
     for n in (3, 6):
         program, _ = programs(function, arguments(function, n))
-        final = lowered(program, reassociate=False)
+        final = lowered(program, Context(reassociate=False))
         for seed, special in enumerate((None, *SPECIAL)):
             args = arguments(function, n, special, seed)
             for a, b in zip(evaluate(final, *args), evaluate(program, *args), strict=True):
@@ -342,7 +342,7 @@ def test_every_rewrite_happens(small, monkeypatch):
     fired.watch(monkeypatch)
     for function in (*VECTORS, *MATRICES):
         for program in programs(function, arguments(function, 6)):
-            lowered(program, fired.step)
+            lowered(program, seen=fired.step)
             fired.parts(program)
     print(fired)
     assert not [name for name in REWRITES if not fired[name]]

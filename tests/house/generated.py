@@ -31,10 +31,11 @@ from fuzz_scope import SIZES  # noqa: E402
 from problems import PROBLEMS  # noqa: E402
 
 import pullback as pb  # noqa: E402
-from pullback.calls.forms import Traceable, source_of  # noqa: E402
+from pullback.calls.forms import Traceable  # noqa: E402
 from pullback.ir.adjoint.reverse_mode import adjoint, split_adjoint  # noqa: E402
 from pullback.ir.passes import optimise  # noqa: E402
 from pullback.ir.program import Program  # noqa: E402
+from pullback.stages import Compilation  # noqa: E402
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -70,7 +71,7 @@ def hashes(
         for kind, program in programs(function, args, wrt):
             for setting in settings:
                 with pb.options(**SETTINGS[setting]):
-                    digest = hashlib.sha256(source_of(program).encode()).hexdigest()[:16]
+                    digest = hashlib.sha256(Compilation(program).source.encode()).hexdigest()[:16]
                 lines.append(f"{name} | {kind} | {setting} | {digest}")
     except pb.PullbackError as error:
         lines.append(f"{name} | refused | {type(error).__name__} | -")

@@ -580,7 +580,7 @@ def test_a_file_that_changed_since_it_was_imported(tmp_path, monkeypatch):
 @pytest.mark.compiled
 def test_numbas_errors_are_explained(monkeypatch):
     wrong = "def f_grad(x):\n    return (undefined_name(x),)\n"
-    monkeypatch.setattr("pullback.calls.forms.source_of", lambda *_: wrong)
+    monkeypatch.setattr("pullback.stages.Compilation.source", property(lambda _: wrong))
     with pb.options(jit=True):
         text = "numba does not compile what pullback generated.*please report"
         refused(pb.PullbackError, text, pb.grad(lambda x: x * x), 2.0)

@@ -16,6 +16,7 @@ from loop_nests import MIDDLE, SIZE, VALUES, handed_nest, loop_nest, near_nest, 
 
 import pullback as pb
 from pullback.codegen import (
+    Context,
     bufferize,
     emit,
     fuse_and_contract,
@@ -24,7 +25,6 @@ from pullback.codegen import (
     interchange,
     lowered,
     parallel_loops,
-    preaccumulate,
     recognise_products,
     reorder,
 )  # fmt: skip
@@ -247,7 +247,7 @@ def in_any_order(seeds: Iterable[int]) -> Counter[str]:
         for seed in seeds:
             for make in (loop_nest, near_nest, turned_nest, handed_nest):
                 program = make(seed)
-                source = generate(program, parallel=1)
+                source = generate(program, Context(parallel=1))
                 if "_part" not in source or Touched(program).complete < len(VALUES):
                     continue
                 count["nests"] += 1
@@ -270,7 +270,7 @@ def gradients(seeds: Iterable[int]) -> Counter[str]:
             continue
         count["nests"] += 1
         plain = adjoint(program, (0, 1, 2, 3))
-        final = lowered(preaccumulate(optimise(plain)))
+        final = lowered(optimise(plain))
         function = compile_source(emit(final), final.name, jit=False)
         for values in VALUES[:3]:
             rng, where = np.random.default_rng(seed), f"{make.__name__} {seed} at {values}"

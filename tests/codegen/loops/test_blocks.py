@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import PIPELINE, generate
+from pullback.codegen import PIPELINE, Context, generate
 from pullback.codegen import strip_mine_rows as blocks_of
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse
@@ -29,8 +29,7 @@ def check(function, *args, adjoint=True):
         traced(*args)
     program = parse(str(traced.adjoint_ir if adjoint else traced.ir))
     before = program
-    for step in PIPELINE[: PIPELINE.index(blocks_of)]:
-        before = step(before)
+    before = PIPELINE.before("strip_mine_rows").run(before)
     after = verify(blocks_of(before))
     run = compile_source(generate(program), program.name, jit=False)
     for wanted, value, again in zip(evaluate(before, *args), evaluate(after, *args), run(*map(np.array, args))):
@@ -120,7 +119,7 @@ def test_blocks_go_to_several_cores():
     with pb.options(jit=False, cache=False):
         traced(*args)
     program = parse(str(traced.adjoint_ir))
-    source = generate(program, parallel=2)
+    source = generate(program, Context(parallel=2))
     assert re.search(r"support.parts\(2, t_\d+ \* \(\d+ \+ rows \* ", source)
     run = compile_source(source, program.name, jit=False)
     for value, wanted in zip(run(*args), evaluate(program, *args)):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import PIPELINE, generate, recognise_products
+from pullback.codegen import PIPELINE, Context, generate, recognise_products
 from pullback.codegen.matmul import recognise
 from pullback.ir.evaluate import evaluate
 from pullback.ir.verify import verify
@@ -31,9 +31,7 @@ def _worth_a_call(monkeypatch):
 
 def lowered(program):
     """A program as the pass gets it."""
-    for step in PIPELINE[: PIPELINE.index(recognise_products)]:
-        program = step(program)
-    return verify(program)
+    return verify(PIPELINE.before("recognise_products").run(program))
 
 
 def products(program):
@@ -459,7 +457,7 @@ def test_numbers_far_from_one_stay_with_their_terms(a, b, s, t):
 
 def test_the_order_of_sums_can_be_kept():
     program, _ = program_of(local_sum, *factors(local_sum, *SIZES[0]))
-    assert "matmul" in generate(program) and "matmul" not in generate(program, reassociate=False)
+    assert "matmul" in generate(program) and "matmul" not in generate(program, Context(reassociate=False))
 
 
 def test_doctest():

@@ -14,7 +14,7 @@ from kernels import KERNELS
 from test_order import N, Writer
 
 import pullback as pb
-from pullback.codegen import bufferize, generate, hoist_allocations, parallel_loops, reorder
+from pullback.codegen import Context, bufferize, generate, hoist_allocations, parallel_loops, reorder
 from pullback.codegen.parallel.outline import outlined_lines
 from pullback.ir.evaluate import evaluate
 from pullback.ir.text import parse
@@ -342,7 +342,7 @@ def f(x: f64[n], k: i64) -> (f64[n], f64[n]):
 def test_stays(why):
     program = verify(parse(STAY[why]))
     assert not parallel_loops(program)
-    assert generate(program, parallel=2) == generate(program)
+    assert generate(program, Context(parallel=2)) == generate(program)
 
 
 def test_the_outermost_that_may():
