@@ -19,12 +19,9 @@ from ..ir.primitive import Kind, Primitive, Ref, Trait
 from ..ir.program import Index, Lit
 from ..ir.types import Type
 
-WRITES = ("at_set", "at_add", "set_matmul", "add_matmul")
-"""Operations whose result takes the place of their first operand."""
-
 radd = elementwise(
     "radd", "radd({0}, {1})", np.add, arith.add.partials or (),
-    linear=(0, 1), sympy="{0} + {1}", traits=Trait.OVERFLOWS, accumulates="sum",
+    linear=(0, 1), sympy="{0} + {1}", traits=Trait.OVERFLOWS, accumulates="total",
 )  # fmt: skip
 rmax = elementwise(
     "rmax", "rmax({0}, {1})", np.maximum, arith.maximum.partials or (),
@@ -34,6 +31,8 @@ rmin = elementwise(
     "rmin", "rmin({0}, {1})", np.minimum, arith.minimum.partials or (),
     result=same_dtype, traits=Trait.QUIET, accumulates="smallest", sympy="Min({0}, {1})",
 )  # fmt: skip
+IN_ANY_ORDER = {arith.add: radd, arith.maximum: rmax, arith.minimum: rmin}
+"""The same steps, in an order that the compiler may change."""
 
 
 def _into(x: Type, index: Index, alpha: Type, a: Type, b: Type) -> Type:

@@ -189,7 +189,7 @@ class Builder:
         operands = self._operands(op, args)
         if op.name == "zeros" and operands[0] == ():  # an array without axes is a number
             return literal(0, operands[1])
-        if op.name in ("getitem", "at_set", "at_add") and not operands[0].type.rank:
+        if op.accesses and not operands[0].type.rank:
             found = self._in_number(op, operands, hint)
             if found is not None:
                 return found

@@ -107,7 +107,7 @@ class Primitive:
                get these as atoms, where they get types and Refs for the others
     cost       0 free (views, sizes), 1 a few cycles, 10 a transcendental function, 100 a whole-array kernel
     traits     what else passes and the tracer need to know of it
-    accumulates   "sum", "largest" or "smallest": what a number that a loop carries is if every iteration joins
+    accumulates   "total", "largest" or "smallest": what a number that a loop carries is if every iteration joins
                another one to it by this operation
     step       of a reduction or a scan: the name of the operation that joins one more element
     guard      how Python writes it of integers of its own, in conditions on arguments
@@ -175,6 +175,11 @@ class Primitive:
     def accesses(self) -> bool:
         """Does it read, set or add to a part of its first operand, by the subscript that is the second?"""
         return self.kind in (Kind.READ, Kind.WRITE)
+
+    @property
+    def shares(self) -> bool:
+        """May the result lie in the memory of the first operand?"""
+        return self.writes or self.kind in (Kind.VIEW, Kind.READ)
 
     def has(self, trait: Trait) -> bool:
         return bool(self.traits & trait)

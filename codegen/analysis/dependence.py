@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...ir import walk
-from ...ir.affine import Affine, Facts
+from ...ir.affine import Affine, Facts, combined
 from ...ir.build import dim_atom
+from ...ir.primitive import Trait
 from ...ir.program import Atom, Check, For, If, Index, Let, Lit, Node, Var, While, atoms
 from ...ir.types import I64
 from ..index_maps import form_of
 
-ELEMENTS = ("getitem", "at_set", "at_add")
-UPDATES = ELEMENTS[1:]
 PAIRS = 2000
 """Loops with more pairs of accesses than this are not looked at."""
 
@@ -28,7 +27,7 @@ PAIRS = 2000
 class Access:
     """One read or write of an element of an array that a loop updates."""
 
-    kind: str  # one of ELEMENTS
+    kind: str  # "getitem", "at_set" or "at_add"
     places: tuple[Affine, ...]
     let: Let
     loops: tuple[For, ...]  # around it, inside the loop in question
@@ -68,27 +67,14 @@ class Dependence:
         self.forms.pop(name, None)
         self.limits.lower.pop(name, None)
         self.limits.upper.pop(name, None)
-        if let.op.name in ("maximum", "minimum"):
-            for atom in atoms(let.args):
-                bound = self.form(atom)
-                if let.op.name == "maximum":
-                    self.limits.bound(name, lower=bound)
-                else:
-                    self.limits.bound(name, upper=bound)
-        if let.op.name not in ("add", "sub", "mul", "neg"):
-            return
-        first, *rest = (self.form(a) for a in let.args)  # type: ignore[arg-type]
-        match let.op.name:
-            case "add":
-                self.forms[name] = first + rest[0]
-            case "sub":
-                self.forms[name] = first - rest[0]
-            case "neg":
-                self.forms[name] = first.scaled(-1)
-            case "mul" if not first.terms:
-                self.forms[name] = rest[0].scaled(first.constant)
-            case "mul" if not rest[0].terms:
-                self.forms[name] = first.scaled(rest[0].constant)
+        for atom in atoms(let.args):
+            if let.op.accumulates == "largest":
+                self.limits.bound(name, lower=self.form(atom))
+            elif let.op.accumulates == "smallest":
+                self.limits.bound(name, upper=self.form(atom))
+        form = combined(let.op, [self.form(a) for a in let.args]) if let.op.has(Trait.AFFINE) else None
+        if form is not None:
+            self.forms[name] = form
 
     def learn_all(self, nodes: Iterable[Node]) -> None:
         for node in walk.walk(nodes):
@@ -133,7 +119,7 @@ class Dependence:
                     break
                 continue
             self.learn(node)
-            if node.op.name in ELEMENTS and isinstance(node.args[1], Index):
+            if node.op.accesses and isinstance(node.args[1], Index):
                 base, items = node.args[0], node.args[1].items
                 assert isinstance(base, (Var, Lit))
                 if all(map(_is_number, items)):
@@ -166,14 +152,14 @@ class Dependence:
                     if not used:
                         continue
                     base, index = args[0], args[1] if len(args) > 1 else None
-                    if op.name not in ELEMENTS or not isinstance(index, Index) or used != {base.name}:  # type: ignore[union-attr]
+                    if not op.accesses or not isinstance(index, Index) or used != {base.name}:  # type: ignore[union-attr]
                         return False
                     if not all(map(_is_number, index.items)):
                         return False
                     places = tuple(self.form(item) for item in index.items)  # type: ignore[arg-type]
                     array = home[base.name]  # type: ignore[union-attr]
                     found[array].append(Access(op.name, places, node, inner))
-                    if op.name in UPDATES:
+                    if op.writes:
                         home[var.name] = array
                 case For(phis=phis, body=body, exits=exits):
                     for p in phis:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...ir import walk
-from ...ir.affine import Affine
+from ...ir.affine import Affine, combined
 from ...ir.ops import arith
 from ...ir.ops.index import at_add, at_set, getitem
+from ...ir.primitive import Trait
 from ...ir.program import Atom, Exit, For, Index, Let, Node, Phi, Var, atoms
 from ...ir.types import I64
 from ..index_maps import form_of
@@ -178,22 +179,11 @@ def _phis(node: Node) -> tuple[Phi, ...]:
 
 def learn(let: Let, forms: dict[str, Affine]) -> None:
     """Record an i64 that is an affine form of others."""
-    if let.var.type != I64 or let.op.name not in ("add", "sub", "mul", "neg", "to_i64"):
+    if let.var.type != I64 or not let.op.has(Trait.AFFINE | Trait.CONVERTS):
         return
     if not all(isinstance(a, Atom) and a.type == I64 for a in let.args):
         return
     given = [forms.get(a.name, form_of(a)) if isinstance(a, Var) else form_of(a) for a in let.args]  # type: ignore[union-attr, arg-type]
-    first, second = given[0], given[-1]
-    match let.op.name:
-        case "add":
-            forms[let.var.name] = first + second
-        case "sub":
-            forms[let.var.name] = first - second
-        case "neg":
-            forms[let.var.name] = first.scaled(-1)
-        case "to_i64":
-            forms[let.var.name] = first
-        case "mul" if not first.terms:
-            forms[let.var.name] = second.scaled(first.constant)
-        case "mul" if not second.terms:
-            forms[let.var.name] = first.scaled(second.constant)
+    form = given[0] if let.op.has(Trait.CONVERTS) else combined(let.op, given)
+    if form is not None:
+        forms[let.var.name] = form

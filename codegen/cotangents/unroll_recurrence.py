@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from ...ir import walk
 from ...ir.build import Builder, literal, number
 from ...ir.names import Names
+from ...ir.ops import arith
 from ...ir.program import Atom, Exit, For, If, Let, Lit, Node, Phi, Var
 from ...ir.types import I64
 
@@ -100,9 +101,9 @@ def _sum(phi: Phi, lets: Mapping[str, Let], uses: Mapping[str, int]) -> Sum | No
     last = lets.get(getattr(phi.second, "name", ""))
     if last is None or uses[last.var.name] != 1 or uses[phi.var.name] != 1 or phi.var.type.rank:
         return None
-    places = {"add": (0, 1), "sub": (0,)}.get(last.op.name, ())
+    places = (0, 1) if last.op is arith.add else (0,) if last.op is arith.sub else ()
     old = next((k for k in places if last.args[k] == phi.var), None)
-    return None if old is None else Sum(phi, last.args[1 - old], last.op.name == "sub")  # type: ignore[arg-type]
+    return None if old is None else Sum(phi, last.args[1 - old], last.op is arith.sub)  # type: ignore[arg-type]
 
 
 def _needed(lets: list[Let], names: set[str]) -> list[Let]:
@@ -150,7 +151,7 @@ class _Factors:
         self.depth[let.var.name] = max(self.depth[a.name] for a in linear)
         if op == "neg":
             return self.emit(let, factors[0])
-        if op in ("add", "sub") and len(linear) == 2:
+        if let.op in (arith.add, arith.sub) and len(linear) == 2:
             return self.emit(let, *factors)
         if len(linear) != 1 or not (op == "mul" or (op == "div" and linear == [args[0]] and isinstance(args[1], Lit))):
             return None

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...ir import walk
+from ...ir.ops.math import abs_
+from ...ir.primitive import Kind, Trait
 from ...ir.program import Atom, Check, For, If, Index, Let, Lit, Node, Program, Var, While, atoms
 from . import spelling
 from .out_of_ssa import stem
@@ -51,7 +53,7 @@ def uses_of(program: Program) -> dict[str, Use]:
             match node:
                 case Let(var, _, args):
                     uses[var.name].home = region
-                    if node.op.name in ("at_set", "at_add") and isinstance(args[2], Var):
+                    if node.op.kind is Kind.WRITE and isinstance(args[2], Var):
                         uses[args[2].name].stored = stem(var.name)
                     for arg in args:
                         use(arg, region, subscript=isinstance(arg, Index) or var.type.dtype == "i64")
@@ -99,7 +101,7 @@ def loose_names(program: Program) -> set[str]:
                 kept = [_plain(v, loose) for v in (values[1:] if node.op.name == "where" else values)]  # type: ignore[arg-type]
                 if (
                     (spelling.template(node.op) or "").startswith("math.")
-                    or node.op.name in ("add", "sub", "mul", "neg", "abs")
+                    or (node.op.has(Trait.AFFINE) or node.op is abs_)
                     and all(kept)
                     or node.op.name == "where"
                     and any(kept)

@@ -15,7 +15,6 @@ from ...ir import walk
 from ...ir.errors import IRError
 from ...ir.program import Atom, For, If, Let, Node, Program, Var, While
 from ..analysis.liveness import Live, live_before
-from ..primitives import WRITES
 
 RESERVED = {"np", "math", "support", "nan", "inf", *keyword.kwlist, *dir(builtins)}
 
@@ -108,7 +107,7 @@ def variables(program: Program) -> dict[str, str]:
     joins: list[tuple[str, str]] = []
     for node in nodes:
         match node:
-            case Let(var, op, args) if op.name in WRITES:
+            case Let(var, op, args) if op.writes:
                 updates.append((args[0].name, var.name))  # type: ignore[union-attr]
             case For(phis=phis, exits=exits) | While(phis=phis, exits=exits):
                 rounds += [(p.var.name, p.second.name) for p in phis if isinstance(p.second, Var)]

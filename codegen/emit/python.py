@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from ...ir import walk
 from ...ir.errors import IRError
-from ...ir.ops.array import full_slice
+from ...ir.ops import arith
+from ...ir.ops.array import full_slice, transpose
+from ...ir.primitive import Kind
 from ...ir.program import (
     Atom,
     Check,
@@ -39,8 +41,6 @@ from .spelling import ATOM, Text
 
 WIDTH = 88
 """A line that would be longer than this keeps its temporaries."""
-ALLOCATIONS = ("empty", "zeros", "dim")
-"""What stands at the head of a loop or a function, for lines below: without a comment of its own."""
 ERRORS = (
     "ArithmeticError", "AssertionError", "AttributeError", "FloatingPointError", "IndexError", "KeyError",
     "LookupError", "NotImplementedError", "OverflowError", "RuntimeError", "TypeError", "UnboundLocalError",
@@ -272,7 +272,7 @@ class Emitter:
             Text(repr(a)) if k in op.static else self.text(a)  # type: ignore[arg-type]
             for k, a in enumerate(args)
         )
-        if op.name in ("div", "power") and all(isinstance(a, Lit) or a.name in self.loose for a in args):  # type: ignore[union-attr]
+        if spelling.may_raise(op) and all(isinstance(a, Lit) or a.name in self.loose for a in args):  # type: ignore[union-attr]
             # Python's own numbers raise where NumPy's give inf or nan.
             operands = (Text(f"{spelling.NUMPY[let.var.type.dtype]}({operands[0].text})"), *operands[1:])
         return spelling.operation(op, operands, let.var.type.dtype)
@@ -305,7 +305,7 @@ class Emitter:
 
     def let(self, let: Let) -> None:
         name, op = let.var.name, let.op.name
-        if op in ("at_set", "at_add"):
+        if let.op.kind is Kind.WRITE:
             base, index, value = let.args
             sign = "+=" if op == "at_add" else "="
             variable = self.variable[name]
@@ -318,13 +318,15 @@ class Emitter:
                     sign, stored = "+=", term
             self.write(f"{element} {sign} {stored}", let, let.span, store=True)
             return
-        if op in ("set_matmul", "add_matmul"):
+        if let.op.kind is Kind.UPDATE:
             self.write(self.product(let), let, let.span, store=True)
             return
         reads, memory = self.reads(let.args)
         memory |= op == "getitem" and not let.var.type.rank
         if self.uses[name].count == 0 and not let.var.type.rank:
             return
+        # What stands at the head of a loop or a function is for the lines below: without a comment of its own.
+        at_head = let.op.kind in (Kind.ALLOCATE, Kind.SIZE)
         text = self.expression(let)
         if self.may_wait(let, text):
             if op == "add":
@@ -338,7 +340,7 @@ class Emitter:
             return
         variable = self.variable[name]
         if text.text != variable:
-            self.write(f"{variable} = {text.text}", let, None if op in ALLOCATIONS else let.span)
+            self.write(f"{variable} = {text.text}", let, None if at_head else let.span)
         else:
             self.parts = []
 
@@ -348,7 +350,7 @@ class Emitter:
         use = self.uses[name]
         ours = is_temporary(name) or is_element(let) or stem(name) == use.stored
         once = use.count == 1 and use.region == use.home
-        array = let.var.type.rank and let.op.name not in ("transpose", "getitem")
+        array = let.var.type.rank and let.op is not transpose and let.op.kind is not Kind.READ
         return bool(ours and once and not array and len(text.text) <= WIDTH // 2)
 
     def is_position(self, let: Let, text: Text) -> bool:
@@ -358,7 +360,7 @@ class Emitter:
         """
         fixed = all(isinstance(a, Lit) or a.name in self.constant for a in atoms(let.args))
         return (
-            is_temporary(let.var.name) and let.var.type.dtype == "i64" and let.op.name in ("add", "sub")
+            is_temporary(let.var.name) and let.var.type.dtype == "i64" and let.op in (arith.add, arith.sub)
             and self.uses[let.var.name].subscripts_only and fixed and len(text.text) < 12
         )  # fmt: skip
 

@@ -65,11 +65,20 @@ def template(op: Primitive) -> str | None:
         return None
     if op.has(Trait.CONVERTS):
         return _conversion(next(dtype for dtype, convert in CONVERT.items() if convert is op))
-    if not re.match(r"\w+\(", op.text):
+    if _is_operator(op):
         return op.text
     if isinstance(op.numpy, np.ufunc):
         return f"np.{op.numpy.__name__}({', '.join(f'{{{k}}}' for k in range(op.numpy.nin))})"
     return None
+
+
+def _is_operator(op: Primitive) -> bool:
+    return op.name not in TEMPLATES and op.elementwise and not re.match(r"\w+\(", op.text)
+
+
+def may_raise(op: Primitive) -> bool:
+    """Does an uncompiled run do this by an operator of Python that raises of Python's floats?"""
+    return _is_operator(op) and not op.has(Trait.QUIET | Trait.OVERFLOWS)
 
 
 def _conversion(dtype: str) -> str:

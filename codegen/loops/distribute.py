@@ -14,7 +14,6 @@ from ...ir.types import BOOL, I64
 from ..primitives import radd
 from .carry_neighbours import Line
 
-WRITES = ("at_set", "at_add")
 Form = Callable[[Atom], Affine]
 
 
@@ -65,7 +64,7 @@ class _Split:
         self.builder = builder
         self.form = form
         self.bases = {
-            let.var.name: let.args[0] for let in node.body if isinstance(let, Let) and let.op.name in WRITES
+            let.var.name: let.args[0] for let in node.body if isinstance(let, Let) and let.op.writes
         }
         self.phis = {p.var.name: p for p in node.phis}
         self.exits = list(node.exits)

@@ -11,7 +11,6 @@ from ...ir.affine import Affine, Facts
 from ...ir.build import dim_atom
 from ...ir.program import For, Index, Let, Lit, Var, atoms
 from ..analysis.dependence import Access
-from ..primitives import WRITES
 from .carry_neighbours import CHECKS, Line, chosen, key_of, lines_of, overlap_tests
 from .distribute import Plan, slice_of
 
@@ -132,13 +131,13 @@ class _Planner:
         writes: list[object] = []
         reads: list[object] = []
         for let in self.lets:
-            if let.op.name not in ("getitem", *WRITES):
+            if not (let.op.accesses or let.op.writes):
                 continue
             base, index = let.args[0], let.args[1]
             if not isinstance(base, Var) or not isinstance(index, Index):
                 continue
             root = made.get(base.name, base.name)
-            if let.op.name in WRITES:
+            if let.op.writes:
                 made[let.var.name] = root
             items = [self.orders.deps.form(item) for item in index.items if isinstance(item, (Var, Lit))]
             line = root, key_of(tuple(items), self.node.index.name)
@@ -148,7 +147,7 @@ class _Planner:
 
     def lifted(self, found: Mapping[str, Sequence[Access]]) -> list[Let]:
         """Reads of one element, and what is computed of them and of nothing that changes."""
-        made = {n.var.name: n.args[0] for n in self.lets if n.op.name in WRITES}
+        made = {n.var.name: n.args[0] for n in self.lets if n.op.writes}
         taken: list[Let] = []
         names: set[str] = set()
         for let in self.lets:

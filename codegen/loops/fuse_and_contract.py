@@ -17,11 +17,11 @@ from ...ir.build import literal
 from ...ir.ops import arith
 from ...ir.ops.index import at_add, at_set, getitem
 from ...ir.passes import dead_code
+from ...ir.primitive import Kind
 from ...ir.program import Atom, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Var, While
 from ...ir.sizes import TRACED, facts_of
 from .reorder import Orders
 
-ALLOCATIONS = ("empty", "zeros")
 CHEAP = 4
 """The cost of operations, as primitives declare it, up to which loops become one."""
 
@@ -85,7 +85,7 @@ class _Contracting:
         place, done = 0, False
         while place < len(nodes):
             node = nodes[place]
-            if isinstance(node, Let) and node.op.name in ALLOCATIONS and node.var.type.rank == 1:
+            if isinstance(node, Let) and node.op.kind is Kind.ALLOCATE and node.var.type.rank == 1:
                 parts = self.parts(nodes, place, where)
                 fewer = None if parts is None else self.without(nodes, place, parts, facts)
                 if parts is not None and fewer is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from ...ir import walk
 from ...ir.affine import Facts
 from ...ir.passes import dead_code
+from ...ir.primitive import Kind
 from ...ir.program import (
     Atom,
     Exit,
@@ -31,7 +32,6 @@ from ...ir.program import (
 )
 from ...ir.sizes import TRACED, facts_of
 from ...ir.types import I64
-from ..analysis.dependence import UPDATES as WRITES
 from .distribution_plan import EXPENSIVE, SHORT
 from .reorder import Orders
 
@@ -171,7 +171,7 @@ class _Interchange:
         made = {v.name for v in walk.bound(inner.body)}
         total = 0
         for let in inner.body:
-            if not isinstance(let, Let) or let.op.name not in ("getitem", *WRITES):
+            if not isinstance(let, Let) or not let.op.accesses:
                 continue
             items = let.args[1].items if isinstance(let.args[1], Index) else ()
             forms = [self.orders.deps.form(i) for i in items if isinstance(i, (Var, Lit)) and not i.type.rank]
@@ -180,7 +180,7 @@ class _Interchange:
                 step = LINE
             else:
                 step = min(abs(moves[-1]), LINE) if moves else 0
-            total += step * (2 if let.op.name in WRITES else 1)
+            total += step * (2 if let.op.writes else 1)
         return total
 
     def free(self, loop: For, facts: Facts, may_move: Callable[[Var], bool]) -> bool:
@@ -247,7 +247,7 @@ class _Pieces:
                 self.roots |= within | {ends[name]: r for name, r in within.items()}
                 self.tips |= {r: ends[name] for name, r in within.items()}
             elif isinstance(node, Let) and node.var.type.rank:
-                if node.op.name not in WRITES:
+                if node.op.kind is not Kind.WRITE:
                     raise _HandedOn
                 name = root(node.args[0])
                 self.roots[node.var.name] = name

@@ -15,7 +15,7 @@ from ...ir import walk
 from ...ir.build import Builder
 from ...ir.names import Names
 from ...ir.ops.index import at_set, getitem
-from ...ir.primitive import REGISTRY
+from ...ir.primitive import REGISTRY, Kind
 from ...ir.program import Atom, Exit, For, Index, Let, Lit, Node, Phi, Var
 from ...ir.types import I64
 
@@ -180,7 +180,7 @@ def _early(loop: For) -> list[Let]:
 
 
 def _writes(node: Node) -> bool:
-    return isinstance(node, Let) and node.op.name in ("at_set", "at_add") and not node.args[2].type.rank  # type: ignore[union-attr]
+    return isinstance(node, Let) and node.op.kind is Kind.WRITE and not node.args[2].type.rank  # type: ignore[union-attr]
 
 
 def _waits(phi: Phi, loop: For) -> bool:

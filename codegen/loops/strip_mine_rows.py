@@ -15,7 +15,7 @@ from dataclasses import replace
 from ...ir import walk
 from ...ir.build import Builder, dim_atom
 from ...ir.ops.index import at_set, getitem
-from ...ir.primitive import REGISTRY
+from ...ir.primitive import REGISTRY, Kind
 from ...ir.program import Atom, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, dim_names
 from ...ir.types import I64, Type
 from .unroll_and_jam import unroll_and_jam
@@ -154,7 +154,7 @@ def _simple(node: Node) -> bool:
     """An operation on scalars, or a loop of such."""
     if isinstance(node, For):
         return all(isinstance(n, Let) and _simple(n) for n in node.body)
-    return isinstance(node, Let) and node.op.name not in ("empty", "zeros") and "matmul" not in node.op.name
+    return isinstance(node, Let) and node.op.kind not in (Kind.ALLOCATE, Kind.UPDATE, Kind.KERNEL)
 
 
 def _apart(loop: For, parts: Sequence[tuple[Node, ...]]) -> bool:

@@ -10,28 +10,27 @@ import numpy as np
 
 from ...ir.affine import Affine
 from ...ir.build import dim_atom, literal
-from ...ir.ops import arith
-from ...ir.primitive import REGISTRY
+from ...ir.primitive import REGISTRY, Trait
 from ...ir.program import Atom, Exit, For, Lit, Phi, Var
 from ...ir.types import BOOL, I64, INTEGERS, Type
 from ..index_maps import Along, Counted, Fixed, Place, Read, Source, Taken
-from ..primitives import radd, rmax, rmin
+from ..primitives import IN_ANY_ORDER
 from .fuse import Group, reads_where_written, row_axis
 from .items import Item, Op
 
 if TYPE_CHECKING:
     from .scalarise import Scalarise
 
-COMBINE = {"sum": radd, "max": rmax, "min": rmin, "any": arith.or_, "all": arith.and_}
-
 
 def neutral(fold: str, dtype: str) -> Lit:
     """What a reduction starts from."""
-    if fold in ("any", "all"):
-        return Lit(str(fold == "all"), BOOL)
-    if fold in ("sum", "cumsum"):
-        return literal(0, dtype)
-    low = fold in ("max", "argmax")
+    step = REGISTRY[fold].step
+    match step:
+        case "or" | "and":
+            return Lit(str(step == "and"), BOOL)
+        case "add":
+            return literal(0, dtype)
+    low = step == "maximum"
     if dtype == "bool":
         return Lit(str(not low), BOOL)
     if dtype in INTEGERS:
@@ -121,7 +120,7 @@ class Nest:
             self.store(op, k)
         elif op.fold == "cumsum" and op.axis == 0:
             self.scan(op, k)
-        elif op.fold in ("argmax", "argmin") and op.axis == 0:
+        elif op.fold and REGISTRY[op.fold].has(Trait.PLACES) and op.axis == 0:
             self.search(op, k)
         elif 0 in op.out:
             self.row(op, k, self.inside(op, k, self.row_var(op)))
@@ -265,7 +264,8 @@ class Nest:
         else:
             (source,) = inner.args
         dtype = op.var.type.dtype
-        combine = COMBINE[op.fold] if op.var.type.is_float or op.fold != "sum" else arith.add
+        step = REGISTRY[REGISTRY[op.fold].step or ""]
+        combine = IN_ANY_ORDER.get(step, step) if op.var.type.is_float or op.fold != "sum" else step
         start = neutral(op.fold, dtype)
         if not space:
             after = self.again(op.var, Type(dtype))

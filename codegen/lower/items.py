@@ -13,7 +13,6 @@ from ...ir.program import Check, Index, Let, Slice, Span, Var, atoms, dim_names
 from ...ir.types import Dim, Type
 from .. import index_maps
 from ..index_maps import Along, Counted, Fixed, Place, Read, Source, Taken
-from ..primitives import WRITES
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Plain:
 
     @property
     def target(self) -> Var | None:
-        if isinstance(self.node, Let) and self.node.op.name in WRITES:
+        if isinstance(self.node, Let) and self.node.op.writes:
             return self.node.args[0]  # type: ignore[return-value]
         return None
 

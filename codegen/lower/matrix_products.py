@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from ...ir.affine import Affine
 from ...ir.build import dim_atom, literal
+from ...ir.ops import arith
 from ...ir.ops.array import full_slice
 from ...ir.ops.declare import broadcast_dims
+from ...ir.ops.reduce import any_, sum_
 from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, Index, Let, Slice, Var
 from ...ir.types import I64, Dim, Type
@@ -51,11 +53,11 @@ def product(loops: Loops, let: Let, a: Var, b: Var) -> list[Item]:
     right_source = loops.spread(b, b_places[len(b_places) - b.type.rank :])
     kept = [o for k, o in enumerate(along) if k != middle]
     dtype = let.var.type.dtype
-    times, fold = ("and", "any") if dtype == "bool" else ("mul", "sum")
+    times, fold = (arith.and_, any_) if dtype == "bool" else (arith.mul, sum_)
     terms = loops.fresh("t", Type(dtype, space))
     every = range(len(space))
-    factors = loops.op(terms, space, every, left_source, right_source, prim=REGISTRY[times])
-    total = loops.op(let.var, space, kept, Read(terms, index_maps.whole(len(space))), fold=fold)
+    factors = loops.op(terms, space, every, left_source, right_source, prim=times)
+    total = loops.op(let.var, space, kept, Read(terms, index_maps.whole(len(space))), fold=fold.name)
     larger = right_source if b.type.rank > a.type.rank else left_source
     order = memory_order(larger, len(space)) if not (rows and columns) else None
     if columns and isinstance(inner, int) and inner <= SMALL and along[middle] is not None:

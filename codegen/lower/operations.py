@@ -13,8 +13,9 @@ from typing import Any
 from ...ir.affine import Affine
 from ...ir.build import Builder, dim_atom, literal
 from ...ir.errors import IRError
+from ...ir.ops.array import iota, zeros
 from ...ir.ops.index import index_dims
-from ...ir.primitive import REGISTRY
+from ...ir.primitive import REGISTRY, Trait
 from ...ir.program import Atom, Check, Index, Let, Lit, Span, Var, atoms
 from ...ir.types import I64, Dim, Type
 from .. import index_maps
@@ -65,7 +66,7 @@ class Loops:
         self.span = let.span
         name = let.op.name
         arrays = any(a.type.rank for operand in let.args for a in atoms(operand))
-        if name in ("zeros", "iota"):
+        if let.op in (zeros, iota):
             return self.created(let)
         if name == "dim":
             return self.size(let)
@@ -234,16 +235,16 @@ class Loops:
 
     def nonempty(self, x: Var, axes: Sequence[int], fold: str) -> list[Item]:
         """NumPy's error for the maximum of nothing."""
-        if fold in ("sum", "any", "all"):
+        folded = REGISTRY[fold]
+        if REGISTRY[folded.step or ""].numpy.identity is not None:
             return []
         items: list[Item] = []
         for dim in (x.type.dims[a] for a in axes):
             if dim == 0 or isinstance(dim, str):
                 ok = self.fresh("t", Type("bool"))
-                message = {
-                    "max": "zero-size array to reduction operation maximum which has no identity",
-                    "min": "zero-size array to reduction operation minimum which has no identity",
-                }.get(fold, f"attempt to get {fold} of an empty sequence")
+                message = f"zero-size array to reduction operation {folded.step} which has no identity"
+                if folded.has(Trait.PLACES):
+                    message = f"attempt to get {fold} of an empty sequence"
                 greater = Let(ok, REGISTRY["gt"], (dim_atom(dim), Lit("0", I64)), self.span)
                 items += [Plain(greater), Plain(Check(ok, f"ValueError: {message}", self.span))]
         return items

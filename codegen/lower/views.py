@@ -9,21 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...ir import walk
+from ...ir.ops.array import iota, zeros
+from ...ir.primitive import Kind
 from ...ir.program import For, If, Let, Node, Program, Var, While
 from ..index_maps import view_places
-from ..primitives import WRITES
 from .items import covers
 
 
 def is_view(let: Let) -> bool:
-    return let.op.name in ("zeros", "iota") or (let.var.type.rank > 0 and view_places(let) is not None)
+    return let.op in (zeros, iota) or (let.var.type.rank > 0 and view_places(let) is not None)
 
 
 def overwritten(node: Node) -> Iterator[str]:
     """Arrays that the node may overwrite, if nobody needs the old value: bases of stores, operands of phis."""
     for inner in walk.walk([node]):
-        if isinstance(inner, Let) and inner.op.name in WRITES:
-            if inner.op.name in ("at_set", "at_add") and covers(inner.args[1], inner.var.type.dims):  # type: ignore[arg-type]
+        if isinstance(inner, Let) and inner.op.writes:
+            if inner.op.kind is Kind.WRITE and covers(inner.args[1], inner.var.type.dims):  # type: ignore[arg-type]
                 continue  # makes a new array
             yield inner.args[0].name  # type: ignore[union-attr]
         elif isinstance(inner, (For, While, If)):

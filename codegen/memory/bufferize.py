@@ -15,9 +15,6 @@ from ...ir import walk
 from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, For, If, Let, Node, Phi, Program, Var, While
 from ..analysis.liveness import Live, live_before, used
-from ..primitives import WRITES
-
-VIEWS = ("transpose", "reshape", "getitem", "broadcast_to")
 
 
 class Sharing:
@@ -79,7 +76,7 @@ class Sharing:
         for node in nodes:
             start = self.start[id(node)]
             match node:
-                case Let(var, op, args) if var.type.rank and op.name in WRITES + VIEWS:
+                case Let(var, op, args) if var.type.rank and op.shares:
                     self._from(var.name, args[0], start)  # type: ignore[arg-type]
                 case For(phis=phis, exits=exits) | While(phis=phis, exits=exits):
                     for phi in phis:
@@ -119,7 +116,7 @@ class _Conflicts:
         self.found.sort(key=lambda let: order[id(let)])
 
     def _visit(self, node: Node, after: Live) -> None:
-        if isinstance(node, Let) and node.op.name in WRITES:
+        if isinstance(node, Let) and node.op.writes:
             x = node.args[0].name  # type: ignore[union-attr]
             # A product reads its factors while it writes.
             factors = used(node.args[1:])
@@ -195,7 +192,7 @@ def _entries(program: Program, update: Let) -> list[tuple[For | While, Phi]]:
             value = phi.first
         elif name in makers:
             node = makers[name][0]
-            if isinstance(node, Let) and node.op.name in WRITES + VIEWS:
+            if isinstance(node, Let) and node.op.shares:
                 value = node.args[0]
             elif isinstance(node, (For, While)):
                 value = next(e.phi for e in node.exits if e.var.name == name)
@@ -216,7 +213,7 @@ def _rotating(loop: For | While, phi: Phi) -> list[Phi]:
         node.var.name: node.args[0].name  # type: ignore[union-attr]
         for region in walk.regions(loop)
         for node in region
-        if isinstance(node, Let) and node.op.name in WRITES + VIEWS
+        if isinstance(node, Let) and node.op.shares
     }
     phis = {p.var.name: p for p in loop.phis if p.var.type.rank}
     found: list[Phi] = []

@@ -12,10 +12,8 @@ from dataclasses import replace
 
 from ...ir import walk
 from ...ir.build import Builder
+from ...ir.primitive import Kind
 from ...ir.program import Exit, For, If, Let, Node, Phi, Program, Var, While, atoms
-from ..primitives import WRITES
-
-VIEWS = ("transpose", "reshape", "copy")
 
 
 def hoist_allocations(program: Program) -> Program:
@@ -52,7 +50,7 @@ class _Hoister:
         self.builder.names = walk.names_of(program)
         self.consumed = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
-            if isinstance(node, Let) and node.op.name in WRITES + VIEWS:
+            if isinstance(node, Let) and (node.op.writes or node.op.kind in (Kind.VIEW, Kind.COPY)):
                 self.consumed[node.args[0].name] += 1  # type: ignore[union-attr]
             if isinstance(node, (For, While, If)):
                 self.consumed.update(
@@ -102,7 +100,7 @@ class _Hoister:
                 started = True
                 continue
             if started and self.uses(node, here):
-                if isinstance(node, Let) and node.op.name in WRITES and node.args[0] == here:
+                if isinstance(node, Let) and node.op.writes and node.args[0] == here:
                     if self.consumed[here.name] != 1:
                         return None
                     here = node.var

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ...ir import walk
 from ...ir.build import Builder, literal
 from ...ir.ops import arith
-from ...ir.primitive import REGISTRY
+from ...ir.primitive import REGISTRY, Kind
 from ...ir.program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ...ir.types import I64, Type
 from ..primitives import radd
@@ -84,7 +84,7 @@ def _worth_writing_out(node: For, params: set[str], inside: bool) -> bool:
     if inside and all(isinstance(inner, Let) for inner in node.body):
         return True
     for inner in walk.walk(node.body):
-        if isinstance(inner, Let) and inner.op.name in ("getitem", "at_set", "at_add"):
+        if isinstance(inner, Let) and inner.op.accesses:
             base = inner.args[0]
             assert isinstance(base, Var)
             indexed = node.index in list(atoms(inner.args[1]))
@@ -173,14 +173,14 @@ def _replaceable(program: Program) -> set[str]:
         match node:
             case Let(var, op, args):
                 used = {a.name for a in atoms(args) if isinstance(a, Var)} & small
-                known = op.name in ("getitem", "at_set", "at_add") and _fixed(args[1], args[0].type)  # type: ignore[union-attr]
+                known = op.accesses and _fixed(args[1], args[0].type)  # type: ignore[union-attr]
                 if known and op.name == "getitem" and not var.type.rank:
                     continue
                 if known and not args[2].type.rank or op.name == "copy":  # type: ignore[union-attr]
                     join(var, args[0])  # type: ignore[arg-type]
                     continue
                 refused |= used
-                if var.name in small and op.name not in ("empty", "zeros"):
+                if var.name in small and op.kind is not Kind.ALLOCATE:
                     refused.add(var.name)
         for phi in getattr(node, "phis", ()):
             join(phi.var, phi.first)
@@ -290,7 +290,7 @@ class Registers:
             substituted = walk.substitute([let], self.scalars)
             self.builder.add(substituted[0])
             return
-        if op in ("empty", "zeros"):
+        if let.op.kind is Kind.ALLOCATE:
             zero = literal(0, let.var.type.dtype)
             self.elements[name] = (zero,) * len(_places(let.var.type))
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...ir import walk
-from ...ir.primitive import REGISTRY
+from ...ir.primitive import REGISTRY, Kind
 from ...ir.program import Atom, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Var, atoms
 from ...ir.types import I64, Type
 from .scalar_replacement import Registers, is_small
@@ -19,7 +19,6 @@ COLUMNS = 4
 """Arrays with longer rows stay as they are."""
 DEPTH = 2
 """Loops around an access, for the columns to be worth their copies."""
-ACCESS = ("getitem", "at_set", "at_add")
 
 
 def structure_of_arrays(program: Program) -> Program:
@@ -97,7 +96,7 @@ def _separable(program: Program) -> set[str]:
         if isinstance(node, Let):
             used = {a.name for a in atoms(node.args) if isinstance(a, Var)} & rows
             name, op, args = node.var.name, node.op.name, node.args
-            if op in ACCESS and _column(args[1]) is not None and (op == "getitem" or not args[2].type.rank):  # type: ignore[union-attr]
+            if node.op.accesses and _column(args[1]) is not None and (op == "getitem" or not args[2].type.rank):  # type: ignore[union-attr]
                 if depth >= DEPTH:
                     often |= used
                 used -= {args[0].name}  # type: ignore[union-attr]
@@ -108,7 +107,7 @@ def _separable(program: Program) -> set[str]:
                 join(node.var, args[0])  # type: ignore[arg-type]
             elif op == "dim":
                 used = set()
-            elif name in rows and op not in ("empty", "zeros"):
+            elif name in rows and node.op.kind is not Kind.ALLOCATE:
                 refused.add(name)
             refused |= used
         for phi in getattr(node, "phis", ()):
@@ -228,7 +227,7 @@ class _Planes(Registers):
             add(let.var, self.parts(args[0])[column], rest)  # type: ignore[arg-type]
         elif name not in self.kept:
             self.builder.add(let)
-        elif op in ("empty", "zeros"):
+        elif let.op.kind is Kind.ALLOCATE:
             self.elements[name] = self.fresh(let.var)
             for var in self.fresh_of(name):
                 add(var, args[0][:-1], *args[1:])  # type: ignore[index]

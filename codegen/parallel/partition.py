@@ -20,26 +20,16 @@ from dataclasses import dataclass, field, replace
 from ...ir import walk
 from ...ir.affine import Affine, Facts
 from ...ir.ops import arith
+from ...ir.primitive import Kind
 from ...ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ...ir.types import I64
-from ..analysis.dependence import ELEMENTS, PAIRS, pairs_of
-from ..emit.spelling import template
+from ..analysis.dependence import PAIRS, pairs_of
 from ..loops.reorder import Orders
 from ..primitives import radd
-
-SUMS = {
-    "add": "total", "radd": "total", "sub": "total",
-    "maximum": "largest", "rmax": "largest", "minimum": "smallest", "rmin": "smallest",
-}  # fmt: skip
-"""What may join a scalar that a loop carries: the function of `support` that joins those of the parts."""
 
 LONG = 2_000_000
 """How many operations make it worth waking other cores: some hundred microseconds, which that costs ten of."""
 
-ALLOCATIONS = ("empty", "zeros", "copy")
-COSTS = {"div": 4, "sqrt": 4, "floor_divide": 8, "mod": 8, "power": 15}
-FUNCTION = 10
-"""About how many simple operations it is to call exp, sin, ... once."""
 USUAL = 100.0
 SHARE = 0.02
 """Loops with less of the whole work, were all sizes USUAL, are not worth the time to compile them twice."""
@@ -173,7 +163,7 @@ class _Finder(Orders):
         written = {p.var.name for p in (*arrays, *scratch)}
         if any(kind is None for _, kind in joined) or not _independent(node.body, written):
             return None
-        if not any(isinstance(n, Let) and n.op.name in ELEMENTS for n in walk.walk(node.body)):
+        if not any(isinstance(n, Let) and n.op.accesses for n in walk.walk(node.body)):
             return None  # it only counts something
         shared = self.shared(node, arrays, facts)
         if shared is None:
@@ -253,9 +243,7 @@ class _Finder(Orders):
 
 def cost(let: Let) -> int:
     """About how many simple operations this is."""
-    source = template(let.op) or ""
-    called = source.startswith(("np.", "math.", "support.")) and let.op.name not in SUMS
-    return COSTS.get(let.op.name, FUNCTION if called and let.var.type.is_float else 1)
+    return max(let.op.cost, 1)
 
 
 def joins(phi: Phi, loop: For) -> str | None:
@@ -283,10 +271,10 @@ def _only_joined(nodes: Iterable[Node], so_far: set[str], kinds: set[str]) -> bo
                 places = [k for k, a in enumerate(args) if _in(a, so_far)]
                 if not places:
                     continue
-                if op.name not in SUMS or len(places) != 1 or op.name == "sub" and places != [0]:
+                if op.accumulates is None or len(places) != 1 or op is arith.sub and places != [0]:
                     return False
                 so_far.add(var.name)
-                kinds.add(SUMS[op.name])
+                kinds.add(op.accumulates)
             case For(start=start, stop=stop, phis=phis, body=body, exits=exits):
                 entered = [p for p in phis if _in(p.first, so_far)]
                 so_far |= {p.var.name for p in entered}
@@ -316,11 +304,11 @@ def _independent(nodes: Iterable[Node], ours: set[str]) -> bool:
     for node in nodes:
         match node:
             case Let(var, op, args):
-                if op.name in ELEMENTS[1:]:
+                if op.kind is Kind.WRITE:
                     if not _in(args[0], ours):
                         return False
                 elif var.type.rank:
-                    if op.name not in ALLOCATIONS:
+                    if not op.allocates:
                         return False
                 elif op.name != "getitem" and any(a.type.rank for a in atoms(args)) and op.name != "dim":
                     return False

@@ -21,11 +21,11 @@ INTS = ("i64, i64", "i64[4, 3], i64[3]")
 add = elementwise(
     "add", "{0} + {1}", np.add, (lambda a, b, y: 1.0, lambda a, b, y: 1.0),
     result=same_dtype, linear=(0, 1), sympy="{0} + {1}", traits=AFFINE | COMMUTATIVE | GROWS | OVERFLOWS,
-    accumulates="sum",
+    accumulates="total",
 )  # fmt: skip
 sub = elementwise(
     "sub", "{0} - {1}", np.subtract, (lambda a, b, y: 1.0, lambda a, b, y: -1.0),
-    result=same_dtype, linear=(0, 1), sympy="{0} - {1}", traits=AFFINE | GROWS | OVERFLOWS, accumulates="sum",
+    result=same_dtype, linear=(0, 1), sympy="{0} - {1}", traits=AFFINE | GROWS | OVERFLOWS, accumulates="total",
 )  # fmt: skip
 mul = elementwise(
     "mul", "{0} * {1}", np.multiply, (lambda a, b, y: b, lambda a, b, y: a),

@@ -65,12 +65,12 @@ def _place(x: Type, axis: int) -> Type:
 argmax = Primitive(
     "argmax", "argmax({0}, axis={1})", _place, lambda x, axis: np.argmax(x, axis=axis),
     vjp=nondifferentiable, static=(1,), cost=100, samples=("f64[4, 3], 0", "f64[5], 0"),
-    kind=Kind.REDUCE, traits=Trait.QUIET | Trait.PLACES,
+    kind=Kind.REDUCE, step="maximum", traits=Trait.QUIET | Trait.PLACES,
 )  # fmt: skip
 argmin = Primitive(
     "argmin", "argmin({0}, axis={1})", _place, lambda x, axis: np.argmin(x, axis=axis),
     vjp=nondifferentiable, static=(1,), cost=100, samples=("f64[4, 3], 1", "f64[5], 0"),
-    kind=Kind.REDUCE, traits=Trait.QUIET | Trait.PLACES,
+    kind=Kind.REDUCE, step="minimum", traits=Trait.QUIET | Trait.PLACES,
 )  # fmt: skip
 any_ = Primitive(
     "any", "any({0}, axis={1})", _reduced, lambda x, axes: np.any(x, axis=axes),
