@@ -26,6 +26,7 @@ from .snapshot import LIBRARIES
 from .staging.stage import staged_source
 from .values.applied import apply
 from .values.optional import all_present, holds_optional
+from .values.staged_list import StagedList
 from .values.symbol import FUNCTIONS, Array, Scalar, has_symbol, implements, require_session
 from .values.text import is_reporter, reporting
 
@@ -197,6 +198,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         )
     foreign = require_session().foreign
     foreign.append(f"{_shown_module(function)}{getattr(function, '__qualname__', _called(function))}()")
+    if module_of(function).partition(".")[0] == "numpy":
+        args, kwargs = _as_lists(args), {name: _as_lists(value) for name, value in kwargs.items()}
     try:
         return function(*args, **kwargs)
     finally:
@@ -214,6 +217,15 @@ def _of_present(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 FUNCTIONS["call"] = call
+
+
+def _as_lists(value: Any) -> Any:
+    """With Python's own lists: NumPy's C code counts references to others wrong (`np.nditer` of an empty one)."""
+    if type(value) is tuple:
+        return tuple(map(_as_lists, value))
+    if isinstance(value, StagedList) and value.rows is None:
+        return [_as_lists(item) for item in list.__iter__(value)]
+    return value
 
 
 def call_given(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -117,14 +117,17 @@ def run_path(session: Session, run: Callable[[], None]) -> PathEnds | None:
     except OUR_OWN:
         raise
     except Exception as error:
-        if isinstance(error, Unbound) and any(
-            error.frame is frame and error.name in stored for frame, stored in session.binding
-        ):
+        if isinstance(error, Unbound) and _may_be_bound(session, error):
             raise  # an earlier iteration of the loop may bind it
         if not known_here(error):
             raise
         return PathEnds(error, type(error), _text(error), session.span, by_python=True)
     return None
+
+
+def _may_be_bound(session: Session, error: Unbound) -> bool:
+    known = (id(error.frame), error.name) in session.unbound
+    return not known and any(error.frame is frame and error.name in stored for frame, stored in session.binding)
 
 
 OUR_OWN: tuple[type[Exception], ...] = (

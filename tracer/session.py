@@ -89,6 +89,7 @@ class Session:
     calls     the calls of the user's functions that are being traced; `recursions`: how many were recursive
     reports   how many calls that only show their arguments (print, an error's message) are open
     binding   the loops that are traced: whose variables, and which of them the loop binds
+    unbound   (frame, variable) that no earlier iteration binds: reading it ends the path
     short_loops  how many loops are open that could be written out instead, if a number is needed
     open_bodies  frames whose code runs inside of a generator's loops: the names that are live there
     stops     flags of loops that consume the generators that run now: once set, nothing more is asked for
@@ -127,6 +128,7 @@ class Session:
     opaque: list[str] = field(default_factory=list)
     loops: dict[Any, Any] = field(default_factory=dict)
     binding: list[tuple[Any, tuple[str, ...]]] = field(default_factory=list)
+    unbound: set[tuple[int, str]] = field(default_factory=set)
     raised: dict[str, list[type[BaseException]]] = field(default_factory=dict)
     handling: list[BaseException] = field(default_factory=list)
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(

@@ -72,6 +72,10 @@ class Frame:
             setattr(self, name, value)
         return value
 
+    def __delattr__(self, name: str) -> None:
+        getattr(self, name)  # there is nothing to delete if it has no value
+        object.__delattr__(self, name)
+
     def __getattr__(self, name: str) -> Any:
         session, function = _NAMES[self]
         span = session.span

@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import itertools
 import sys
 import types
 
@@ -241,3 +242,51 @@ def test_what_has_gone_is_python_s_own_error(monkeypatch):
     monkeypatch.delitem(globals(), "gone")
     with pytest.raises(NameError, match="gone"):
         g(x)
+
+
+class Emitting:
+    """Holds methods of its own containers."""
+
+    def __init__(self):
+        self.seen, self.last = [], {}
+        self.emit, self.put = self.seen.append, self.last.update
+        self.observers = [self.seen.append, lambda v: self.last.update(other=v)]
+        self.by_name = {"a": self.last.setdefault}
+
+
+@pytest.mark.parametrize("use", (
+    lambda o, v: o.emit(v), lambda o, v: o.put(v=v), lambda o, v: [f(v) for f in o.observers],
+    lambda o, v: o.by_name["a"]("k", v), lambda o, v: (o.seen.append(v), o.emit(2.0 * v)),
+))  # fmt: skip
+def test_bound_methods_of_containers_outside(use):
+    ours, plain = Emitting(), Emitting()
+
+    def loss(x, o):
+        v = np.sum(x * x)
+        use(o, v)
+        return v
+
+    gradient = pb.grad(lambda x: loss(x, ours))
+    with pb.options(jit=False, cache=False):
+        for k in range(4):
+            x = np.array([0.5, 2.0 + k])
+            np.testing.assert_array_equal(gradient(x), 2.0 * x)
+            loss(x, plain)
+            assert (ours.seen, ours.last) == (plain.seen, plain.last)
+
+
+COUNT, GENERATOR, PAIRS = itertools.count(), (k for k in range(9)), zip([1, 2], [3, 4])
+
+
+@pytest.mark.parametrize("take", (
+    lambda x: next(COUNT) * x[0], lambda x: next(GENERATOR) * x[0], lambda x: sum(a * b * x[0] for a, b in PAIRS),
+    lambda x: sum(itertools.islice(COUNT, 2)) * x[0],
+))  # fmt: skip
+def test_iterators_outside_are_refused(take):
+    """What one call takes from them another one does not get."""
+    with pytest.raises(pb.PullbackError, match=r"an iterator \(\w+\), which a call moves on.*pass list\(...\) of it"):
+        pb.jit(take)(np.ones(2))
+    with pytest.raises(pb.PullbackError, match="argument it is an iterator"):
+        pb.jit(lambda x, it: next(it) * x)(np.ones(2), iter([1.0, 2.0]))
+    made_inside = pb.jit(lambda x: next(iter([x[1], x[0]])) * sum(v for v in x))
+    assert made_inside(np.array([2.0, 3.0])) == 15.0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from collections import Counter
 
@@ -61,3 +64,25 @@ def test_covariance_of_too_few():
         warnings.simplefilter("ignore")
         for n, ddof in ((0, 1), (1, 1), (1, 2), (3, 5)):
             np.testing.assert_array_equal(pb.jit(lambda x, d=ddof: np.cov(x, ddof=d))(X[:n]), np.cov(X[:n], ddof=ddof))
+
+
+NO_OPERANDS = """
+import gc
+import numpy as np
+import pullback as pb
+
+for _ in range(3):
+    try:
+        pb.jit(lambda x: (np.nditer([]), x))(np.ones(2))
+    except ValueError as error:
+        print(error)
+    gc.collect()
+"""
+
+
+def test_numpy_gets_plain_lists():
+    """NumPy 2.4 drops a reference to an empty list of a class of its own: the next collection of garbage crashed."""
+    done = subprocess.run([sys.executable, "-c", NO_OPERANDS], env={**os.environ, "PYTHONMALLOC": "debug"},
+                          capture_output=True, text=True, timeout=100, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["Must provide at least one operand"] * 3

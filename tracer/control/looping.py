@@ -17,7 +17,7 @@ from ..lists.sequences import Once, Sequence, Stream, sequence_of, taken
 from ..lists.streams import SHORT, Streams, thaw
 from ..objects import operators
 from ..session import NeedConcrete
-from ..snapshot import RUN_OVER, ContainerChange, Frame, MaybeUnbound, State, assign
+from ..snapshot import RUN_OVER, ContainerChange, Frame, MaybeUnbound, State, Unbound, assign
 from ..staging.source import span_of
 from ..values.optional import MaybeNone, present
 from ..values.symbol import FUNCTIONS, Scalar, require_session
@@ -196,9 +196,11 @@ class Looping(Streams):
         start, marks = State(session), session.marks()
         cannot = flag is not None or sequence.peeled
         if cannot or not session.ensure(session.builder.affine(sequence.length) - 1):
-            if not self._started_as_optional(change, start):
+            again = lambda: self.for_(sequence, body, frame, head, after, stored, target, flag, line)
+            if self._started_as_optional(change, start):
+                again()
+            elif not self._unbound_ends(change.error, again):
                 raise change.error
-            self.for_(sequence, body, frame, head, after, stored, target, flag, line)
             return
         body(sequence.item(literal(0, "i64")))
         if change.optional is not None and not _is_settled(State(session).get(change.optional[0])):
@@ -211,6 +213,22 @@ class Looping(Streams):
             return
         rest = sequence.rest(session)
         self.for_(rest, body, frame, head, after, stored, target, flag, line)
+
+    def _unbound_ends(self, error: Exception, again: Callable[[], None]) -> bool:
+        """Trace a loop again that reads what is not bound on entry: if an iteration binds it, the loop carries it.
+
+        Then reading it is checked; if none does, who reads it raises.
+        """
+        session = require_session()
+        unbound = (id(error.frame), error.name) if isinstance(error, Unbound) else None
+        if unbound is None or unbound in session.unbound:
+            return False
+        session.unbound.add(unbound)
+        try:
+            again()
+        finally:
+            session.unbound.discard(unbound)
+        return True
 
     def _started_as_optional(self, change: Exception | None, start: State) -> bool:
         """A name that a loop makes None or a value is what may be None from before the loop."""

@@ -80,22 +80,27 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 if dims is not None and now is not None:
                     # What was learnt is that a size changes; the others may have new names by now.
                     dims = tuple(None if old is None else dim for old, dim in zip(dims, now))
-                self.slots[key] = replace(carried, dims=dims)
+                self.slots[key] = replace(carried, dims=dims, bound=self.slots[key].bound)
 
     def _entry(self, slot: Slot) -> list[Any]:
         return self.leaves_of(slot, self.before)
+
+    def _maybe_bound(self, slot: Slot) -> bool:
+        """Has it a value on some paths to the loop only?"""
+        return isinstance(self.before.get(slot), MaybeUnbound)
 
     def assume(self, slot: Slot) -> bool:
         """Carry a slot, as its entry value suggests. False if it has none that can be carried."""
         found = self._entry(slot)
         if not found or not all(is_number(v) or isinstance(v, Array) for v in found):
             return False
+        bound = not self._maybe_bound(slot)
         for k, leaf in enumerate(found):
             if isinstance(leaf, Array):
-                self.slots[slot, k] = Carried(leaf.type.dtype, False, leaf.dims)
+                self.slots[slot, k] = Carried(leaf.type.dtype, False, leaf.dims, bound)
             else:
                 atom, weak = as_value(self.session, leaf)
-                self.slots[slot, k] = Carried(atom.type.dtype, weak, None)
+                self.slots[slot, k] = Carried(atom.type.dtype, weak, None, bound)
         return True
 
     def trace(
@@ -180,7 +185,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         session, builder = self.session, self.builder
         entries: dict[tuple[Slot, int], Atom] = {}
         for (slot, k), want in list(self.slots.items()):
-            if not want.bound:
+            if not want.bound and not self._maybe_bound(slot):
                 if want.dims is not None:
                     written = (
                         atom_dim(builder.integer(d)) if isinstance(d, Affine) else d for d in want.dims
@@ -400,7 +405,9 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
             if not want.bound:
                 value = at_end.get(key[0])
                 bound = value.bound if isinstance(value, MaybeUnbound) else literal(True, "bool")
-                phis.append(Phi(variables[key, "bound"], literal(False, "bool"), bound))
+                old = self.before.get(key[0])
+                first = old.bound if isinstance(old, MaybeUnbound) else literal(False, "bool")
+                phis.append(Phi(variables[key, "bound"], first, bound))
         for cell, var in cell_vars.items():
             phis.append(Phi(var, self.before.cells[cell], at_end.cells[cell]))
         return phis
@@ -445,7 +452,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 leaf = self.leaves_of(slot, at_end)[k]
                 at_last = leaf.cell, leaf.maps
                 token = tokens.get(at_last, at_last)
-                if want.bound:
+                if want.bound or self._maybe_bound(slot):
                     entry = self._entry(slot)[k]
                     token = (*at_last, entry.cell, entry.maps)
                 tokens.setdefault(at_last, token)

@@ -24,7 +24,7 @@ from ...ir.program import Atom
 from ..session import Session
 from ..snapshot import LIBRARIES, attributes, has_own, is_record, replace_attributes, slots_of
 from ..values.constants import assembled, holds_symbol, plain_array
-from ..values.foreign import refusal, title
+from ..values.foreign import ITERATOR, is_iterator, refusal, title
 from ..values.staged_list import StagedList
 from ..values.symbol import Array, Symbol, as_value, dtype_name
 from .effects import DELETED, MISSING, Effects, Place
@@ -318,6 +318,11 @@ class Hidden:
         why = refusal(value, name)
         if why is not None:
             raise self.session.error(TypeMismatch, f"{name} ({origin}) is {title(value)}: {why}")
+        if is_iterator(value):
+            kind = type(value).__name__
+            raise self.session.error(TypeMismatch, f"{name} ({origin}) is an iterator ({kind}), {ITERATOR}")
+        if _is_bound(value):
+            return getattr(self._input(name, origin, value.__self__, path.attr("__self__")), value.__name__)
         if isinstance(value, (*_NUMBERS, np.ndarray)) and not isinstance(value, (bool, np.bool_, enum.Enum)):
             return self._number(name, origin, value, path)
         if isinstance(value, (list, tuple)):
@@ -443,7 +448,12 @@ _PLAIN = (*_BY_VALUE, type(None), np.ufunc, types.FunctionType, types.BuiltinFun
 
 def _is_plain(value: Any) -> bool:
     """Has it no content that could change, so that comparing it is enough?"""
-    return isinstance(value, _PLAIN) and not isinstance(value, enum.Enum)
+    return isinstance(value, _PLAIN) and not isinstance(value, enum.Enum) and not _is_bound(value)
+
+
+def _is_bound(value: Any) -> bool:
+    """Is it a method that Python has of a container, such as the `append` of one list?"""
+    return isinstance(value, types.BuiltinMethodType) and type(value.__self__) in KINDS
 
 
 def is_fixed(value: Any) -> bool:

@@ -70,6 +70,17 @@ def refusal(value: Any, name: str = "x") -> str | None:
     return None
 
 
+ITERATOR = (
+    "which a call moves on: the next call would get something else. Take the next value before the call and pass it, "
+    "or pass list(...) of it"
+)
+
+
+def is_iterator(value: Any) -> bool:
+    """Is it one of Python's own iterators? Those of users are staged."""
+    return type(value).__module__ in ("builtins", "itertools") and hasattr(type(value), "__next__")
+
+
 def title(value: Any) -> str:
     """The class of a value as a user knows it."""
     kind = type(value)
