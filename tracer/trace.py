@@ -43,7 +43,7 @@ from .session import NeedConcrete, NeedEqual, NeedStatic, NeedUnrolled, Session,
 from .staged_code import Control
 from .staging.source import span_of
 from .values.exact import with_checks
-from .values.foreign import ITERATOR, is_iterator, refusal, title
+from .values.foreign import described, is_iterator, refusal
 from .values.symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_dtype, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
@@ -253,10 +253,8 @@ class _Run:
         if isinstance(leaf, (str, bytes, bool, type(None))) or callable(leaf):
             return leaf
         why = refusal(leaf, name)
-        if why is not None:
-            raise TypeMismatch(f"argument {name} is {title(leaf)}: {why}")
-        if is_iterator(leaf):
-            raise TypeMismatch(f"argument {name} is an iterator ({type(leaf).__name__}), {ITERATOR}")
+        if why is not None or is_iterator(leaf):
+            raise TypeMismatch(f"argument {name} is {described(leaf, why)}")
         return leaf if isinstance(leaf, enum.Enum) else self.input(("leaf", k), name, "", leaf)
 
     def hidden_input(self, name: str, origin: str, value: Any) -> Any:

@@ -24,7 +24,7 @@ from ...ir.program import Atom
 from ..session import Session
 from ..snapshot import LIBRARIES, attributes, has_own, is_record, replace_attributes, slots_of
 from ..values.constants import assembled, holds_symbol, plain_array
-from ..values.foreign import ITERATOR, is_iterator, refusal, title
+from ..values.foreign import described, is_iterator, refusal
 from ..values.staged_list import StagedList
 from ..values.symbol import Array, Symbol, as_value, dtype_name
 from .effects import DELETED, MISSING, Effects, Place
@@ -316,11 +316,8 @@ class Hidden:
                 self._guard("same", path, known.path, name)
             return known.now
         why = refusal(value, name)
-        if why is not None:
-            raise self.session.error(TypeMismatch, f"{name} ({origin}) is {title(value)}: {why}")
-        if is_iterator(value):
-            kind = type(value).__name__
-            raise self.session.error(TypeMismatch, f"{name} ({origin}) is an iterator ({kind}), {ITERATOR}")
+        if why is not None or is_iterator(value):
+            raise self.session.error(TypeMismatch, f"{name} ({origin}) is {described(value, why)}")
         if _is_bound(value):
             return getattr(self._input(name, origin, value.__self__, path.attr("__self__")), value.__name__)
         if isinstance(value, (*_NUMBERS, np.ndarray)) and not isinstance(value, (bool, np.bool_, enum.Enum)):

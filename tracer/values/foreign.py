@@ -70,15 +70,19 @@ def refusal(value: Any, name: str = "x") -> str | None:
     return None
 
 
-ITERATOR = (
-    "which a call moves on: the next call would get something else. Take the next value before the call and pass it, "
-    "or pass list(...) of it"
-)
-
-
 def is_iterator(value: Any) -> bool:
     """Is it one of Python's own iterators? Those of users are staged."""
     return type(value).__module__ in ("builtins", "itertools") and hasattr(type(value), "__next__")
+
+
+def described(value: Any, why: str | None) -> str:
+    """What a refused value is, and what to pass instead."""
+    if why is not None:
+        return f"{title(value)}: {why}"
+    return (
+        f"an iterator ({type(value).__name__}), which a call moves on: the next call would get something else. Take "
+        "the next value before the call and pass it, or pass list(...) of it"
+    )
 
 
 def title(value: Any) -> str:
