@@ -29,8 +29,9 @@ def loss(x, w):
     t, s, u = 0.0, 0.0, 0.0
     for k in range(len(x)):
         s += x[k] * w
-        u += np.sqrt(x[k])
         t = np.cos(x[k]) * t + s
+    for k in range(len(x)):
+        u += np.sqrt(x[k])
     at = x.argmax()
     return t + u + np.sum(np.tanh(x * w)) + x[at - 1] ** 2
 

@@ -10,8 +10,11 @@ from rewrites import FAMILIES, PARTS, PASSES, check
 
 GENERAL = {"scalarise", "simplify", "common", "dead_code", "bufferize", "hoist_allocations"}
 """Nothing is generated without them."""
-ELSEWHERE = {"fuse_and_contract": "test_contract.py", "interchange": "test_interchange.py", "reorder": "test_order.py"}
-"""Changes of the order of loops; their proofs are tested there."""
+ELSEWHERE = {
+    "elide_checks": "test_stages.py", "preaccumulate": "test_chains.py", "fuse_and_contract": "test_contract.py",
+    "interchange": "test_interchange.py", "reorder": "test_order.py",
+}  # fmt: skip
+"""Changes of the order of loops, whose proofs are tested there; and what is made of parts that are counted here."""
 
 
 def test_each_rewrite_has_its_functions():
