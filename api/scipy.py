@@ -7,7 +7,6 @@ call.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from .calls.ravel import Ravel
 from .ir.errors import PullbackError, TypeMismatch
+from .runtime.lazy import lazy
 from .transforms.base import Jit, Transform
 from .transforms.gradient import ValueAndGradient
 from .transforms.higher import DenseJacobian, hessian_product
@@ -49,7 +49,7 @@ def minimize(
     >>> round(result.x["a"], 6)
     1.0
     """
-    optimize = importlib.import_module("scipy.optimize")
+    optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     name = method.lower() if isinstance(method, str) else ""
     args = tuple(args)
@@ -145,7 +145,7 @@ def least_squares(fun: Callable[..., Any], x0: Any, args: Sequence[Any] = (), **
 
     The result is SciPy's, with `x` in the form of x0 and the vector as `x_vector`; `jac` is a matrix of its columns.
     """
-    optimize = importlib.import_module("scipy.optimize")
+    optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     residuals, jacobian = _vector_function(_function(fun), form, tuple(args))
     result = optimize.least_squares(residuals, form.vector, jac=options.pop("jac", jacobian), **options)
@@ -159,7 +159,7 @@ def root(
 
     fun      a function (x, *args) -> as many floats as x has, in any form
     """
-    optimize = importlib.import_module("scipy.optimize")
+    optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     values, jacobian = _vector_function(_function(fun), form, tuple(args))
     if method.lower() in WITH_JACOBIAN:
@@ -187,7 +187,7 @@ def solve_ivp(
 
     The result is SciPy's. `y` has one column for each time; `y_at(k)` is the state at time k in the form of y0.
     """
-    integrate = importlib.import_module("scipy.integrate")
+    integrate = lazy("scipy.integrate")
     form = Ravel(y0, "y0")
     fun, args = _function(fun), tuple(args)
     like = None if form.tree.is_leaf else form  # an array's derivative may be a list, as SciPy has it

@@ -6,7 +6,6 @@ much as for our own.
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from .calls.tree import Tree, flatten
 from .inspection.check_primitive import check_primitive as check_primitive
+from .runtime.lazy import lazy
 from .transforms.argnums import checked_argnums, positions
 from .transforms.public import trace, vjp
 
@@ -311,7 +311,7 @@ def assert_matches_sympy(
 
     >>> assert_matches_sympy(lambda x, w: np.sum(np.tanh(w * x)), np.array([0.1, 2.0]), 0.7)
     """
-    bridge = importlib.import_module(".inspection.sympy_bridge", __package__)
+    bridge = lazy("inspection.sympy_bridge")
     problem = _Problem.of(f, args, argnums)
     names = [path.replace("argument ", "x") for path in problem.paths]
     symbols = [bridge.symbol_array(name, x.shape) for name, x in zip(names, problem.points)]

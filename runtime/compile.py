@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import importlib
 import linecache
 import re
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 
 from ..ir.types import DTYPES, OF_PYTHON
 from . import cache, locks, options, timings
+from .lazy import lazy
 from .rewrite import pieces, subscripts
 from .rewrite.outputs import outputs
 
@@ -97,7 +97,7 @@ def entry(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     if not by_numba(function):
         return None
     with locks.making():
-        return importlib.import_module(f"{__package__}.entry.build").entry(function, *args, **options)
+        return lazy("runtime.entry.build").entry(function, *args, **options)
 
 
 def _compile(
@@ -106,14 +106,13 @@ def _compile(
     cut = pieces.cut(source, name) if outside and not ON_ALL_CORES.search(source) else None
     if cut is not None:
         return _in_pieces(cut, name, folder, kept, vector)
-    # By name, because `import pullback` must not load numba.
-    vectormath = importlib.import_module(f"{__package__}.jit.vectormath") if vector else None
+    vectormath = lazy("runtime.jit.vectormath") if vector else None
     library = vectormath.library(source) if vectormath else None
-    pages = importlib.import_module(f"{__package__}.jit.huge_pages") if jit else None
+    pages = lazy("runtime.jit.huge_pages") if jit else None
     split = outputs(source, name) if outside else None
     swaps: list[Any] = [split] if split else []
     if split and split.copies:
-        swaps.append(importlib.import_module(f"{__package__}.jit.copies"))
+        swaps.append(lazy("runtime.jit.copies"))
     swaps += [vectormath] if library else []
     swaps += [pages] if pages and pages.useful(source) else []
     swaps += [subscripts] if jit and subscripts.useful(source) else []
@@ -125,11 +124,11 @@ def _compile(
     function = getattr(module, name)
     if not jit:
         return _plain(function)
-    machine = importlib.import_module(f"{__package__}.jit.machine")
+    machine = lazy("runtime.jit.machine")
     if ON_ALL_CORES.search(source):
-        importlib.import_module(f"{__package__}.intrinsics.threads").ready()
+        lazy("runtime.intrinsics.threads").ready()
     if pieces.BOXED in source:
-        module.boxed = importlib.import_module(f"{__package__}.jit.boxes").boxed  # type: ignore[attr-defined]
+        module.boxed = lazy("runtime.jit.boxes").boxed  # type: ignore[attr-defined]
     for other in re.findall(r"^def (\w+)", source, re.MULTILINE):
         if other != name:
             setattr(module, other, machine.part(getattr(module, other)))

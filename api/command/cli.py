@@ -7,7 +7,6 @@ checked does not hold or a function cannot be traced. 2 stands for a command lin
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import textwrap
@@ -23,6 +22,7 @@ from ..export.module import KINDS, export, write_module
 from ..inspection.show import STAGES, shown
 from ..ir.errors import PullbackError, UnsupportedFunction
 from ..runtime import cache, options
+from ..runtime.lazy import lazy
 from ..transforms.public import grad
 from . import arguments
 from .arguments import UsageError
@@ -318,7 +318,7 @@ def _verdict(name: str, good: str, check: Callable[[], None]) -> bool:
 
 def _demo(chosen: argparse.Namespace) -> int:
     try:
-        demo = importlib.import_module(".demo", __package__)
+        demo = lazy("command.demo")
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ..calls.tree import Tree, flatten
 from ..ir.errors import TypeMismatch
 from ..ir.program import Span
 from ..ir.types import DTYPES, Type
+from ..runtime.lazy import lazy
 from ..transforms.layout import Layout, Result, built, hidden_values
 from .check import COMPARE, self_check
 from .helpers import helpers, imports_of
@@ -46,7 +46,7 @@ def module_text(name: str, span: Span | None, forms: list[Form]) -> str:
     numba = "\n".join(line for line in imports_of(text) if line != "import math")
     file = Path(span.file).name.replace("\\", "/").replace('"', "'") if span else ""
     where = f" ({file}, line {span.line})" if span else ""
-    version = importlib.import_module(__name__.partition(".")[0]).__version__
+    version = lazy("").__version__
     signatures = "\n".join(f"    {form.shown()}" for form in forms)
     head = HEAD.format(
         name=name, where=where, version=version, functions=", ".join(functions), signatures=signatures,

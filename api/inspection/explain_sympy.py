@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 import textwrap
@@ -19,6 +18,7 @@ from ..ir.passes import optimise
 from ..ir.program import Let, Program, Var
 from ..ir.text import lines
 from ..ir.text.page import WIDTH, shortened
+from ..runtime.lazy import lazy
 from ..transforms.base import Text, Transform
 
 __all__ = ["explain_sympy"]
@@ -67,8 +67,8 @@ def explained(
     derivation: bool = True,
 ) -> tuple[Text, list[str]]:
     """What `explain_sympy` prints, and the names whose derivatives differ."""
-    bridge = importlib.import_module(".sympy_bridge", __package__)  # by name: SymPy takes half a second to import
-    compare = importlib.import_module(".sympy_compare", __package__)
+    bridge = lazy("inspection.sympy_bridge")
+    compare = lazy("inspection.sympy_compare")
     program, gradient, wrt = _programs(function, args)
     names = _Sizes(sizes, args, program)
     symbols = list(bridge.symbols(program, names))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from ..ir.program import Program
 from ..ir.text import show
 from ..runtime import collector, options, progress, timings
 from ..runtime.compile import by_numba
+from ..runtime.lazy import lazy
 from ..stages import Compilation
 from ..tracer.calls import call_given
 from ..tracer.nested import own
@@ -123,7 +123,7 @@ class Transform:
     @property
     def _numba_type_(self) -> Any:
         """What numba asks for: compiled code may call this object."""
-        return importlib.import_module("..native.njit", __package__).type_of(self)
+        return lazy("native.njit").type_of(self)
 
     def cfunc(self, signature: str) -> Any:
         """A C function: its `.address`, `.ctypes`, and the line that declares it, `.declaration`.
@@ -132,7 +132,7 @@ class Transform:
                     of arrays: "f64[n, 3], f64". Then C passes a pointer for each array and each result, and
                     the sizes before them; it gets 0, or 1 if the call failed.
         """
-        return importlib.import_module("..native.cfunc", __package__).cfunc(self, signature)
+        return lazy("native.cfunc").cfunc(self, signature)
 
     # -- stages ----------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ dozen Python functions before they allocate, which took a third of the compile t
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 import sys
 from typing import Any
@@ -18,6 +17,8 @@ import llvmlite.ir as ll
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from ..lazy import lazy
 
 NAME = "pullback.pages"
 """What sources call this module: one name with a dot, so that no variable has it."""
@@ -67,7 +68,7 @@ def _array(shape: Any, dtype: Any) -> Any:
 
 
 def _allocate(context: Any, builder: Any, array: Any, shape: Any, value: Any, zeros: bool) -> Any:
-    arrayobj = importlib.import_module("numba.np.arrayobj")  # takes its time, and machine code needs it not
+    arrayobj = lazy("numba.np.arrayobj")
     sizes = arrayobj._parse_shape(context, builder, shape, value)
     made = arrayobj._empty_nd_impl(context, builder, array, sizes)
     count = builder.mul(made.nitems, made.itemsize)
@@ -114,7 +115,7 @@ def _allocator(zeros: bool) -> tuple[Any, Any]:
         return None if array is None else (array(shape), generate)
 
     def of(context: Any, shape: Any, dtype: Any) -> Any:
-        found = importlib.import_module("numba.core.typing.npydecl").parse_dtype(dtype)
+        found = lazy("numba.core.typing.npydecl").parse_dtype(dtype)
         array = None if found is None else _array(shape, found)
         return None if array is None else (array(shape, dtype), generate)
 

@@ -13,6 +13,7 @@ from pullback.codegen.emit.spelling import template
 from pullback.ir import ops
 from pullback.ir.ops.arith import CONVERT
 from pullback.ir.primitive import REGISTRY
+from pullback.runtime.lazy import LAZY
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("api", "tracer", "ir", "codegen", "runtime")
@@ -38,7 +39,7 @@ ORDER = {
     "ir": "types once | errors | program | names primitive | affine ops | build sizes | evaluate walk | text "
     "| draw samples verify | verify_level | pipeline | __init__ passes | adjoint | tangent",
     "codegen": "index_maps primitives | analysis | emit loops memory | cotangents lower parallel | matmul | __init__",
-    "runtime": "__init__ locks entry rewrite | collector intrinsics options timings | cache progress support "
+    "runtime": "__init__ lazy locks entry rewrite | collector intrinsics options timings | cache progress support "
     "| jit compile",
 }
 """The sub-rooms and single modules of each room, bottom to top: each may import from those before a bar to its left."""
@@ -122,6 +123,32 @@ def test_no_import_hides_in_a_function(path):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             for node in ast.walk(function):
                 assert not isinstance(node, (ast.Import, ast.ImportFrom)), f"{name_of(path)}:{node.lineno}"
+
+
+MAY_NAME = {
+    "runtime/lazy.py", "runtime/entry/abi.py", "api/__init__.py", "api/adapters/optional.py",
+    "api/command/arguments.py",
+    "ir/evaluate.py", "ir/draw/graph.py",
+}  # fmt: skip
+"""Who imports by name: what keeps the list, the user's own modules, and libraries that need not be installed."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_modules_that_wait_are_on_the_list(path):
+    asked = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = getattr(node, "attr", getattr(node, "id", ""))
+        by_name = name in ("import_module", "__import__")
+        assert not by_name or name_of(path) in MAY_NAME, f"{name_of(path)}:{node.lineno}"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy":
+            assert isinstance(node.args[0], ast.Constant), f"{name_of(path)}:{node.lineno}"
+            asked.add(node.args[0].value)
+    assert asked <= set(LAZY)
+
+
+def test_every_module_on_the_list_is_there():
+    asked = {name for path in FILES for name in re.findall(r'\blazy\("([^"]*)"\)', path.read_text())}
+    assert asked == set(LAZY)
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
