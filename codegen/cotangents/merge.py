@@ -19,7 +19,7 @@ from ...ir.program import Let, Lit, Node, Program, Var
 
 
 def merge_cotangents(program: Program) -> Program:
-    """The program without sums of a part that is taken out of an array and of what was added beside it.
+    """A cotangent that was kept apart from the array it belongs to is added up in it (store forwarding).
 
     >>> from ...ir.text import parse
     >>> print(merge_cotangents(parse('''

@@ -18,7 +18,7 @@ from .unroll_recurrence import unroll_recurrence
 
 
 def preaccumulate(program: Program) -> Program:
-    """The program with the loops that carry a cotangent from product to product four iterations at a time.
+    """Preaccumulation: local derivatives of four iterations are multiplied up beside a loop that hands a product on.
 
     Expensive functions that wait for nothing that a loop carries, cotangent or not, are computed ahead of it
     (`strip_mine_recurrence`).

@@ -27,7 +27,7 @@ CHEAP = 4
 
 
 def fuse_and_contract(program: Program) -> Program:
-    """The program without arrays that only loops of one range, one behind the other, write and read.
+    """Loop fusion with array contraction: arrays that only loops of one range hand on become scalars.
 
     >>> from ...ir.text import parse
     >>> print(fuse_and_contract(parse('''

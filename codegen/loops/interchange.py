@@ -44,7 +44,7 @@ SUNK = 6
 
 
 def interchange(program: Program, reassociate: bool = True) -> Program:
-    """The program whose innermost loops run along rows where that changes no result.
+    """Loop interchange: innermost loops run along rows, where that changes no result.
 
     Without `reassociate` only sums of cotangents lose their order.
 

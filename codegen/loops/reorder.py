@@ -26,7 +26,7 @@ from .distribution_plan import planned
 
 
 def reorder(program: Program, reassociate: bool = True, carry: bool = True) -> Program:
-    """The program whose innermost loops run upwards and are split where that changes no more than rounding.
+    """Loop reversal and distribution: innermost loops run upwards, are split, and their sums vectorise.
 
     Without `reassociate` only sums of cotangents lose their order. Without `carry` no
     outermost loop carries values to the next iterations, so that its iterations can run on several cores.

@@ -31,7 +31,7 @@ KEPT = 3
 
 
 def strip_mine_rows(program: Program, reassociate: bool = True) -> Program:
-    """The program with loops over rows cut in three around expensive scalars.
+    """Loop distribution by strips of rows, with scalar expansion: expensive scalars between inner loops vectorise.
 
     Without `reassociate` sums of the user's keep their order.
 

@@ -19,7 +19,7 @@ CHEAP = 1
 
 
 def rematerialise(program: Program) -> Program:
-    """The program with copies of operations behind loops and branches, instead of arrays that live through them.
+    """Rematerialisation: arrays are computed again behind loops and branches, instead of living through them.
 
     >>> from ...ir.text import parse
     >>> print(rematerialise(parse('''

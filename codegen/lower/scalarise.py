@@ -45,7 +45,7 @@ from .views import pinned_views
 
 
 def scalarise(program: Program) -> Program:
-    """The program with loops over scalars instead of array operations.
+    """Scalarisation: loops over scalars instead of array operations, fused where they run over the same elements.
 
     >>> from ...ir.text import parse
     >>> print(scalarise(parse('''

@@ -30,7 +30,7 @@ MODERATE = {"f64": (1e-30, 1e30), "f32": (1e-9, 1e9)}
 
 
 def recognise_products(program: Program, reassociate: bool = True) -> Program:
-    """The program with products of matrices instead of loops that compute them.
+    """Idiom recognition: loops that compute products of matrices become calls of BLAS.
 
     Without `reassociate` only sums of cotangents lose their order.
 

@@ -127,7 +127,7 @@ class _Conflicts:
 
 
 def bufferize(program: Program) -> Program:
-    """The program with the copies that make every update destructive.
+    """Bufferization: copies are written where an old array is still needed, so that every update is in place.
 
     >>> from ...ir.text import parse
     >>> print(bufferize(parse('''

@@ -27,7 +27,7 @@ FEW = 4
 
 
 def elide_zero_fill(program: Program) -> Program:
-    """The program with stores in the place of first additions to vectors of zeros.
+    """Dead store elimination: first additions to vectors of zeros become stores, and the zeros are not written.
 
     >>> from ...ir.text import parse
     >>> print(elide_zero_fill(parse('''

@@ -17,7 +17,7 @@ from ...ir.program import Exit, For, If, Let, Node, Phi, Program, Var, While, at
 
 
 def hoist_allocations(program: Program) -> Program:
-    """Move `empty` out of loops.
+    """Hoisting of allocations: a buffer that lives for one iteration is made once, before the loop.
 
     >>> from ...ir.text import parse
     >>> print(hoist_allocations(parse('''

@@ -12,7 +12,7 @@ from ...ir.walk import Nodes, rebuilt, used_here, walk
 
 
 def read_modify_write(program: Program) -> Program:
-    """Write updates of one element by a sum or difference as additions to it; the numbers stay the same.
+    """Updates of one element by a sum or difference become additions to it; the numbers stay the same.
 
     >>> from ...ir.text import parse
     >>> print(read_modify_write(parse('''

@@ -35,7 +35,7 @@ def is_small(type: Type) -> bool:
 
 
 def unroll(program: Program) -> Program:
-    """Write out the short loops that run over small arrays, or inside of other loops."""
+    """Loop unrolling: short loops that run over small arrays, or inside of other loops, are written out."""
     params = {p.name for p in program.params}
     builder = Builder()
     builder.names = walk.names_of(program)
@@ -132,7 +132,7 @@ def _value(atom: Atom, values: Mapping[str, Atom]) -> Atom:
 
 
 def scalar_replacement(program: Program) -> Program:
-    """The program with scalars in place of small arrays.
+    """Scalar replacement of aggregates: small arrays of known size become scalars.
 
     >>> from ...ir.text import parse
     >>> print(scalar_replacement(parse('''

@@ -22,7 +22,7 @@ DEPTH = 2
 
 
 def structure_of_arrays(program: Program) -> Program:
-    """The program with an array for each column of arrays that pairs of rows are read of.
+    """Structure of arrays: rows of a few numbers that are read in pairs become an array for each column.
 
     >>> from ...ir.text import parse
     >>> print(structure_of_arrays(parse('''

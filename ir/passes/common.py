@@ -19,7 +19,7 @@ from ..walk import Nodes, map_node, substitution
 
 
 def common(program: Program) -> Program:
-    """Use the first name of each value that is computed twice.
+    """Common subexpression elimination: the first name of each value that is computed twice stands for both.
 
     >>> from ..text import parse
     >>> print(common(parse('''

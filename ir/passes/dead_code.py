@@ -17,7 +17,7 @@ Key = str | int
 
 
 def dead_code(program: Program) -> Program:
-    """Drop every binding, phi, exit and region that nothing needs.
+    """Dead code elimination: drop every binding, phi, exit and region that nothing needs.
 
     >>> from ..text import parse
     >>> print(dead_code(parse('''

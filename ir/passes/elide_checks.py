@@ -10,7 +10,7 @@ from . import optimise
 
 
 def elide_checks(program: Program, bounds_check: bool = True) -> Program:
-    """Without `bounds_check`, the program without its checks of subscripts, and what only they needed."""
+    """Bounds check elimination: without `bounds_check`, checks of subscripts go, and what only they needed."""
     if bounds_check:
         return program
 

@@ -20,7 +20,7 @@ HEAVY = 10
 
 
 def invariant(program: Program) -> Program:
-    """Move heavy invariants, sizes, and what they are computed from, out of loops.
+    """Loop-invariant code motion: heavy invariants, sizes, and what they are computed from, leave loops.
 
     >>> from ..text import parse
     >>> print(invariant(parse('''

@@ -33,7 +33,7 @@ class Made:
 
 
 def simplify(program: Program) -> Program:
-    """Apply the rewrites until none applies.
+    """Algebraic simplification and constant folding; loops and ifs whose outcome is known are decided.
 
     >>> from ..text import parse
     >>> print(simplify(parse('''
