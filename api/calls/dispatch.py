@@ -70,6 +70,14 @@ class Forms:
         self.groups.setdefault(types_of(leaves), Group()).add(form)
         self.all.insert(0, form)
 
+    def forget(self, form: Form) -> None:
+        """Drop a form that no call will fit."""
+        self.all.remove(form)
+        for group in self.groups.values():
+            for row in (*group.table.values(), group.loose):
+                if form in row:
+                    row.remove(form)
+
     def match(self, leaves: Sequence[Any]) -> tuple[Any, tuple[Any, ...]] | None:
         """The form that fits these leaves and the parameters of its program."""
         group = self.groups.get(types_of(leaves))

@@ -29,6 +29,7 @@ from .frames import as_refusal
 from .guards import canonical, guards_fail, matcher, refuse_overlaps
 from .nonfinite import checked_run
 from .plain_run import for_user, python_error
+from .retraces import Streak
 from .tree import Tree, flatten
 from .typetext import abstracts
 
@@ -169,6 +170,7 @@ class Traceable:
         self.traces = 0
         self.recalled = 0  # forms that came from the disk instead
         self.hot_vjp: Call = no_call
+        self.streak = Streak()
         self._lock = locks.make()
         try:
             self.signature: inspect.Signature | None = inspect.signature(function)
@@ -256,6 +258,8 @@ class Traceable:
                     "the call that was traced does not fit its own trace: a hidden input changes while it is read, "
                     "or a property gives another value each time"
                 )
+            if fresh and forms.all and self.streak.traced_again(self.function, forms.all[0].traced, leaves):
+                forms.forget(forms.all[0])  # nor would it fit the next call
             forms.add(form, leaves)
             if fresh and name:
                 kept_traces.keep(name, self.function, form.traced, form.out, form.program, form.digest)
