@@ -13,7 +13,8 @@ import hashlib
 import linecache
 import re
 import sys
-from collections import Counter
+import weakref
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -33,7 +34,11 @@ counts: Counter[str] = Counter()
 ON_ALL_CORES = re.compile(r"\bsupport\.(on_all_cores|in_two_turns)\(")
 """What calls functions of parts of loops; a source with this defines these functions above its own."""
 
-_functions: dict[tuple[Any, ...], Callable[..., Any]] = {}
+KEPT = 128
+"""Functions that stay although nobody has them: `pb.grad(f)(x)` makes a transform for each call."""
+
+_functions: weakref.WeakValueDictionary[tuple[Any, ...], Callable[..., Any]] = weakref.WeakValueDictionary()
+_recent: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
 _lock = locks.make()
 
 
@@ -67,6 +72,10 @@ def compile_source(
                 function = _compile(source, name, jit, folder, settings.cache, vector, outside)
                 function.written = source, name  # type: ignore[attr-defined]
             _functions[key] = function
+        _recent[key] = function
+        _recent.move_to_end(key)
+        if len(_recent) > KEPT:
+            _recent.popitem(last=False)
     return function
 
 
@@ -123,7 +132,7 @@ def _compile(
     module = _module(source, stem, folder, kept, swaps)
     function = getattr(module, name)
     if not jit:
-        return _plain(function)
+        return _owned(_plain(function), module)
     machine = lazy("runtime.jit.machine")
     if ON_ALL_CORES.search(source):
         lazy("runtime.intrinsics.threads").ready()
@@ -135,7 +144,7 @@ def _compile(
     compiled = machine.njit(function, folder if kept else None, stem, counts, overlaps)
     if compiled is function:  # numba is switched off
         return _compile(source, name, False, folder, kept, vector, False)
-    return split.wrapper(compiled) if split else compiled
+    return _owned(split.wrapper(compiled) if split else compiled, module)
 
 
 def _in_pieces(cut: pieces.Cut, name: str, folder: Path, kept: bool, vector: bool) -> Callable[..., Any]:
@@ -148,7 +157,7 @@ def _in_pieces(cut: pieces.Cut, name: str, folder: Path, kept: bool, vector: boo
         setattr(module, piece, _compile(text, piece, True, folder, kept, vector, False, overlaps=overlaps))
     lines = cut.main.count("\n")
     timings.note(f"{name}: {lines} lines, one after the other, run as Python; {len(cut.pieces)} loops are compiled")
-    return _plain(getattr(module, name))
+    return _owned(_plain(getattr(module, name)), module)
 
 
 def _module(source: str, stem: str, folder: Path, kept: bool, swaps: list[Any]) -> ModuleType:
@@ -167,6 +176,18 @@ def _module(source: str, stem: str, folder: Path, kept: bool, swaps: list[Any]) 
     sys.modules[module.__name__] = module  # inspect and numba look functions' modules up by name
     counts["sources"] += 1
     return module
+
+
+def _owned(function: Callable[..., Any], module: ModuleType) -> Callable[..., Any]:
+    """The function; when nobody has it any more, its module and its lines go with it."""
+    weakref.finalize(function, _forget, module.__name__, weakref.ref(module), module.__file__ or "").atexit = False
+    return function
+
+
+def _forget(name: str, module: weakref.ref[ModuleType], path: str) -> None:
+    if sys.modules.get(name) is module():  # no other one has taken its place
+        sys.modules.pop(name, None)
+        linecache.cache.pop(path, None)
 
 
 def _on_disk(path: Path, source: str) -> bool:
