@@ -21,6 +21,7 @@ def test_each_rewrite_has_its_functions():
     assert {*PASSES, *PARTS} == {*FAMILIES} | GENERAL | {*ELSEWHERE}
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", FAMILIES)
 def test_rewrites_change_rounding_only(name, monkeypatch):
     assert check(name, monkeypatch, rounds=1)[name] > 0

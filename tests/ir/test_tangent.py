@@ -82,6 +82,7 @@ def test_program(name):
         against_differences(program, args, directions, dots, 1e-6 if loop else 1e-4, 1e-5 if loop else 2e-7)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", DOUBLE)
 @pytest.mark.parametrize("inner", [tangent, adjoint])
 def test_tangent_of_a_derivative(name, inner):
@@ -154,6 +155,7 @@ def test_random_program(seed):
     columns(program, args, rng)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(60))
 def test_random_nest(seed):
     rng = np.random.default_rng(seed)

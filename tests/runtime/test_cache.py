@@ -88,6 +88,7 @@ def test_a_second_process_neither_makes_nor_compiles(filled):
     assert report["loaded"] == 1 and "compiled" not in report
 
 
+@pytest.mark.process
 def test_the_directory_holds_one_file_of_each_kind(filled):
     assert sorted(p.suffix for p in filled.iterdir()) == [".entry", ".machine", ".py"]
 

@@ -16,6 +16,7 @@ def uncompiled():
         yield
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_advice_runs(row):
     advice.refusal(row)
@@ -25,6 +26,7 @@ def test_the_advice_runs(row):
 MOST_NOT_YET = 149
 
 
+@pytest.mark.docs
 def test_every_message_is_provoked():
     """A new message needs a row in data/advice; the list of those without one only shrinks."""
     not_yet = advice.NOT_YET.read_text(encoding="utf-8").splitlines()

@@ -96,6 +96,7 @@ print(sys.getrecursionlimit() == limit)
 """
 
 
+@pytest.mark.process
 def test_calls_through_c_leave_the_stack_whole(tmp_path):
     """What C calls takes the C stack: the limit that lets tracing go deep must not let it overflow."""
     (tmp_path / "script.py").write_text(THROUGH_C)

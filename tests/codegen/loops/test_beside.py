@@ -69,6 +69,7 @@ def differences(x, c):
     return np.sum(c * (x[1:] - x[:-1]) ** 2)
 
 
+@pytest.mark.compiled
 def test_shifted_slices_are_one_sweep_without_memory():
     rng = np.random.default_rng(0)
     x, c = rng.normal(size=1000), rng.normal(size=999)
@@ -80,6 +81,7 @@ def test_shifted_slices_are_one_sweep_without_memory():
         np.testing.assert_allclose(pb.grad(differences)(x, c), gradient(x, c), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.compiled
 def test_the_option_keeps_what_users_add_in_their_order():
     def smear(a):
         y = np.zeros(len(a) + 2)
@@ -95,6 +97,7 @@ def test_the_option_keeps_what_users_add_in_their_order():
     np.testing.assert_allclose(pb.jit(smear)(a), smear(a), rtol=1e-9)
 
 
+@pytest.mark.compiled
 def test_zeros_of_users_keep_their_sign():
     def smear(a):
         y = np.full(len(a) + 1, -0.0)

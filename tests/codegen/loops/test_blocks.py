@@ -126,6 +126,7 @@ def test_blocks_go_to_several_cores():
         np.testing.assert_allclose(value, wanted, rtol=1e-12)
 
 
+@pytest.mark.compiled
 def test_compiled():
     gradient = pb.grad(logistic)
     with pb.options(cache=False):

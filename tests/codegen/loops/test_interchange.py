@@ -63,6 +63,7 @@ class Pairs(Writer):
 changed = 0
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(400))
 def test_random_pairs(seed, monkeypatch):
     """All that may change places do."""
@@ -146,6 +147,7 @@ def inner_loops(source):
     return found
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "function, pair",
     [(sums_of_columns, ("k", "j")), (triangle, ("j", "k")), (running, ("j", "k")), (solve_many, ("j", "k"))],
@@ -160,6 +162,7 @@ def test_loops_run_along_rows_where_they_may(function, pair):
     np.testing.assert_allclose(run(*args), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("function", [sums_of_columns, one_sum, running, triangle, steered, solve_many])
 def test_the_order_of_the_users_sums_stays_if_asked_for(function):
     rng = np.random.default_rng(1)

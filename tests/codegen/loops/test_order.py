@@ -103,6 +103,7 @@ class Writer:
             self.arrays[k] = self.b.emit("at_add", array, self.index(array), value)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(300))
 def test_random_nests(seed):
     rng = np.random.default_rng(seed)
