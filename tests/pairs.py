@@ -13,21 +13,20 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from irprograms import settings_of
 
 from pullback import codegen
-from pullback.codegen.cotangents.preaccumulate import preaccumulate
-from pullback.ir import passes as clean_up
 from pullback.ir.adjoint.reverse_mode import adjoint
+from pullback.ir.passes import CLEANUP
 from pullback.ir.passes.unroll import unroll
+from pullback.ir.pipeline import Context
 from pullback.ir.program import Program
 from pullback.ir.text import parse, show
 from pullback.ir.verify import verify
@@ -43,11 +42,13 @@ def gradient(program: Program) -> Program:
 
 
 def passes() -> dict[str, Run]:
-    """Every pass by its room and name: those of the pipelines, and those that run before or beside them."""
-    found: dict[str, Run] = {"ir/adjoint": gradient, "ir/unroll": unroll, "codegen/preaccumulate": preaccumulate}
-    for step in (*clean_up.PIPELINE, *codegen.PIPELINE):
-        room = "ir" if step.__module__.startswith("pullback.ir.") else "codegen"
-        found[f"{room}/{step.__name__}"] = step
+    """Every pass by its room and name: those of the pipelines, the adjoint, and what unrolls before it."""
+    found: dict[str, Run] = {"ir/adjoint": gradient, "ir/unroll": unroll}
+    context = Context(bounds_check=False)
+    for step in (*CLEANUP, *codegen.PIPELINE):
+        function = getattr(codegen, step.name, None)
+        room = "codegen" if function and function.__module__.startswith("pullback.codegen.") else "ir"
+        found[f"{room}/{step.name}"] = partial(step.run, context=context)
     return found
 
 
@@ -117,9 +118,3 @@ def arguments(program: Program, case: Case, rng: np.random.Generator) -> list[ob
         else:
             args.append(np.broadcast_to(np.asarray(settings.get(param.name, 2), param.type.numpy), shape)[()].copy())
     return args
-
-
-def docstring(step: Run) -> str:
-    """What a pass is for: the first line of its docstring."""
-    module: ModuleType = importlib.import_module(step.__module__)
-    return ((step.__doc__ or module.__doc__) or "").strip().splitlines()[0]
