@@ -18,6 +18,8 @@ from .types import Type
 
 REGISTRY: dict[str, Primitive] = {}
 _BY_TEXT: dict[str, Primitive] = {}
+BY_FUNCTION: dict[object, Primitive] = {}
+"""The first operation that each function of NumPy evaluates."""
 
 
 class Applier(Protocol):
@@ -147,6 +149,7 @@ class Primitive:
             raise ValueError(f"primitive {self.name} needs either partials or a vjp")
         REGISTRY[self.name] = self
         _BY_TEXT[self.text] = self
+        BY_FUNCTION.setdefault(self.numpy, self)
 
     def __call__(self, *args: Any) -> Ref:
         return next(refs(args)).builder.apply(self, *args)

@@ -83,7 +83,7 @@ def find(function: Any) -> Any:
             return SPECIAL[name]
     if type(function).__module__.startswith("scipy.stats") or type(owner).__module__.startswith("scipy.stats"):
         return FUNCTIONS["scipy.stats"](function)
-    return None
+    return FUNCTIONS["declared"](function)
 
 
 @implements(print)

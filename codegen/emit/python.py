@@ -322,7 +322,7 @@ class Emitter:
             self.write(self.product(let), let, let.span, store=True)
             return
         reads, memory = self.reads(let.args)
-        memory |= op == "getitem" and not let.var.type.rank
+        memory |= let.op.kind is Kind.KERNEL or op == "getitem" and not let.var.type.rank
         if self.uses[name].count == 0 and not let.var.type.rank:
             return
         # What stands at the head of a loop or a function is for the lines below: without a comment of its own.

@@ -157,7 +157,7 @@ LOGICAL = {"add": "{0} | {1}", "maximum": "{0} | {1}", "mul": "{0} & {1}", "mini
 
 def operation(op: Primitive, operands: tuple[Text, ...], dtype: str) -> Text:
     """A scalar operation."""
-    if dtype in NARROW and not op.has(Trait.SELECTS | Trait.CONVERTS):
+    if op.elementwise and dtype in NARROW and not op.has(Trait.SELECTS | Trait.CONVERTS):
         # Compiled code computes with 64 bits: cut off what NumPy cuts off.
         return Text(f"{NUMPY[dtype]}({_operation(op, operands, dtype).text})")
     return _operation(op, operands, dtype)

@@ -15,8 +15,8 @@ from ...ir.build import Builder, dim_atom, literal
 from ...ir.errors import IRError
 from ...ir.ops.array import iota, zeros
 from ...ir.ops.index import index_dims
-from ...ir.primitive import REGISTRY, Trait
-from ...ir.program import Atom, Check, Index, Let, Lit, Span, Var, atoms
+from ...ir.primitive import REGISTRY, Kind, Trait
+from ...ir.program import Atom, Check, Index, Let, Lit, Operand, Span, Var, atoms
 from ...ir.types import I64, Dim, Type
 from .. import index_maps
 from ..index_maps import Along, Counted, Fixed, Place, Read, Source, Taken
@@ -78,9 +78,22 @@ class Loops:
         if let.op.elementwise:
             return [self.elementwise(let)]
         lower = getattr(self, f"_{name}", None)
+        if lower is None and let.op.kind is Kind.KERNEL:
+            return self.called(let)
         if lower is None:
             raise IRError(f"codegen has no loops for {name}")
         return lower(let, *let.args)
+
+    def called(self, let: Let) -> list[Item]:
+        """A kernel of which nothing is known but that it takes arrays in memory, and makes a new one."""
+        before: list[Item] = []
+        args: list[Operand] = []
+        for arg in let.args:
+            if isinstance(arg, Var) and arg.type.rank:
+                arg, first = self.memory(arg)
+                before += first
+            args.append(arg)
+        return [*before, Plain(Let(let.var, let.op, tuple(args), let.span))]
 
     def op(self, var: Var, space: Sequence[Dim], out: Sequence[int | None], *args: Any, **options: Any) -> Op:
         prim = options.pop("prim", None)

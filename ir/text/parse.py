@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import ops as _ops  # noqa: F401  (fills the registry)
 from ..errors import IRError
-from ..primitive import REGISTRY
+from ..primitive import REGISTRY, Primitive
 from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
 from ..sizes import Sizes
 from ..types import DTYPES, I64, Dim, Type
@@ -325,11 +325,15 @@ class _Reader:
 # -- the table of templates ----------------------------------------------------------------------------
 
 
-@cache
 def templates() -> dict[str, tuple[Template, ...]]:
     """All templates by their heads. Two that one text could match are refused."""
+    return _templates(tuple(REGISTRY.values()))
+
+
+@cache
+def _templates(declared: tuple[Primitive, ...]) -> dict[str, tuple[Template, ...]]:
     table: dict[str, tuple[Template, ...]] = {}
-    for op in REGISTRY.values():
+    for op in declared:
         new = template(op)
         key = _head(new.tree)
         if key in ("phi()", "last()"):

@@ -6,6 +6,7 @@ from . import (
     compiled,
     conditions,
     create,
+    declared,
     einsum,
     elementwise,
     grids,
@@ -28,9 +29,9 @@ from . import (
 )
 
 __all__ = [
-    "builtins", "calculus", "compiled", "conditions", "create", "einsum", "elementwise", "grids", "iteration", "join",
-    "linalg", "logic", "pynumbers", "ranges", "reduce", "repeat", "scan", "select", "shape", "special", "stats",
-    "ufunc_options", "values", "written",
+    "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise",
+    "grids", "iteration", "join", "linalg", "logic", "pynumbers", "ranges", "reduce", "repeat", "scan",
+    "select", "shape", "special", "stats", "ufunc_options", "values", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

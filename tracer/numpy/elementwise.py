@@ -66,7 +66,11 @@ def check_options(name: str, options: dict[str, Any]) -> None:
 
 
 def _define(op: str, arity: int, function: Any, at_least: str | None = None) -> None:
-    name = function.__name__
+    implements(function)(meaning(op, arity, function.__name__, at_least))
+
+
+def meaning(op: str, arity: int, name: str, at_least: str | None) -> Callable[..., Any]:
+    """What a ufunc means on symbols that is an operation on numbers and nothing else."""
 
     def implementation(*args: Any, out: Any = None, where: Any = True, **options: Any) -> Any:
         check_options(name, options)
@@ -77,7 +81,7 @@ def _define(op: str, arity: int, function: Any, at_least: str | None = None) -> 
         return select(where, apply(op, list(args), f"np.{name}", at_least=at_least), out, name)
 
     implementation.__name__ = name
-    implements(function)(implementation)
+    return implementation
 
 
 for _op in REGISTRY.values():  # those whose functions do more than this are registered below, and elsewhere

@@ -492,7 +492,7 @@ def refused_dtype(name: str, dtype: Any) -> str:
 
 def call_function(key: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call what a function means on symbols, or refuse it by name."""
-    implementation = FUNCTIONS.get(key) or FUNCTIONS["scipy.special"](key)
+    implementation = FUNCTIONS.get(key) or FUNCTIONS["scipy.special"](key) or FUNCTIONS["declared"](key)
     session = require_session()
     if implementation is None:
         raise session.error(UnsupportedFunction, f"{name} cannot be traced: pullback has no rule for it")
