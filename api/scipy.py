@@ -61,7 +61,7 @@ def minimize(
         value, bars = both(form.unravel(vector), *args)
         return float(value), form.ravel(bars)
 
-    compiled = Jit(_function(fun))
+    compiled = Jit[..., Any](_function(fun))
 
     def value_only(vector: np.ndarray) -> float:
         return float(compiled(form.unravel(vector), *args))
@@ -169,7 +169,7 @@ def root(
 
 
 def _vector_function(fun: Callable[..., Any], form: Ravel, args: tuple[Any, ...]) -> tuple[Any, Any]:
-    compiled, jacobian = Jit(fun), DenseJacobian(fun)
+    compiled, jacobian = Jit[..., Any](fun), DenseJacobian(fun)
 
     def values(vector: np.ndarray) -> np.ndarray:
         return Ravel(compiled(form.unravel(vector), *args), "the result").vector
@@ -191,7 +191,7 @@ def solve_ivp(
     form = Ravel(y0, "y0")
     fun, args = _function(fun), tuple(args)
     like = None if form.tree.is_leaf else form  # an array's derivative may be a list, as SciPy has it
-    compiled, jacobian = Jit(fun), DenseJacobian(fun, 1, like)
+    compiled, jacobian = Jit[..., Any](fun), DenseJacobian(fun, 1, like)
 
     def speed(t: float, vector: np.ndarray) -> np.ndarray:
         found = compiled(float(t), form.unravel(vector), *args)

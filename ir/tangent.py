@@ -80,8 +80,9 @@ def tangent(p: Program, wrt: Sequence[int], *, value: bool = True, batch: bool =
         if param.name in flow.active:
             push.dots[param.name] = Ref(builder, dot)
     if isinstance(push.batch, Var):
-        builder.add(Let(push.batch, dim, (given[0], given[0].type.rank - 1)))
-        builder.know(builder.region[-1])
+        size = Let(push.batch, dim, (given[0], given[0].type.rank - 1))
+        builder.add(size)
+        builder.know(size)
     push.nodes(p.body)
     builder.span = None
     dots = [push.dot_or_zero(r).atom for r in floats]

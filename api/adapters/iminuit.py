@@ -20,7 +20,7 @@ class Cost:
     """
 
     def __init__(self, f: Callable[..., Any], start: Any, args: Sequence[Any] = (), errordef: float = 1.0):
-        self._both = ValueAndGradient(f, 0)
+        self._both = ValueAndGradient[..., Any](f, 0)
         self._form = Ravel(start, "start")
         self._args = tuple(args)
         self._last: tuple[bytes, float, np.ndarray] | None = None

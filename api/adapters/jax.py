@@ -25,7 +25,7 @@ def function(f: Callable[..., Any]) -> Callable[..., Any]:
     number). The results' shapes must follow from the arguments' shapes. The derivative runs f again, because nothing is
     kept between two callbacks, and cannot be differentiated again. `jax.vmap` calls f once for each row.
     """
-    compiled, traceable = Jit(f), Traceable(f)
+    compiled, traceable = Jit[..., Any](f), Traceable(f)
 
     @functools.wraps(f)
     def call(*args: Any) -> Any:

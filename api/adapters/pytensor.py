@@ -24,7 +24,7 @@ def function(f: Callable[..., Any]) -> Callable[..., Any]:
     f takes arrays and numbers, and returns one, or a tuple or list of them. The rank and dtype of the results are found
     by tracing for the types of the variables. The gradient cannot be differentiated again.
     """
-    compiled, traceable = Jit(f), Traceable(f)
+    compiled, traceable = Jit[..., Any](f), Traceable(f)
 
     @functools.wraps(f)
     def call(*args: Any) -> Any:

@@ -24,8 +24,8 @@ class Density:
     """
 
     def __init__(self, f: Callable[..., Any], example: Any, args: Sequence[Any] = ()):
-        self._value = Jit(f)
-        self._both = ValueAndGradient(f, 0)
+        self._value = Jit[..., Any](f)
+        self._both = ValueAndGradient[..., Any](f, 0)
         self._form = Ravel(example, "the example")
         self._args = tuple(args)
         self.vector = self._form.vector

@@ -22,7 +22,7 @@ def function(f: Callable[..., Any]) -> Callable[..., Any]:
     other leaves are passed as they are. Results are tensors on the device of the first tensor. The derivative cannot
     be differentiated again: PyTorch says so.
     """
-    compiled = Jit(f)
+    compiled = Jit[..., Any](f)
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -31,10 +31,10 @@ STEPS = 2000
 
 
 def explain(
-    function: Callable[..., Any],
-    *args: Any,
+    function: Callable[..., object],
+    *args: object,
     argnums: int | Sequence[int] | None = None,
-    seed: Any = None,
+    seed: object = None,
     steps: int = STEPS,
 ) -> Explanation:
     """A page that shows the gradient of `function` at these arguments, at every stage.

@@ -49,7 +49,7 @@ def stages_of(
             has_aux = function._has_aux
         function = function._traceable.function
     numbers = _float_arguments(args) if argnums is None else argnums
-    transform = ValueAndGradient(function, numbers, has_aux)
+    transform = ValueAndGradient[..., Any](function, numbers, has_aux)
     form, params, leaves, tree = transform._traceable.find(args, {}, transform._check_arguments)
     wrt = transform._wrt(form, tree, leaves)
     program = form.program

@@ -25,13 +25,13 @@ KINDS = ("value", "grad", "value_and_grad", "vjp")
 
 
 def export(
-    function: Callable[..., Any],
-    *args: Any,
+    function: Callable[..., object],
+    *args: object,
     path: str | os.PathLike[str] | None = None,
     what: str | Sequence[str] | None = None,
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
-    also: Sequence[Sequence[Any]] = (),
+    also: Sequence[Sequence[object]] = (),
 ) -> Text:
     """Write generated code as a module of its own, which needs numpy and numba but not pullback.
 
@@ -85,7 +85,7 @@ class _Exporter:
     has_aux: bool
 
     def __post_init__(self) -> None:
-        self.value = Jit(self.function)
+        self.value = Jit[..., Any](self.function)
         name = getattr(self.function, "__name__", "f")
         self.name = name if name.isidentifier() else "f"
         self.count = 0

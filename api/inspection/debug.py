@@ -25,7 +25,9 @@ __all__ = ["debug"]
 Stop = str | int | None
 
 
-def debug(function: Callable[..., Any], *args: Any, stop: Stop = None, seed: Any = None, **kwargs: Any) -> Any:
+def debug(
+    function: Callable[..., object], *args: object, stop: Stop = None, seed: object = None, **kwargs: object
+) -> Any:
     """Run a function and its reverse sweep as plain Python: (value, cotangents of the arguments), as `vjp` gives them.
 
     Both are the generated code, in files of their own, so `pdb.runcall(pb.debug, f, x)` steps through them, a

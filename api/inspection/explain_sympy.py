@@ -29,7 +29,7 @@ _LARGE = 400
 
 
 def explain_sympy(
-    function: Callable[..., Any], *args: Any, sizes: Mapping[str, int] | None = None, derivation: bool = True
+    function: Callable[..., object], *args: object, sizes: Mapping[str, int] | None = None, derivation: bool = True
 ) -> None:
     """Print a function as mathematics, each derivative by SymPy and by pullback, and whether they are equal.
 

@@ -27,7 +27,9 @@ STAGES = ("trace", "adjoint", "optimised", "scalar", "source")
 scalars with memory decided; Python."""
 
 
-def show(function: Any, *args: Any, stage: str = "trace", passes: bool = False, **kwargs: Any) -> None:
+def show(
+    function: Callable[..., object], *args: object, stage: str = "trace", passes: bool = False, **kwargs: object
+) -> None:
     """Print a stage of a function, for these arguments: arrays, numbers, or types such as "f64[n, 3]".
 
     function  a transform (`pb.grad(f, argnums=...)`), whose gradient is shown; a plain function, which is
@@ -75,7 +77,7 @@ def parse(source: str) -> Program:
     return text.parse(source)
 
 
-def evaluate(program: Program | str, *args: Any) -> Any:
+def evaluate(program: Program | str, *args: object) -> Any:
     """Run a program, or its text, in plain NumPy: its result, or a tuple of several.
 
     Arguments are those of the printed `def`, in order; containers are taken apart, as tracing did. Raises

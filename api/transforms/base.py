@@ -6,7 +6,7 @@ import functools
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from ..calls.effects import Effects, effects_of
 from ..calls.fast_call import MISS, Call, Results, call_function, finish_function, no_call, results_of
@@ -67,7 +67,11 @@ class Lowered:
         return Text(Compilation(self.derived or self.program).source)
 
 
-class Transform:
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class Transform(Generic[P, R]):
     """A function made of a user's function. Methods: accessed on an instance, it binds like a function."""
 
     def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
@@ -223,10 +227,10 @@ class Entry:
         return self._finish(values)
 
 
-class Jit(Transform):
+class Jit(Transform[P, R]):
     """The function itself, compiled."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             result = self._hot(args, kwargs)
         except Exception as error:

@@ -28,11 +28,11 @@ from ..tracer.outside.paths import named
 from ..tracer.session import Session, current
 from ..tracer.values.symbol import Array, Cell, Scalar, Symbol, as_value
 from .argnums import positions
-from .base import Entry, Lowered, Text, Transform
+from .base import Entry, Lowered, P, R, Text, Transform
 from .saved import kept, report
 
 
-class Gradient(Transform):
+class Gradient(Transform[P, R]):
     """grad and value_and_grad: the gradient of a scalar function."""
 
     _kind = "grad"
@@ -145,7 +145,7 @@ class Gradient(Transform):
         self._check_result(form)
         return Lowered(form.program, form.derived(f"{self._kind} {wrt}", self._make(form, wrt)))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             result = self._hot(args, kwargs)
         except Exception as error:
@@ -283,7 +283,7 @@ def like(session: Session, atom: Atom, leaf: Any) -> Symbol:
     return Scalar(session, atom, as_value(session, leaf)[1])
 
 
-class ValueAndGradient(Gradient):
+class ValueAndGradient(Gradient[P, R]):
     _kind = "value_and_grad"
     _value = True
 

@@ -19,7 +19,7 @@ def hessian_product(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> hessian_product(lambda x, a: a * np.sum(x ** 3))(np.array([1.0, 2.0]), np.array([1.0, 0.5]), 2.0)
     array([12., 12.])
     """
-    gradient = Gradient(function, 0)
+    gradient = Gradient[..., Any](function, 0)
 
     def along(x: Any, v: Any, *args: Any) -> Any:
         return _inner(gradient.__pullback_call__(x, *args), v)
@@ -56,7 +56,7 @@ class DenseJacobian:
             _, pull = vjp(function, *args)
             return _inner(pull(u)[position], v)
 
-        self._column = Gradient(push, 0)
+        self._column = Gradient[..., Any](push, 0)
 
     def __call__(self, *args: Any) -> np.ndarray:
         y, pull = vjp(self.function, *args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np  # noqa: F401  (for the examples)
 
@@ -16,17 +16,49 @@ from .vjp import vjp
 __all__ = ["grad", "jit", "trace", "value_and_grad", "vjp"]
 
 
-def _decorator(kind: type[Gradient], function: Any, argnums: Any, has_aux: bool) -> Any:
+A = TypeVar("A", bound=Any)
+B = TypeVar("B", bound=Any)
+V = TypeVar("V")
+X = TypeVar("X")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _made(kind: type[Gradient[..., object]], function: Any, argnums: Any, has_aux: bool) -> Any:
     if function is None:
         return lambda f: kind(f, argnums, has_aux)
     return kind(function, argnums, has_aux)
 
 
+@overload
 def grad(
-    function: Callable[..., Any] | None = None,
+    function: Callable[Concatenate[A, P], tuple[object, X]], argnums: None = None, *, has_aux: Literal[True]
+) -> Gradient[Concatenate[A, P], tuple[A, X]]: ...
+@overload
+def grad(
+    function: Callable[Concatenate[A, P], object], argnums: None = None, has_aux: Literal[False] = False
+) -> Gradient[Concatenate[A, P], A]: ...
+@overload
+def grad(
+    function: Callable[Concatenate[A, P], object], argnums: Literal[0], has_aux: Literal[False] = False
+) -> Gradient[Concatenate[A, P], A]: ...
+@overload
+def grad(
+    function: Callable[Concatenate[A, B, P], object], argnums: Literal[1], has_aux: Literal[False] = False
+) -> Gradient[Concatenate[A, B, P], B]: ...
+@overload
+def grad(
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Gradient[P, Any]: ...
+@overload
+def grad(
+    function: None = None, argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[[Callable[P, object]], Gradient[P, Any]]: ...
+def grad(
+    function: Callable[..., object] | None = None,
     argnums: int | Sequence[int] | None = None,
     has_aux: bool = False,
-) -> Any:
+) -> object:
     """The gradient of a function that returns one float.
 
     argnums   positional argument to differentiate by, or several (negative ones count from the end); the
@@ -40,23 +72,51 @@ def grad(
     >>> grad(lambda x: x ** 3)(2.0)
     12.0
     """
-    return _decorator(Gradient, function, argnums, has_aux)
+    return _made(Gradient, function, argnums, has_aux)
 
 
+@overload
 def value_and_grad(
-    function: Callable[..., Any] | None = None,
+    function: Callable[Concatenate[A, P], tuple[V, X]], argnums: None = None, *, has_aux: Literal[True]
+) -> ValueAndGradient[Concatenate[A, P], tuple[tuple[V, X], A]]: ...
+@overload
+def value_and_grad(
+    function: Callable[Concatenate[A, P], V], argnums: None = None, has_aux: Literal[False] = False
+) -> ValueAndGradient[Concatenate[A, P], tuple[V, A]]: ...
+@overload
+def value_and_grad(
+    function: Callable[Concatenate[A, P], V], argnums: Literal[0], has_aux: Literal[False] = False
+) -> ValueAndGradient[Concatenate[A, P], tuple[V, A]]: ...
+@overload
+def value_and_grad(
+    function: Callable[Concatenate[A, B, P], V], argnums: Literal[1], has_aux: Literal[False] = False
+) -> ValueAndGradient[Concatenate[A, B, P], tuple[V, B]]: ...
+@overload
+def value_and_grad(
+    function: Callable[P, V], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> ValueAndGradient[P, tuple[V, Any]]: ...
+@overload
+def value_and_grad(
+    function: None = None, argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[[Callable[P, V]], ValueAndGradient[P, tuple[V, Any]]]: ...
+def value_and_grad(
+    function: Callable[..., object] | None = None,
     argnums: int | Sequence[int] | None = None,
     has_aux: bool = False,
-) -> Any:
+) -> object:
     """As `grad`, but returns (value, gradient), and ((value, aux), gradient) with has_aux.
 
     >>> value_and_grad(lambda x: x ** 3)(2.0)
     (8.0, 12.0)
     """
-    return _decorator(ValueAndGradient, function, argnums, has_aux)
+    return _made(ValueAndGradient, function, argnums, has_aux)
 
 
-def jit(function: Callable[..., Any] | None = None) -> Any:
+@overload
+def jit(function: Callable[P, R]) -> Jit[P, R]: ...
+@overload
+def jit(function: None = None) -> Callable[[Callable[P, R]], Jit[P, R]]: ...
+def jit(function: Callable[..., object] | None = None) -> object:
     """The function itself, traced and compiled once for every shape.
 
     >>> float(jit(lambda x: x.sum())(np.arange(3.0)))
@@ -65,7 +125,7 @@ def jit(function: Callable[..., Any] | None = None) -> Any:
     return jit if function is None else Jit(function)
 
 
-def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
+def trace(function: Callable[..., object], *args: object, **kwargs: object) -> Program:
     """The program of a function for these arguments: arrays, numbers, or types such as "f64[n, 3]"."""
     traceable = Traceable(function)
     leaves, tree = traceable.lowered_leaves(args, kwargs)

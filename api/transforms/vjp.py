@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -32,8 +32,17 @@ from ..tracer.values.symbol import FUNCTIONS, as_value
 from .base import Jit, Lowered, Transform
 from .gradient import finisher, like
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def vjp(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+
+@overload
+def vjp(
+    function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> tuple[R, Callable[[R], tuple[Any, ...]]]: ...
+@overload
+def vjp(function: Callable[P, R]) -> Seeded[P, R]: ...
+def vjp(function: Callable[..., object], *args: object, **kwargs: object) -> object:
     """The value of a function and `pull`, which takes a cotangent of it to cotangents of the arguments.
 
     `pull(seed)` may be called again and again; seed has the structure, shapes and dtypes of the value
@@ -152,7 +161,7 @@ class Sweeps:
         return pull
 
 
-class Seeded(Transform):
+class Seeded(Transform[P, R]):
     """vjp as one function: of the arguments and a seed, to the value and the cotangents of the arguments."""
 
     _kind = "vjp"
@@ -166,7 +175,7 @@ class Seeded(Transform):
                 "the cotangent of the value: use y, pull = pb.vjp(f, *args), or rename it"
             )
 
-    def __call__(self, *args: Any, seed: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, seed: Any, **kwargs: Any) -> tuple[R, tuple[Any, ...]]:
         y, pull = vjp(self.__wrapped__, *args, **kwargs)
         return y, pull(seed)
 

@@ -249,7 +249,7 @@ class Loops:
     def nonempty(self, x: Var, axes: Sequence[int], fold: str) -> list[Item]:
         """NumPy's error for the maximum of nothing."""
         folded = REGISTRY[fold]
-        if REGISTRY[folded.step or ""].numpy.identity is not None:
+        if getattr(REGISTRY[folded.step or ""].numpy, "identity", None) is not None:
             return []
         items: list[Item] = []
         for dim in (x.type.dims[a] for a in axes):

@@ -24,7 +24,7 @@ from .. import cache, locks, timings
 
 # Other people's functions compile as well, and in a child the compiler would be in the middle of something for ever.
 for _lock in (compiler_lock.global_compiler_lock, getattr(ffi.lib, "_lock", None)):
-    if hasattr(_lock, "_lock"):
+    if _lock is not None and hasattr(_lock, "_lock"):
         locks.held_in_forks(_lock._lock)
 
 

@@ -377,7 +377,10 @@ def _places(session: Session, entry: Array, dim: Dim, axis: int) -> Atom:
 
 def _basic_view(session: Session, x: Array, index: Index) -> Array:
     """The view; a slice that takes nothing of a new axis, which no index map can say, leaves an array of size 0."""
-    shown = {run.out for run in x.maps[-1].items if isinstance(run, Run)} if _is_strided(x) else range(x.type.rank)
+    last = x.maps[-1] if _is_strided(x) else None
+    shown = (
+        {run.out for run in last.items if isinstance(run, Run)} if isinstance(last, Strided) else range(x.type.rank)
+    )
     places = [item for item in index.items if item is not None]
     for axis, item in enumerate(places):
         if not isinstance(item, Slice) or axis in shown or session.builder.canonical_dim(item.size) == 1:
