@@ -35,6 +35,7 @@ def installed(tmp_path_factory):
     return package.parent
 
 
+@pytest.mark.process
 def test_mypy_finds_the_mistakes_and_nothing_else(installed, tmp_path):
     """--strict warns of an `ignore` that hides nothing: each marked mistake is one, and nothing else is."""
     pytest.importorskip("mypy")
@@ -46,6 +47,7 @@ def test_mypy_finds_the_mistakes_and_nothing_else(installed, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.peer
 def test_pyright_agrees(installed, tmp_path):
     if importlib.util.find_spec("pyright") is None:
         pytest.skip("pyright is not installed")

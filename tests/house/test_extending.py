@@ -20,6 +20,7 @@ from pullback.ir.primitive import Kind, Primitive
 from pullback.ir.text import parse, show
 from pullback.testing import check_grad
 
+JIT = pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.compiled)])
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
@@ -77,7 +78,7 @@ def energy(a, b):
     return total
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@JIT
 def test_an_operation_on_numbers_is_its_declaration(declarations, monkeypatch, jit):
     monkeypatch.delitem(pb.tracer.values.symbol.FUNCTIONS, np.deg2rad)  # as if it were not known
     with pytest.raises(pb.PullbackError, match="deg2rad cannot be traced"):
@@ -96,7 +97,7 @@ def test_an_operation_on_numbers_is_its_declaration(declarations, monkeypatch, j
     assert evaluate(program, x)[0] == pytest.approx(angles(x))
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@JIT
 def test_a_kernel_is_its_declaration_and_a_row(declarations, jit):
     declare_solve()
     rng = np.random.default_rng(0)
@@ -113,6 +114,7 @@ def test_a_kernel_is_its_declaration_and_a_row(declarations, jit):
         pb.jit(energy)(a, rng.normal(size=5))
 
 
+@pytest.mark.compiled
 def test_the_page_that_tells_how(declarations, tmp_path):
     """Its examples run, and print what their comments say."""
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
