@@ -82,7 +82,7 @@ def _function(fun: Any) -> Callable[..., Any]:
     """The user's own function."""
     if isinstance(fun, Transform) and not isinstance(fun, Jit) and not isinstance(fun, ValueAndGradient):
         raise TypeMismatch(f"{fun!r} is no function of one float: pass the function itself")
-    return fun._traceable.function if isinstance(fun, Transform) else fun  # type: ignore[no-any-return]
+    return fun._traceable.function if isinstance(fun, Transform) else fun
 
 
 def _curvature(fun: Callable[..., Any], form: Ravel, args: tuple[Any, ...], name: str) -> dict[str, Any]:

@@ -43,11 +43,11 @@ def _into(x: Type, index: Index, alpha: Type, a: Type, b: Type) -> Type:
 
 
 def _set_matmul(x, index, alpha, a, b):
-    return at_set.numpy(x, index, alpha * np.matmul(a, b))  # type: ignore[operator]
+    return at_set.numpy(x, index, alpha * np.matmul(a, b))
 
 
 def _add_matmul(x, index, alpha, a, b):
-    return at_add.numpy(x, index, alpha * np.matmul(a, b))  # type: ignore[operator]
+    return at_add.numpy(x, index, alpha * np.matmul(a, b))
 
 
 def _products_vjp(part, alpha, a, b):

@@ -288,7 +288,7 @@ class Builder:
         """The i64 value if it is a literal or already has a name."""
         if op.elementwise and op.name != "where" and all(isinstance(o, Lit) for o in operands):
             with np.errstate(all="ignore"):
-                return literal(op.numpy(*map(number, operands)), "i64")  # type: ignore[operator, arg-type]
+                return literal(op.numpy(*map(number, operands)), "i64")  # type: ignore[operator]
         form = self._form(op, operands)
         if form is not None and not form.terms:
             return Lit(str(form.constant), I64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 from .types import Dim, Type
 
@@ -68,7 +68,7 @@ class Index:
     items: tuple[Atom | Slice | None, ...]
 
 
-Operand = Any
+Operand = Union["Atom", "Slice", "Index", tuple["Operand", ...], int, str, None]
 """What an operation takes: values, subscripts, shapes (tuples), and static Python values."""
 
 
@@ -78,6 +78,36 @@ class Let:
     op: Primitive
     args: tuple[Operand, ...]
     span: Span | None = field(default=None, compare=False)
+
+    def value(self, k: int) -> Atom:
+        """Operand k, which is a value."""
+        operand = self.args[k]
+        assert isinstance(operand, (Var, Lit)), f"operand {k} of {self.op} is no value"
+        return operand
+
+    @property
+    def values(self) -> tuple[Atom, ...]:
+        """The operands that are values, as all of an operation on numbers are."""
+        return tuple(a for a in self.args if isinstance(a, (Var, Lit)))
+
+    @property
+    def array(self) -> Var:
+        """The array that is read, written or shown: the first operand."""
+        operand = self.args[0]
+        assert isinstance(operand, Var), f"{self.op} of no array"
+        return operand
+
+    @property
+    def subscript(self) -> Index:
+        """The subscript of what is read or written: the second operand."""
+        operand = self.args[1]
+        assert isinstance(operand, Index), f"{self.op} has no subscript"
+        return operand
+
+    @property
+    def stored(self) -> Atom:
+        """The value that is written: the third operand."""
+        return self.value(2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Sizes:
             array, axis = let.args
             known = isinstance(array, Var) and isinstance(axis, int) and axis < array.type.rank
             return self.form(array.type.dims[axis]) if known else None  # type: ignore[union-attr, index]
-        return combined(let.op, [self.form(a) for a in let.args]) if let.op.has(Trait.AFFINE) else None
+        return combined(let.op, [self.form(a) for a in let.values]) if let.op.has(Trait.AFFINE) else None
 
     def form(self, value: Atom | Dim) -> Affine:
         if isinstance(value, int):

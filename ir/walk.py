@@ -204,7 +204,7 @@ def in_sweep(nodes: Iterable[Node], sweep: str, bare: bool = False) -> Nodes:
     for node in nodes:
         span = getattr(node, "span", None) or (Span("", 0, "") if bare else None)
         if span is not None and span.sweep != "count" and not (sweep == "again" and span.sweep):
-            node = replace(node, span=replace(span, sweep=sweep))  # type: ignore[call-arg]
+            node = replace(node, span=replace(span, sweep=sweep))
         result.append(rebuilt(node, lambda inner: in_sweep(inner, sweep, bare)))
     return tuple(result)
 

@@ -76,7 +76,7 @@ def _ops() -> tuple[Any, Any]:
     graph = require("pytensor.graph", "pytensor")
     disconnected = require("pytensor.gradient", "pytensor").DisconnectedType
 
-    class Flat(graph.Op):  # type: ignore[misc, name-defined]
+    class Flat(graph.Op):  # type: ignore[name-defined]
         """Calls a Python function of arrays that returns a list of them."""
 
         def make_node(self, *inputs: Any) -> Any:

@@ -62,7 +62,7 @@ def function(f: Callable[..., Any]) -> Callable[..., Any]:
 def _step(torch: Any) -> Any:
     """The autograd.Function: of `run` and the tensors."""
 
-    class Step(torch.autograd.Function):  # type: ignore[misc]
+    class Step(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, run: Any, *tensors: Any) -> tuple[Any, ...]:
             flat, ctx.pulled = run(*map(_array, tensors))

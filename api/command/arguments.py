@@ -46,7 +46,7 @@ def load(target: str) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f"{name} of {place} is no function: it is of type {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _instead(name: str, scope: Any, module: str) -> str:

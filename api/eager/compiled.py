@@ -329,6 +329,6 @@ def _leaf_names(layout: Layout, names: dict[int, str]) -> list[str]:
 
 def _traced(replay: _Replay, examples: list[Any], names: list[str]) -> Program:
     traceable = Traceable(replay)
-    traceable.names = lambda tree: names  # type: ignore[method-assign, assignment]
+    traceable.names = lambda tree: names  # type: ignore[method-assign]
     with tracing(None):  # type: ignore[arg-type]
         return optimise(traceable.find(tuple(examples), {})[0].program)

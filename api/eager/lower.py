@@ -80,13 +80,13 @@ class _Lowering:
         match op.name:
             case "dim":
                 line = f"{name} = {texts[0]}.shape[{texts[1]}]"
-            case "getitem" if args[0].type.rank:
+            case "getitem" if node.value(0).type.rank:
                 line = f"{name} = {texts[0]}[{texts[1]}]"
-            case "at_set" if args[0].type.rank:
+            case "at_set" if node.value(0).type.rank:
                 line = f"{name} = np.array({texts[0]}); {name}[{texts[1]}] = {texts[2]}"
-            case "at_add" if args[0].type.rank:
+            case "at_add" if node.value(0).type.rank:
                 add = f"np.add.at({name}, np.s_[{texts[1]}], {texts[2]})"
-                if not any(isinstance(i, Var) and i.type.dims for i in args[1].items):
+                if not any(isinstance(i, Var) and i.type.dims for i in node.subscript.items):
                     add = f"{name}[{texts[1]}] += {texts[2]}"
                 line = f"{name} = np.array({texts[0]}); {add}"
             case _:

@@ -266,7 +266,7 @@ _KL = {k: Function("kl_div", lambda x, y, r, k=k: _reduced(_kl(x, y, k), r), "fl
 
 def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     if reduction == "batchmean":
-        return apply(_KL[log_target], input, target, static=("sum",)) / input.shape[0]  # type: ignore[operator]
+        return apply(_KL[log_target], input, target, static=("sum",)) / input.shape[0]
     return apply(_KL[log_target], input, target, static=(_check(reduction),))
 
 

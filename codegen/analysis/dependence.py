@@ -72,7 +72,7 @@ class Dependence:
                 self.limits.bound(name, lower=self.form(atom))
             elif let.op.accumulates == "smallest":
                 self.limits.bound(name, upper=self.form(atom))
-        form = combined(let.op, [self.form(a) for a in let.args]) if let.op.has(Trait.AFFINE) else None
+        form = combined(let.op, [self.form(a) for a in let.values]) if let.op.has(Trait.AFFINE) else None
         if form is not None:
             self.forms[name] = form
 

@@ -183,7 +183,7 @@ def learn(let: Let, forms: dict[str, Affine]) -> None:
         return
     if not all(isinstance(a, Atom) and a.type == I64 for a in let.args):
         return
-    given = [forms.get(a.name, form_of(a)) if isinstance(a, Var) else form_of(a) for a in let.args]  # type: ignore[union-attr, arg-type]
+    given = [forms.get(a.name, form_of(a)) if isinstance(a, Var) else form_of(a) for a in let.args]  # type: ignore[arg-type]
     form = given[0] if let.op.has(Trait.CONVERTS) else combined(let.op, given)
     if form is not None:
         forms[let.var.name] = form

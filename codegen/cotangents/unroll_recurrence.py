@@ -17,7 +17,7 @@ from ...ir import walk
 from ...ir.build import Builder, literal, number
 from ...ir.names import Names
 from ...ir.ops import arith
-from ...ir.program import Atom, Exit, For, If, Let, Lit, Node, Phi, Var
+from ...ir.program import Atom, Exit, For, If, Let, Lit, Node, Operand, Phi, Var
 from ...ir.types import I64
 
 STEPS = 4
@@ -169,7 +169,7 @@ class _Factors:
             return other  # type: ignore[return-value]
         return self.emit(let, *((factor, other) if linear[0] == args[0] else (other, factor)))
 
-    def emit(self, let: Let, *args: object) -> Var:
+    def emit(self, let: Let, *args: Operand) -> Var:
         builder = Builder()
         builder.names = self.names
         var = builder.var("t", let.var.type)

@@ -31,7 +31,7 @@ def is_temporary(name: str) -> bool:
 
 def is_element(let: Let) -> bool:
     """Is this a read with a name of the form x_i?"""
-    return let.op.name == "getitem" and let.var.name.startswith(f"{stem(let.args[0].name)}_")  # type: ignore[union-attr]
+    return let.op.name == "getitem" and let.var.name.startswith(f"{stem(let.array.name)}_")
 
 
 def uses_of(program: Program) -> dict[str, Use]:

@@ -202,7 +202,7 @@ class _Split:
 
     def nothing(self, let: Let) -> Lit:
         """What an addition may start from: -0.0 + v is v, whatever its sign. Of cotangents that does not matter."""
-        type = let.args[2].type  # type: ignore[union-attr]
+        type = let.stored.type
         minus = type.is_float and not self.builder.names.is_cotangent(let.var)
         return literal(-0.0 if minus else 0, type.dtype)
 

@@ -245,7 +245,7 @@ class _Contracting:
                 return None
             if let.op is at_add and not (value == zero and self.orders.builder.names.is_cotangent(let.var)):
                 total = self.orders.builder.again(array, term.type)
-                written.append(Let(total, arith.add, (value, term), let.span))  # type: ignore[arg-type]
+                written.append(Let(total, arith.add, (value, term), let.span))
                 term = total
             value = term
             versions.add(let.var.name)
@@ -263,7 +263,7 @@ def _plain(loop: For) -> bool:
         if let.op not in (at_set, at_add):
             if let.var.type.rank:
                 return False
-        elif let.args[2].type.rank:  # type: ignore[union-attr]
+        elif let.stored.type.rank:
             return False
     return True
 

@@ -180,7 +180,7 @@ def _early(loop: For) -> list[Let]:
 
 
 def _writes(node: Node) -> bool:
-    return isinstance(node, Let) and node.op.kind is Kind.WRITE and not node.args[2].type.rank  # type: ignore[union-attr]
+    return isinstance(node, Let) and node.op.kind is Kind.WRITE and not node.stored.type.rank
 
 
 def _waits(phi: Phi, loop: For) -> bool:

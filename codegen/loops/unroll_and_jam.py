@@ -88,7 +88,7 @@ def _written(loop: For, row: For, lets: list[Let], add: Let, builder: Builder) -
                     if isinstance(value, Var):
                         values |= {n.var.name: Var(names[n.var.name], n.var.type) for n in rest}  # type: ignore[union-attr]
                         value = values.get(value.name, value)
-                    total = value if total is None else builder.emit("add", total, value)  # type: ignore[assignment, arg-type]
+                    total = value if total is None else builder.emit("add", total, value)
                 place = walk.substitute([add], {row.index.name: along})[0].args[1]  # type: ignore[union-attr]
                 builder.add(Let(after, at_add, (inside, place, total), add.span))
             phis = (Phi(inside, outside, after),)

@@ -26,7 +26,7 @@ def overwritten(node: Node) -> Iterator[str]:
         if isinstance(inner, Let) and inner.op.writes:
             if inner.op.kind is Kind.WRITE and covers(inner.args[1], inner.var.type.dims):  # type: ignore[arg-type]
                 continue  # makes a new array
-            yield inner.args[0].name  # type: ignore[union-attr]
+            yield inner.array.name
         elif isinstance(inner, (For, While, If)):
             for phi in inner.phis:
                 for value in (phi.first, phi.second):

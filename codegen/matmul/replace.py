@@ -202,7 +202,7 @@ class Rewrite:
         left, right = (matrix, factor) if turned else (factor, matrix)
         for h in both.halves:
             self.dropped.add(id(h.found.total.let))
-            self.gone[h.found.total.let.var.name] = h.found.total.let.args[0]
+            self.gone[h.found.total.let.var.name] = h.found.total.let.value(0)
         index = self.part(self.behind_name(half.found), both.added, self.after)
         elements = [(h, matrix, place) for h, place in zip(both.halves, places)]
         self.added_behind(half.found, index, left, right, test, elements)
@@ -224,7 +224,7 @@ class Rewrite:
         total = found.total
         self.dropped.add(id(total.let))
         if not found.before:
-            self.gone[total.let.var.name] = total.let.args[0]
+            self.gone[total.let.var.name] = total.let.value(0)
             index, _ = self.slices(self.behind_name(found), total.places, found.extents, self.after)
             half = half_of(self.inside, found) if test is not None else None
             elements = []
@@ -235,7 +235,7 @@ class Rewrite:
             return
         product = self.made_before(found, self.alpha(found, out), left, right)
         if total.places:
-            self.gone[total.let.var.name] = total.let.args[0]
+            self.gone[total.let.var.name] = total.let.value(0)
             self.added_from(found, product)
         else:
             self.read_from(found, product)

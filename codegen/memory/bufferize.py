@@ -117,7 +117,7 @@ class _Conflicts:
 
     def _visit(self, node: Node, after: Live) -> None:
         if isinstance(node, Let) and node.op.writes:
-            x = node.args[0].name  # type: ignore[union-attr]
+            x = node.array.name
             # A product reads its factors while it writes.
             factors = used(node.args[1:])
             for z in (x, *self.sharing.peers.get(x, ())):
@@ -183,7 +183,7 @@ def _entries(program: Program, update: Let) -> list[tuple[For | While, Phi]]:
 
     collect(program.body, 0)
     found: list[tuple[int, For | While, Phi]] = []
-    name: str | None = update.args[0].name  # type: ignore[union-attr]
+    name: str | None = update.array.name
     while name is not None:
         value: object = None
         if name in heads:
@@ -210,7 +210,7 @@ def _copy(var: Var, names: set[str], like: Node) -> Let:
 def _rotating(loop: For | While, phi: Phi) -> list[Phi]:
     """The phis whose arrays change places with this one's from iteration to iteration."""
     base = {
-        node.var.name: node.args[0].name  # type: ignore[union-attr]
+        node.var.name: node.array.name
         for region in walk.regions(loop)
         for node in region
         if isinstance(node, Let) and node.op.shares

@@ -51,7 +51,7 @@ class _Hoister:
         self.consumed = Counter(r.name for r in program.results if isinstance(r, Var))
         for node in walk.walk(program.body):
             if isinstance(node, Let) and (node.op.writes or node.op.kind in (Kind.VIEW, Kind.COPY)):
-                self.consumed[node.args[0].name] += 1  # type: ignore[union-attr]
+                self.consumed[node.array.name] += 1
             if isinstance(node, (For, While, If)):
                 self.consumed.update(
                     a.name for p in node.phis for a in (p.first, p.second) if isinstance(a, Var)

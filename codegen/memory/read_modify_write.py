@@ -39,7 +39,7 @@ def _region(nodes: Nodes, uses: Counter[str]) -> Nodes:
     lets = {node.var.name: node for node in nodes if isinstance(node, Let)}
     new: dict[int, Let | None] = {}
     for node in nodes:
-        if isinstance(node, Let) and node.op is at_set and not node.args[2].type.rank:  # type: ignore[union-attr]
+        if isinstance(node, Let) and node.op is at_set and not node.stored.type.rank:
             found = _addition(node, lets, uses)
             if found is not None:
                 read, step, value = found

@@ -113,7 +113,7 @@ def _written_out(node: For, builder: Builder, values: dict[str, Atom]) -> list[N
                 # Written out it is a sum as any other, and 0 + x is x.
                 first = isinstance(let.args[0], Lit) and let.args[0].text == "0.0"
                 if first:
-                    sums[let.var.name] = let.args[1]
+                    sums[let.var.name] = let.value(1)
                 else:
                     written.append(replace(let, op=arith.add))
             else:

@@ -201,7 +201,7 @@ class _Planes(Registers):
             self.builder.add(Let(column, REGISTRY["empty"], (shape, column.type.dtype)))
         return columns
 
-    def sweep(self, array: Var, targets: tuple[Var, ...], step) -> tuple[Var, ...]:  # type: ignore[no-untyped-def]
+    def sweep(self, array: Var, targets: tuple[Var, ...], step) -> tuple[Var, ...]:
         """A loop over the rows that writes what `step(index)` gives: (target, where, value)."""
         rows = array.type.dims[0]
         stop = Lit(str(rows), I64) if isinstance(rows, int) else Var(rows, I64)

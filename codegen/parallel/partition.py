@@ -216,7 +216,7 @@ class _Finder(Orders):
                 case Let():
                     operations += cost(node)
                     if node.op is arith.minimum:
-                        self.least[node.var.name] = node.args
+                        self.least[node.var.name] = node.values
                 case For():
                     trips = self.trips(node, around)
                     inner = self.work(node.body, (*around, node))

@@ -183,11 +183,10 @@ class Recipes:
             definition = self.scopes.definition[atom.name] if isinstance(atom, Var) else None
             if not isinstance(definition, Let):
                 continue
-            first, *rest = definition.args
             if definition.op is and_:
-                front += [first, *rest]
-            elif definition.op in (lt, le, gt, ge) and first.type == I64:
-                left, right = (self.builder.affine(a) for a in definition.args)
+                front += definition.values
+            elif definition.op in (lt, le, gt, ge) and definition.value(0).type == I64:
+                left, right = (self.builder.affine(a) for a in definition.values)
                 room = right - left if definition.op in (lt, le) else left - right
                 if definition.op in (le, ge):
                     room = room + 1

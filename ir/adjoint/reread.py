@@ -55,22 +55,22 @@ class Rereader:
         """How to read a local value again, from an array outside its loops; None if that is not safe."""
         definition = self.scopes.definition[name]
         if isinstance(definition, Let) and definition.op is getitem and isinstance(definition.args[0], Var):
-            found = self.element(definition.args[0].name, definition.args[1], self.scopes.region[name])
+            found = self.element(definition.array.name, definition.subscript, self.scopes.region[name])
             if found is not None:
                 return Let(definition.var, getitem, (found, definition.args[1]), definition.span)
         store = self.stores.get(name)
         if store is not None and self.is_whole(store):
-            found = self.element(store.var.name, store.args[1], self.scopes.region[name], stored=True)
+            found = self.element(store.var.name, store.subscript, self.scopes.region[name], stored=True)
             if found is not None:
                 return Let(self.scopes.var[name], getitem, (found, store.args[1]), store.span)
         return None
 
     def is_whole(self, store: Let) -> bool:
         """Is each element of what is stored in one place?"""
-        items = store.args[1].items
+        items = store.subscript.items
         sliced = sum(isinstance(item, Slice) for item in items)
         arrays = any(isinstance(item, Var) and item.type.dims for item in items)
-        return not arrays and store.args[2].type.rank == sliced + items.count(None)
+        return not arrays and store.stored.type.rank == sliced + items.count(None)
 
     def element(self, version: str, index: Index, region: Region, stored: bool = False) -> Var | None:
         """An array outside that has the elements `version[index]`."""
@@ -144,7 +144,7 @@ class Rereader:
         The loop `moved` is at a later (or earlier) trip for the write; loops inside it are at any.
         """
         facts = self.assumed(region, self.scopes.region[write.var.name], depth, moved, later)
-        for read, written in zip(self.spans(index, None), self.spans(write.args[1], depth)):
+        for read, written in zip(self.spans(index, None), self.spans(write.subscript, depth)):
             if read is not None and written is not None:
                 (low, high), (first, last) = read, written
                 if facts.proves(low - last - 1) or facts.proves(first - high - 1):

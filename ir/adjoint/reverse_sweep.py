@@ -159,7 +159,7 @@ class Reverse:
             for operand, partial in zip(let.args, op.partials):
                 if partial is not None and operand in wanted:
                     bar = self.times(y_bar, partial(*refs, y), let.var.name in self.flow.strong)
-                    pulled.append((operand, self.fitted(bar, operand, True)))  # type: ignore[arg-type]
+                    pulled.append((operand, self.fitted(bar, operand, True)))
             return pulled
         assert op.vjp is not None
         for operand, bar in _pairs(let.args, op.vjp(y_bar, y, *refs)):

@@ -282,4 +282,4 @@ def _turn(program: Program) -> int | None:
 
 
 # As with printing: program.py itself knows nothing of pictures.
-Program.graph = graph  # type: ignore[assignment, method-assign]
+Program.graph = graph

@@ -142,7 +142,7 @@ def code_of(error: Exception) -> tuple[int, str]:
 def _raising() -> Any:
     names = {f"error{k}": kind for k, kind in enumerate(ERRORS)}
     lines = [f"    if code == {k + 1}:\n        raise error{k}(message)" for k in range(len(ERRORS))]
-    exec("def raise_error(code, message):\n" + "\n".join(lines), names)  # type: ignore[arg-type]
+    exec("def raise_error(code, message):\n" + "\n".join(lines), names)
     return numba.njit(names["raise_error"])
 
 

@@ -174,24 +174,24 @@ _0, _1, _INF = np.float32(0.0), np.float32(1.0), np.float32(np.inf)
 
 
 @support.jitable
-def root(x):  # type: ignore[no-untyped-def]
+def root(x):
     """x ** 0.5, which NumPy computes as a square root too."""
     return np.sqrt(x)
 
 
 @support.jitable
-def root3(x):  # type: ignore[no-untyped-def]
+def root3(x):
     """x ** 1.5."""
     return _INF if x == -_INF else np.sqrt(x + _0) * (x + _0)
 
 
 @support.jitable
-def root5(x):  # type: ignore[no-untyped-def]
+def root5(x):
     """x ** 2.5."""
     return _INF if x == -_INF else np.sqrt(x + _0) * (x + _0) * (x + _0)
 
 
 @support.jitable
-def unroot(x):  # type: ignore[no-untyped-def]
+def unroot(x):
     """x ** -0.5."""
     return _0 if x == -_INF else _1 / np.sqrt(x + _0)

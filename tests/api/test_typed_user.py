@@ -47,7 +47,7 @@ def test_mypy_finds_the_mistakes_and_nothing_else(installed, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.peer
+@pytest.mark.process
 def test_pyright_agrees(installed, tmp_path):
     if importlib.util.find_spec("pyright") is None:
         pytest.skip("pyright is not installed")

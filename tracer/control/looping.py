@@ -155,7 +155,7 @@ class Looping(Streams):
             if cond is True or stopped is True:
                 return True
             if cond is not False:
-                value = Scalar(require_session(), cond)  # type: ignore[arg-type]
+                value = Scalar(require_session(), cond)
                 stopped = value if stopped is False else FUNCTIONS[np.logical_or](stopped, value)
         return stopped
 
@@ -315,7 +315,7 @@ class Looping(Streams):
                 return literal(cond, "bool")
             going = None if stopped is False else self.not_(stopped).atom
             if going is None or cond is True:
-                return cond if going is None else going  # type: ignore[return-value]
+                return cond if going is None else going
             return session.builder.emit("and", going, cond)
 
         try:

@@ -228,5 +228,5 @@ def as_array(session: Session, template: Template, atoms: Iterator[Atom], length
             return as_array(session, item, atoms, length)
         case Nest(_, items) if items:
             parts = [as_array(session, item, atoms, length) for item in items]
-            return FUNCTIONS[np.stack](parts, axis=1)  # type: ignore[no-any-return]
+            return FUNCTIONS[np.stack](parts, axis=1)
     raise session.error(TypeMismatch, "a list of things that are no numbers cannot be made an array")

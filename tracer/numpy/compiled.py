@@ -18,11 +18,11 @@ from .arguments import array_operand
 from .builtins import example
 
 
-def _elements(f, shape, columns, dtype):  # type: ignore[no-untyped-def]
+def _elements(f, shape, columns, dtype):
     return np.array([f(*values) for values in zip(*columns)], dtype).reshape(shape)
 
 
-def _elements_of_one(f, shape, column, dtype):  # type: ignore[no-untyped-def]
+def _elements_of_one(f, shape, column, dtype):
     return np.array([f(value) for value in column], dtype).reshape(shape)
 
 
@@ -78,7 +78,7 @@ CALLED["numba.np.ufunc.dufunc.DUFunc"] = _vectorized
 # -- guvectorize -------------------------------------------------------------------------------------------------------
 
 
-def _rows(f, count, inputs, outputs):  # type: ignore[no-untyped-def]
+def _rows(f, count, inputs, outputs):
     for i in range(count):
         f(*[a[i : i + 1] if one else a[i] for a, one in inputs], *[o[i : i + 1] if one else o[i] for o, one in outputs])
 
@@ -153,7 +153,7 @@ class _Near:
         return self.array[tuple(i + o for i, o in zip(self.place, offsets, strict=True))]
 
 
-def _filled(f, out, bounds, near):  # type: ignore[no-untyped-def]
+def _filled(f, out, bounds, near):
     if len(bounds) == 1:
         for i in range(*bounds[0]):
             out[i] = f(*near((i,)))

@@ -76,7 +76,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **_: 
     if dtype is not None:
         atom = cast(session, atom, dtype_argument(session, dtype))
     sizes = shape_argument(session, shape)
-    dims = tuple(int(s.text) if not hasattr(s, "name") else s.name for s in sizes)  # type: ignore[union-attr]
+    dims = tuple(int(s.text) if not hasattr(s, "name") else s.name for s in sizes)
     if atom.type.rank:
         atom = broadcast_value(session, atom, dims)
         return wrap(session, atom)
@@ -156,10 +156,10 @@ def size_of(x: Any, axis: int | None = None) -> Any:
     return total
 
 
-METHODS["shape"] = property(shape_of)  # type: ignore[assignment]
-METHODS["ndim"] = property(ndim_of)  # type: ignore[assignment]
-METHODS["size"] = property(size_of)  # type: ignore[assignment]
-METHODS["dtype"] = property(lambda x: x.type.numpy)  # type: ignore[assignment]
+METHODS["shape"] = property(shape_of)
+METHODS["ndim"] = property(ndim_of)
+METHODS["size"] = property(size_of)
+METHODS["dtype"] = property(lambda x: x.type.numpy)
 
 
 @creates(np.array)

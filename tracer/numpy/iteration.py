@@ -34,7 +34,7 @@ def flat(x: Array) -> Flat:
     return Flat(x.session, x.cell, (*x.maps, tuple(atom_dims([total]))))
 
 
-METHODS["flat"] = property(flat)  # type: ignore[assignment]
+METHODS["flat"] = property(flat)
 
 
 def _elements(x: Any, what: str) -> tuple[Atom, Array]:

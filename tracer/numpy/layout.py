@@ -75,7 +75,7 @@ def keeps_order(session: Session, value: Atom) -> bool:
             return True
         seen.add(let.var.name)
         updates = let.op.kind is Kind.WRITE
-        todo += let.args[:1] if updates else [a for a in atoms(let.args) if a.type.rank > 1]
+        todo += [let.array] if updates else [a for a in atoms(let.args) if a.type.rank > 1]
     return False
 
 

@@ -236,7 +236,7 @@ def conjugate(x: Any) -> Any:
 
 
 METHODS["conjugate"] = conjugate
-METHODS["real"] = property(real)  # type: ignore[assignment]
+METHODS["real"] = property(real)
 
 
 @implements(np.imag)
@@ -246,7 +246,7 @@ def imag(val: Any) -> Any:
     return np.zeros_like(operand(val, "np.imag"))
 
 
-METHODS["imag"] = property(imag)  # type: ignore[assignment]
+METHODS["imag"] = property(imag)
 
 
 @implements(np.angle)

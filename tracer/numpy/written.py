@@ -13,7 +13,7 @@ from ..values.symbol import FUNCTIONS, implements, require_session
 from .arguments import array_operand, axis_argument, require_elements
 
 
-def _each(f, shape, columns, otypes):  # type: ignore[no-untyped-def]
+def _each(f, shape, columns, otypes):
     found = [f(*values) for values in zip(*columns)]
     if isinstance(found[0], tuple):
         return tuple(
@@ -23,7 +23,7 @@ def _each(f, shape, columns, otypes):  # type: ignore[no-untyped-def]
     return np.array(found, None if otypes is None else otypes[0]).reshape(shape)
 
 
-def _each_of_one(f, shape, column, otypes):  # type: ignore[no-untyped-def]
+def _each_of_one(f, shape, column, otypes):
     found = [f(value) for value in column]
     if isinstance(found[0], tuple):
         return tuple(
@@ -33,7 +33,7 @@ def _each_of_one(f, shape, column, otypes):  # type: ignore[no-untyped-def]
     return np.array(found, None if otypes is None else otypes[0]).reshape(shape)
 
 
-def _along(f, axis, array, args, kwargs):  # type: ignore[no-untyped-def]
+def _along(f, axis, array, args, kwargs):
     moved = np.moveaxis(array, axis, -1)
     found = np.array([f(row, *args, **kwargs) for row in moved.reshape((-1, moved.shape[-1]))])
     inner = found.ndim - 1
@@ -43,23 +43,23 @@ def _along(f, axis, array, args, kwargs):  # type: ignore[no-untyped-def]
     return result
 
 
-def _from_iterable(iterable, dtype):  # type: ignore[no-untyped-def]
+def _from_iterable(iterable, dtype):
     return np.array([value for value in iterable], dtype)  # noqa: C416  (what a comprehension runs over is staged)
 
 
-def _floats(x):  # type: ignore[no-untyped-def]
+def _floats(x):
     return [float(value) for value in x]
 
 
-def _integers(x):  # type: ignore[no-untyped-def]
+def _integers(x):
     return [int(value) for value in x]
 
 
-def _booleans(x):  # type: ignore[no-untyped-def]
+def _booleans(x):
     return [bool(value) for value in x]
 
 
-def _rows(x):  # type: ignore[no-untyped-def]
+def _rows(x):
     return [row.tolist() for row in x]
 
 

@@ -145,7 +145,7 @@ class Appended:
         return self._real_
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # type: ignore[override]
+    def __class__(self) -> type:
         return type(self._real_)
 
     def append(self, value: Any) -> None:
@@ -166,8 +166,8 @@ class Appended:
         return self._need()
 
     __len__ = __iter__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __bool__ = __add__ = _need
-    __radd__ = __mul__ = __rmul__ = __imul__ = __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = _need  # type: ignore[assignment]
-    __reversed__ = __repr__ = __str__ = __format__ = __array__ = __copy__ = __deepcopy__ = __reduce__ = _need  # type: ignore[assignment]
+    __radd__ = __mul__ = __rmul__ = __imul__ = __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = _need
+    __reversed__ = __repr__ = __str__ = __format__ = __array__ = __copy__ = __deepcopy__ = __reduce__ = _need
     __hash__ = None  # type: ignore[assignment]
 
 

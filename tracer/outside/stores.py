@@ -384,7 +384,7 @@ class Collector:
         return self.made[id(value)]
 
     def _symbol(self, value: Symbol) -> Any:
-        atom = value.read() if isinstance(value, Scalar) or not value.maps else None  # type: ignore[attr-defined]
+        atom = value.read() if isinstance(value, Scalar) or not value.maps else None
         if isinstance(atom, Var) and atom.name in self.params:
             return There(*self.params[atom.name])
         if isinstance(value, Array):
@@ -392,7 +392,7 @@ class Collector:
             if key not in self.arrays:
                 self.arrays[key] = self._out(value.read(), False, fresh=True)
             return self.arrays[key]
-        return self._out(value.read(), value.weak)  # type: ignore[attr-defined]
+        return self._out(value.read(), value.weak)
 
     def _out(self, atom: Atom, weak: bool, fresh: bool = False) -> Out:
         if fresh:

@@ -146,13 +146,13 @@ class _Ranges:
             inside = [isinstance(a, Var) and a.name in own for a in node.args]
             match node.op.name:
                 case "add" if inside.count(True) == 1:
-                    step = self.of(node.args[inside.index(False)])
+                    step = self.of(node.value(inside.index(False)))
                 case "sub" if inside == [True, False]:
-                    other = self.of(node.args[1])
+                    other = self.of(node.value(1))
                     step = Range(-other.high, -other.low)
                 case _ if node.op.has(Trait.SELECTS):
                     continue
-                case "floordiv" | "shift_right" if inside == [True, False] and self.of(node.args[1]).low >= 0:
+                case "floordiv" | "shift_right" if inside == [True, False] and self.of(node.value(1)).low >= 0:
                     start = start.hull(Range(-1, 0))
                     continue
                 case _:
@@ -225,7 +225,7 @@ class _Ranges:
             case _ if let.op.has(Trait.PLACES):
                 return Range(0, SIZE)
             case "to_i64", _:
-                given = let.args[0].type
+                given = let.value(0).type
                 if given.dtype == "bool":
                     return Range(0, 1)
                 if given.is_integer:
@@ -244,8 +244,8 @@ def joined(definition: Definition) -> tuple[Atom, ...]:
     match definition:
         case Phi(_, first, second):
             return first, second
-        case Let(_, op, args) if op.has(Trait.SELECTS):
-            return tuple(a for a in args if a.type == I64)
+        case Let(_, op) if op.has(Trait.SELECTS):
+            return tuple(a for a in definition.values if a.type == I64)
         case (only,):
             return (only,)
     return ()
@@ -254,8 +254,8 @@ def joined(definition: Definition) -> tuple[Atom, ...]:
 def uses(definition: Definition) -> list[str]:
     """The i64 numbers that a name's range comes from."""
     match definition:
-        case Let(_, _, args):
-            values: Iterable[Atom] = args
+        case Let():
+            values: Iterable[Atom] = definition.values
         case Phi(_, first, second):
             values = (first, second)
         case tuple():
@@ -337,7 +337,7 @@ class _Writer:
                 self.guard(Affine.name(name).scaled(-1) + SMALL)
             return []
         session = self.session
-        form = session.builder.affine(let.var if let.var.type == I64 else let.args[0])
+        form = session.builder.affine(let.var if let.var.type == I64 else let.value(0))
         if session.from_inputs(form):
             most = 2**53 if let.op.name == "to_f64" else 2**62
             if abs(form.value(session.present)) <= most:
@@ -348,7 +348,7 @@ class _Writer:
 
     def fits(self, ranges: _Ranges, let: Let) -> bool:
         if let.op.name == "to_f64":
-            return ranges.of(let.args[0]).size < 2**53
+            return ranges.of(let.value(0)).size < 2**53
         return ranges.result(let).fits
 
     def guard(self, form: Affine) -> None:

@@ -356,10 +356,10 @@ def _contiguous(step: Strided) -> bool:
     """Leading fixed axes, at most one partial run, then whole axes, in order: whole-ness is not provable
     without the base's sizes, so only what every base allows counts: fixed axes first, then one run."""
     runs = [i for i in step.items if not hasattr(i, "at")]
-    outs = [i.out for i in runs]  # type: ignore[union-attr]
+    outs = [i.out for i in runs]
     lead = len(step.items) - len(runs)
     fixed_first = all(hasattr(i, "at") for i in step.items[:lead])
-    return fixed_first and outs == sorted(outs) and len(runs) == 1 and runs[0].step == 1  # type: ignore[union-attr]
+    return fixed_first and outs == sorted(outs) and len(runs) == 1 and runs[0].step == 1
 
 
 def read_map(session: Session, value: Atom, step: Strided | tuple[Dim, ...]) -> Atom:
