@@ -305,9 +305,7 @@ def copy_nodes(builder: Builder, nodes: Iterable[Node], env: dict[str, Atom]) ->
             case Let(var, op, args):
                 if var.name in env and op.name == "dim":
                     continue  # the size of a parameter that is already known
-                operands = tuple(
-                    a if k in op.static else map_operand(a, atom, dim) for k, a in enumerate(args)
-                )
+                operands = (a if k in op.static else map_operand(a, atom, dim) for k, a in enumerate(args))
                 env[var.name] = builder.emit(op, *operands, hint=var.name, type=map_type(var.type, dim))
             case Check(cond, message):
                 builder.check(atom(cond), message)

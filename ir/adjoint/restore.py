@@ -26,9 +26,49 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
 
     `builder` knows the forward sweep's outermost integers, and nothing of the reverse sweep.
     """
+    scopes = reverse.scopes
+    values, heads, following = _restoring(reverse, forward, builder)
+    forward_of = {id(node): original for node, original in reverse.reversed}
+
+    def weave(nodes: Iterable[Node]) -> tuple[Node, ...]:
+        woven: list[Node] = []
+        for node in nodes:
+            match node:
+                case For(index, start, stop, back, phis, body, exits, span):
+                    original = forward_of[id(node)]
+                    (region,) = scopes.body[id(original)]
+                    for f in following.pop(id(original), ()):
+                        seen = values[f.var.name]
+                        assert isinstance(seen, Var)
+                        phis = (*phis, Phi(seen, f.exit, f.phi.var))
+                    inner = (*_ordered(heads.pop(region, {})), *weave(body))
+                    woven.append(For(index, start, stop, back, phis, inner, exits, span))
+                case If(cond, then, orelse, phis, span):
+                    regions = scopes.body[id(forward_of[id(node)])]
+                    arms = [
+                        (*_ordered(heads.pop(region, {})), *weave(arm))
+                        for region, arm in zip(regions, (then, orelse))
+                    ]
+                    woven.append(If(cond, arms[0], arms[1], phis, span))
+                case _:
+                    woven.append(node)
+        return tuple(woven)
+
+    woven = (*_ordered(heads.pop(scopes.top, {})), *weave(nodes))
+    assert not any(heads.values()) and not following, "a value is needed in a region that is not reversed"
+    return substitute(woven, values)
+
+
+Heads = dict[Region, dict[str, list[Node]]]
+
+
+def _restoring(
+    reverse: Reverse, forward: Forward, builder: Builder
+) -> tuple[dict[str, Atom], Heads, dict[int, list[Following]]]:
+    """What local values are in the reverse sweep, what computes them at the heads of regions, and phis of loops."""
     scopes, plan = reverse.scopes, forward.plan
     values: dict[str, Atom] = dict(reverse.at_hand)
-    heads: dict[Region, dict[str, list[Node]]] = {}
+    heads: Heads = {}
     for name, other in plan.known.items():
         values[name] = left = forward.exported.get(other) or scopes.var[other]
         own = scopes.var[name]
@@ -67,35 +107,7 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
     values = {name: _final(value, values) for name, value in values.items()}
     _, typed, _ = substitution(dict(values))
     values = {name: typed(v) if isinstance(v, Var) else v for name, v in values.items()}
-    forward_of = {id(node): original for node, original in reverse.reversed}
-
-    def weave(nodes: Iterable[Node]) -> tuple[Node, ...]:
-        woven: list[Node] = []
-        for node in nodes:
-            match node:
-                case For(index, start, stop, back, phis, body, exits, span):
-                    original = forward_of[id(node)]
-                    (region,) = scopes.body[id(original)]
-                    for f in following.pop(id(original), ()):
-                        seen = values[f.var.name]
-                        assert isinstance(seen, Var)
-                        phis = (*phis, Phi(seen, f.exit, f.phi.var))
-                    inner = (*_ordered(heads.pop(region, {})), *weave(body))
-                    woven.append(For(index, start, stop, back, phis, inner, exits, span))
-                case If(cond, then, orelse, phis, span):
-                    regions = scopes.body[id(forward_of[id(node)])]
-                    arms = [
-                        (*_ordered(heads.pop(region, {})), *weave(arm))
-                        for region, arm in zip(regions, (then, orelse))
-                    ]
-                    woven.append(If(cond, arms[0], arms[1], phis, span))
-                case _:
-                    woven.append(node)
-        return tuple(woven)
-
-    woven = (*_ordered(heads.pop(scopes.top, {})), *weave(nodes))
-    assert not any(heads.values()) and not following, "a value is needed in a region that is not reversed"
-    return substitute(woven, values)
+    return values, heads, following
 
 
 def _counted(counter: Counter, reverse: Reverse, b: Builder) -> Atom:

@@ -61,12 +61,20 @@ def simplify(program: Program) -> Program:
 
 
 def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, ...]) -> Rewritten:
-    """What `x: type = op(args)` can be instead: the table.
+    """What `x: type = op(args)` can be instead: the tables below, in turn.
 
     `views` are the operands again, those that an operation computed as `Made`.
     """
+    for rules in (_product, _sum, _selection, _shape, _part, _whole_number):
+        found = rules(op, args, type, views)
+        if found is not None:
+            return found
+    return None
+
+
+def _product(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, ...]) -> Rewritten:
+    """Products and powers: x * 1, x / 1, x ** 1; and signs, which are exact."""
     match op, *views:
-        # x * 1, x / 1, x ** 1; and signs, which are exact.
         case (arith.mul, _, Lit("1.0" | "1")) | (arith.div | arith.power, _, Lit("1.0")):
             return args[0]
         case arith.mul, Lit("1.0" | "1"), _:
@@ -85,7 +93,12 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return op, a, _negative(args[1])
         case ((arith.mul | arith.div), Lit(), Made(arith.neg, (b,))):
             return op, _negative(args[0]), b
-        # Sums with a zero that is exact: -0.0 is neutral for +, 0.0 for -.
+    return None
+
+
+def _sum(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, ...]) -> Rewritten:
+    """Sums with a zero that is exact: -0.0 is neutral for +, 0.0 for -."""
+    match op, *views:
         case (arith.add, _, Lit("-0.0" | "0")) | (arith.sub, _, Lit("0.0" | "0")):
             return args[0]
         case arith.add, Lit("-0.0" | "0"), _:
@@ -96,7 +109,12 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return arith.sub, args[1], a
         case arith.sub, _, Made(arith.neg, (b,)):
             return arith.add, args[0], b
-        # Selection.
+    return None
+
+
+def _selection(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, ...]) -> Rewritten:
+    """Selection and conversion."""
+    match op, *views:
         case arith.where, Lit(condition), _, _:
             return args[1] if condition == "True" else args[2]
         case arith.where, _, _, _ if args[1] == args[2]:
@@ -111,7 +129,12 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return c
         case (_, _) if op.has(Trait.CONVERTS) and args[0].type.dtype == type.dtype:
             return args[0]
-        # Shapes.
+    return None
+
+
+def _shape(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, ...]) -> Rewritten:
+    """Shapes."""
+    match op, *views:
         case reduce.sum_, _, ():
             return args[0]
         case ((array.broadcast_to | array.reshape), _, _) if args[0].type.dims == type.dims:
@@ -124,7 +147,14 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             return op, x, tuple(inner[a] for a in axes)
         case array.copy, Made(made) if _is_fresh(made):
             return args[0]
-        # Reading what was just made or written.
+        case array.concatenate, (only,), _, _:
+            return only
+    return None
+
+
+def _part(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, ...]) -> Rewritten:
+    """Reading what was just made or written."""
+    match op, *views:
         case index.getitem, Made(array.zeros, (_, dtype)), _ if not type.dims:
             return literal(0, dtype)
         case index.getitem, Made(array.zeros, (_, dtype)), _:
@@ -152,9 +182,12 @@ def rewrite(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, 
             x == args[0] and where == args[1] and _is_part(where)
         ):
             return x
-        case array.concatenate, (only,), _, _:
-            return only
-        # Integers and truth values.
+    return None
+
+
+def _whole_number(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any, ...]) -> Rewritten:
+    """Integers and truth values."""
+    match op, *views:
         case arith.floordiv, _, Lit("1"):
             return args[0]
         case arith.mod, _, Lit("1") if not type.dims:

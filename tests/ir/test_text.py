@@ -273,4 +273,4 @@ def test_templates_that_print_alike_are_refused(monkeypatch):
         object.__setattr__(twin, name, value)
     monkeypatch.setitem(reader.REGISTRY, "twin", twin)
     with pytest.raises(IRError, match="print alike"):
-        reader.templates.__wrapped__()
+        reader.templates()

@@ -206,22 +206,6 @@ class _Ranges:
                 return Range(max(a.low, b.low), max(a.high, b.high))
             case "where", [a, b]:
                 return a.hull(b)
-            case "int_power", [a, b]:
-                most = 1 if a.size <= 1 else a.size ** min(max(b.high, 0), 64)
-                return Range(0 if a.low >= 0 else -most, most)
-            case "shift_right", [a, _]:
-                return Range(min(a.low, 0), max(a.high, 0))
-            case "and", [a, b] if a.low >= 0 or b.low >= 0:
-                return Range(0, min(r.high for r in (a, b) if r.low >= 0))
-            case "and" | "or" | "xor", [a, b]:
-                bits = max(r.size.bit_length() for r in (a, b))
-                return Range(0 if min(a.low, b.low) >= 0 else -(2**bits), 2**bits)
-            case "invert", [a]:
-                return Range(-a.high - 1, -a.low - 1)
-            case "gcd", [a, b]:
-                return Range(0, max(a.size, b.size))
-            case "isqrt", [a]:
-                return Range(0, 2**32)
             case _ if let.op.has(Trait.PLACES):
                 return Range(0, SIZE)
             case "to_i64", _:
@@ -231,7 +215,29 @@ class _Ranges:
                 if given.is_integer:
                     widest = np.iinfo(given.numpy)
                     return Range(int(widest.min), int(widest.max)).clipped()
-        return ALL
+        return _of_bits(let.op.name, operands)
+
+
+def _of_bits(name: str, operands: list[Range]) -> Range:
+    """The range of an integer operation that is no arithmetic of intervals."""
+    match name, operands:
+        case "int_power", [a, b]:
+            most = 1 if a.size <= 1 else a.size ** min(max(b.high, 0), 64)
+            return Range(0 if a.low >= 0 else -most, most)
+        case "shift_right", [a, _]:
+            return Range(min(a.low, 0), max(a.high, 0))
+        case "and", [a, b] if a.low >= 0 or b.low >= 0:
+            return Range(0, min(r.high for r in (a, b) if r.low >= 0))
+        case "and" | "or" | "xor", [a, b]:
+            bits = max(r.size.bit_length() for r in (a, b))
+            return Range(0 if min(a.low, b.low) >= 0 else -(2**bits), 2**bits)
+        case "invert", [a]:
+            return Range(-a.high - 1, -a.low - 1)
+        case "gcd", [a, b]:
+            return Range(0, max(a.size, b.size))
+        case "isqrt", [a]:
+            return Range(0, 2**32)
+    return ALL
 
 
 def _over(values: Iterator[int]) -> Range:
