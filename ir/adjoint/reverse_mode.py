@@ -234,14 +234,7 @@ class Sweeps:
 def differentiate(
     p: Program, wrt: Sequence[int], *, seeds: bool = True, split: bool = False, masked: bool = False
 ) -> Sweeps:
-    params = [p.params[k] for k in wrt]
-    for param in params:
-        if not param.type.is_float:
-            raise TypeMismatch(f"cannot differentiate by {param.name}: it is {param.type}, not a float")
-    floats = [r for r in p.results if r.type.is_float]
-    if not seeds and (len(p.results) != 1 or len(floats) != 1 or floats[0].type.dims):
-        types = ", ".join(str(r.type) for r in p.results)
-        raise TypeMismatch(f"a gradient needs one result, a float scalar; {p.name} gives {types}")
+    params, floats = _ends(p, wrt, seeds)
     scopes = scopes_of(p)
     scopes.split = split
     results = [r.name for r in floats if isinstance(r, Var)]
@@ -283,14 +276,24 @@ def differentiate(
     integers = (*builder.integers, *builder.aliases)
     sizes = {names.get(n, n): _renamed(builder.affine(n), names) for n in integers}
     arrays = {v.name: v for v in bound(written[:count])}
-    saved = tuple(
-        Saved(s.var.name, scopes.span(s.var.name), arrays[names.get(s.array.name, s.array.name)])
-        for s in plan.saves
-        if s.array is not None
-    )
+    kept_in = {s.var.name: s.array.name for s in plan.saves if s.array is not None}
+    saved = tuple(Saved(n, scopes.span(n), arrays[names.get(a, a)]) for n, a in kept_in.items())
     marked = builder.names.cotangents
     named = frozenset({names[n] for n in marked if n in names} | marked & kept)
     return Sweeps(written[:count], written[count:], tuple(seed_vars), cotangents, saved, sizes, named)
+
+
+def _ends(p: Program, wrt: Sequence[int], seeds: bool) -> tuple[list[Var], list[Atom]]:
+    """What is differentiated by, and what is differentiated: floats."""
+    params = [p.params[k] for k in wrt]
+    for param in params:
+        if not param.type.is_float:
+            raise TypeMismatch(f"cannot differentiate by {param.name}: it is {param.type}, not a float")
+    floats = [r for r in p.results if r.type.is_float]
+    if not seeds and (len(p.results) != 1 or len(floats) != 1 or floats[0].type.dims):
+        types = ", ".join(str(r.type) for r in p.results)
+        raise TypeMismatch(f"a gradient needs one result, a float scalar; {p.name} gives {types}")
+    return params, floats
 
 
 def _renamed(form: Affine, names: dict[str, str]) -> Affine:

@@ -8,7 +8,6 @@ from test_house import FILES, name_of
 LINES, BRANCHES = 50, 20
 LONG = {
     "api/command/demo.py:run": "a page of text, top to bottom",
-    "ir/adjoint/reverse_mode.py:differentiate": "",
     "tracer/calls.py:call": "",
     "tracer/control/branches.py:trace_if": "",
     "tracer/control/looping.py:for_": "",

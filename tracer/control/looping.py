@@ -220,7 +220,7 @@ class Looping(Streams):
         Then reading it is checked; if none does, who reads it raises.
         """
         session = require_session()
-        unbound = (id(error.frame), error.name) if isinstance(error, Unbound) else None
+        unbound = (id(error.frame), str(error.name)) if isinstance(error, Unbound) else None
         if unbound is None or unbound in session.unbound:
             return False
         session.unbound.add(unbound)
