@@ -11,7 +11,23 @@ from .inspection.show import evaluate, parse, show
 from .ir.errors import PullbackError
 from .missing import missing as _missing
 from .runtime.options import options
-from .transforms.public import grad, jit, trace, value_and_grad, vjp
+from .transforms.public import (
+    grad,
+    hessian,
+    hessian_diag,
+    hvp,
+    jacfwd,
+    jacobian,
+    jacrev,
+    jit,
+    jvp,
+    linearize,
+    trace,
+    value_and_grad,
+    value_and_jacobian,
+    vjp,
+    vmap,
+)
 
 __version__ = "0.1.0"
 
@@ -23,7 +39,15 @@ __all__ = [
     "explain_sympy",
     "export",
     "grad",
+    "hessian",
+    "hessian_diag",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
     "jit",
+    "jvp",
+    "linearize",
     "options",
     "parse",
     "scipy",
@@ -31,7 +55,9 @@ __all__ = [
     "testing",
     "trace",
     "value_and_grad",
+    "value_and_jacobian",
     "vjp",
+    "vmap",
 ]
 
 _MODULES = ("adapters", "eager")

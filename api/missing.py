@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-_ROWS = (
-    "write a loop over the rows: y, pull = pb.vjp(f, x), then np.stack([pull(row)[0] for row in np.eye(y.size)]) for a "
-    "vector y"
+_ELEMENTS = (
+    "pb.vmap(pb.grad(f))(x) for a vector x; where each element of f(x) depends on that of x alone, "
+    "pb.grad(lambda x: np.sum(f(x)))(x)"
 )
-_TWICE = (
-    "differentiate twice: pb.grad(lambda x: np.sum(pb.grad(f)(x) * v))(x) is the product of the Hessian and v, and "
-    "with v = e, for each row e of np.eye(x.size), a row of the Hessian"
-)
-_FORWARD = (
-    "pb.vjp gives it, twice: y, pull = pb.vjp(f, x), then pb.grad(lambda s: np.sum(pb.vjp(f, x)[1](s)[0] * v))"
-    "(np.zeros_like(y)) is the derivative along v"
-)
-_LOOP = "write the loop, for k in range(len(xs)), around the function: it is compiled, and pb.jit makes it fast"
 _RULE = "write the function in plain NumPy: pullback derives its gradient"
 _MEMORY = "leave it out: pullback recomputes what is cheap; pb.grad(f).saved_report(x) says what is kept"
 _ROUND = "pass what is not differentiated as an argument that argnums does not name"
 
 ADVICE = {
-    **dict.fromkeys(["jacobian", "jacrev", "jacfwd", "elementwise_grad"], _ROWS),
-    **dict.fromkeys(["hessian", "hvp", "hessian_vector_product"], _TWICE),
-    **dict.fromkeys(["jvp", "linearize"], _FORWARD),
-    **dict.fromkeys(["vmap", "pmap"], _LOOP),
+    **dict.fromkeys(["elementwise_grad", "egrad"], _ELEMENTS),
+    "hessian_vector_product": "it is called hvp: pb.hvp(f)(x, v)",
+    "vhp": "a Hessian is symmetric: pb.hvp(f)(x, v) is the same",
+    "make_jvp": "pb.jvp(f, primals, tangents) gives the value and its tangent",
+    "make_vjp": "pb.vjp(f, *args) gives the value and what pulls cotangents back",
+    "pmap": "pb.vmap maps over examples; pb.options(parallel=True) runs its loop on all cores",
     **dict.fromkeys(["custom_vjp", "custom_jvp", "custom_gradient", "primitive", "defvjp", "defjvp"], _RULE),
     **dict.fromkeys(["checkpoint", "remat"], _MEMORY),
     **dict.fromkeys(["stop_gradient", "detach", "no_grad"], _ROUND),
@@ -39,8 +32,8 @@ ADVICE = {
 def missing(name: str) -> AttributeError:
     """The error for a public name that is not there.
 
-    >>> print(missing("vmap"))  # doctest: +ELLIPSIS
-    pullback.vmap does not exist yet. Instead: write the loop, ...
+    >>> print(missing("vhp"))
+    pullback.vhp does not exist yet. Instead: a Hessian is symmetric: pb.hvp(f)(x, v) is the same
     >>> print(missing("vjq"))
     module 'pullback' has no attribute 'vjq'
     """

@@ -69,6 +69,7 @@ class Tree:
         """
         if self.kind is None:
             return [obj]
+        obj = list(obj) if isinstance(obj, StagedList) else obj
         parts = _parts(obj) if type(obj) is self.kind else None
         if parts and isinstance(obj, dict) and set(parts[0]) == set(self.keys):
             parts = self.keys, [obj[key] for key in self.keys]  # the order of a dict does not matter

@@ -11,9 +11,15 @@ from ..calls.forms import Traceable
 from ..ir.program import Program
 from .base import Jit
 from .gradient import Gradient, ValueAndGradient
+from .jacobian import hessian, hessian_diag, jacfwd, jacobian, jacrev, value_and_jacobian
+from .jvp import hvp, jvp, linearize
 from .vjp import vjp
+from .vmap import vmap
 
-__all__ = ["grad", "jit", "trace", "value_and_grad", "vjp"]
+__all__ = [
+    "grad", "hessian", "hessian_diag", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "linearize",
+    "trace", "value_and_grad", "value_and_jacobian", "vjp", "vmap",
+]  # fmt: skip
 
 
 A = TypeVar("A", bound=Any)

@@ -293,7 +293,7 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         except ValueError as error:
             raise session.error(TypeMismatch, str(error)) from None
         seeds = [
-            _seed(session, value, atoms[k])
+            as_seed(session, value, atoms[k])
             for value, k in zip(flat, part.results)
             if k is not None and atoms[k].type.is_float
         ]
@@ -304,22 +304,22 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     return y, pull
 
 
-def _seed(session: Session, value: Any, result: Atom) -> Atom:
-    """The cotangent of a result, as given."""
-    what = "the seed and the value"
-    listed = isinstance(value, (list, tuple)) and bool(result.type.dims)
+def as_seed(session: Session, value: Any, of: Atom, what: str = "the seed", whose: str = "the value") -> Atom:
+    """What a user gives as a cotangent or a tangent `what` of a value, as a value of that type."""
+    both = f"{what} and {whose}"
+    listed = isinstance(value, (list, tuple)) and bool(of.type.dims)
     if isinstance(value, (dict, str, type(None))) or (isinstance(value, (list, tuple)) and not listed):
-        wanted = f"an array of shape {session.shown(result.type.dims)}" if result.type.dims else "a number"
-        raise session.error(TypeMismatch, f"the seed must be {wanted}, not {_met(value)}")
-    atom, weak = as_value(session, FUNCTIONS[np.array](value) if listed else value, "the seed")
-    weak = weak or (listed and atom.type.dtype not in ("bool", result.type.dtype))
-    shapes = atom.type.dims, result.type.dims
+        wanted = f"an array of shape {session.shown(of.type.dims)}" if of.type.dims else "a number"
+        raise session.error(TypeMismatch, f"{what} must be {wanted}, not {_met(value)}")
+    atom, weak = as_value(session, FUNCTIONS[np.array](value) if listed else value, what)
+    weak = weak or (listed and atom.type.dtype not in ("bool", of.type.dtype))
+    shapes = atom.type.dims, of.type.dims
     if len(shapes[0]) != len(shapes[1]):
-        raise session.mismatch(shapes, what)
-    if atom.type.dtype != result.type.dtype:
+        raise session.mismatch(shapes, both)
+    if atom.type.dtype != of.type.dtype:
         if not weak:
-            raise session.error(TypeMismatch, f"the seed is {atom.type}, but the value is {result.type}")
-        atom = cast(session, atom, result.type.dtype)
-    for axis, dim in enumerate(result.type.dims):
-        atom = same_size(session, atom, axis, dim, shapes, what)
+            raise session.error(TypeMismatch, f"{what} is {atom.type}, but {whose} is {of.type}")
+        atom = cast(session, atom, of.type.dtype)
+    for axis, dim in enumerate(of.type.dims):
+        atom = same_size(session, atom, axis, dim, shapes, both)
     return atom

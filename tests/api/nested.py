@@ -92,7 +92,39 @@ def _jit(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: f(*_copied(args))
 
 
-exact = types.SimpleNamespace(grad=_grad, value_and_grad=_value_and_grad, vjp=_vjp, jit=_jit)
+def _inner(bars: Any, dots: Any) -> float:
+    found, tree = flatten(bars)
+    return float(sum(np.sum(b * d) for b, d in zip(found, tree.take(dots)) if b is not None and d is not None))
+
+
+def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    return f(*_copied(primals)), _inner(_bars(f, primals), tangents)
+
+
+def _jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The blocks of a function whose value is a vector of 3."""
+
+    def blocks(x: Any) -> Any:
+        rows = [_bars(lambda t, k=k: f(t)[k], (x,))[0] for k in range(3)]
+        found, tree = flatten(rows[0])
+        columns = zip(*(tree.take(row) for row in rows))
+        return tree.unflatten([None if c[0] is None else np.stack(c) for c in columns], construct=False)
+
+    return blocks
+
+
+def _hvp(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, v: _bars(lambda t: _inner(_bars(f, (t,))[0], v), (x,))[0]
+
+
+def _vmap(f: Callable[..., Any], in_axes: Any) -> Callable[..., Any]:
+    return lambda x, ks: np.array([f(*_copied((x, k))) for k in ks])
+
+
+exact = types.SimpleNamespace(
+    grad=_grad, value_and_grad=_value_and_grad, vjp=_vjp, jit=_jit, jvp=_jvp, jacfwd=_jacobian, jacrev=_jacobian,
+    hvp=_hvp, vmap=_vmap,
+)  # fmt: skip
 
 
 # -- what is differentiated ----------------------------------------------------------------------------
@@ -125,6 +157,19 @@ def squared(tree: Any) -> Any:
     if tree is None or isinstance(tree, (int, str)):
         return 0.0
     return np.sum(tree * tree)
+
+
+def direction(tree: Any) -> Any:
+    """A direction for the floats of a structure, that depends on them."""
+    if isinstance(tree, (list, tuple)):
+        return type(tree)([direction(part) for part in tree])
+    if isinstance(tree, dict):
+        return {key: direction(part) for key, part in tree.items()}
+    if isinstance(tree, Pair):
+        return Pair(direction(tree.w), direction(tree.b), None)
+    if tree is None or isinstance(tree, (int, str)):
+        return None
+    return tree * 0.5 + 1.0
 
 
 def _first(tree: Any) -> Any:
@@ -219,12 +264,33 @@ def level(P: Any, name: str, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def lambdas(x):
         return total(P.grad(lambda t: f(t) * total(x))(x))
 
+    def jvp(x):
+        y, y_dot = P.jvp(f, (x,), (direction(x),))
+        return y + 0.5 * y_dot
+
+    def jacfwd(x):
+        return total(P.jacfwd(lambda t: f(t) * W)(x))
+
+    def jacrev(x):
+        return total(P.jacrev(lambda t: f(t) * W)(x))
+
+    def hvp(x):
+        return total(P.hvp(f)(x, direction(x)))
+
+    def vmap(x):
+        return np.sum(P.vmap(lambda t, k: f(t) * k, in_axes=(None, 0))(x, W))
+
+    levels = (jvp, jacfwd, jacrev, hvp, vmap)
+    if name in FORWARD:
+        return {g.__name__: g for g in levels}[name]
     levels = (grad, made_inside, value_and_grad, vjp, pulled_twice, jit, argnums, has_aux, lambdas)
     return {g.__name__: g for g in levels}[name]
 
 
 LEVELS = ("grad", "value_and_grad", "vjp", "jit")
 VARIANTS = ("made_inside", "pulled_twice", "argnums", "has_aux", "lambdas")
+
+FORWARD = ("jvp", "jacfwd", "jacrev", "hvp", "vmap")
 
 ARGUMENTS: dict[str, Callable[[Any, Any], Any]] = {
     "row": lambda M, i: M[i],
@@ -352,6 +418,10 @@ def cases() -> Iterator[Case]:
         *itertools.product(LEVELS, LEVELS),
         *((one, "grad") for one in VARIANTS),
         *(("vjp", one) for one in VARIANTS),
+        *((one,) for one in FORWARD),
+        *itertools.product(FORWARD, FORWARD),
+        *itertools.product(FORWARD, ("grad", "vjp")),
+        *itertools.product(("grad", "vjp"), FORWARD),
     ]
     for stack, body, place, argument in itertools.product(stacks, BODIES, PLACES, ARGUMENTS):
         for top in TOPS:

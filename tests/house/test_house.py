@@ -37,7 +37,7 @@ ORDER = {
     "tracer": "__init__ depth naming session | values | recursion snapshot staging | outside raising | objects | lists "
     "| drawn returned | calls | control | nested numpy staged_code | trace",
     "ir": "types once | errors | program | names primitive | affine ops | build sizes | evaluate walk | text "
-    "| draw samples verify | verify_level | pipeline | __init__ passes | adjoint | tangent",
+    "| draw samples verify | verify_level | pipeline | __init__ passes | adjoint | tangent vmap",
     "codegen": "index_maps primitives | analysis | emit loops memory | cotangents lower parallel | matmul | __init__",
     "runtime": "__init__ lazy locks entry rewrite | collector intrinsics options timings | cache progress support "
     "| jit compile",

@@ -168,16 +168,9 @@ def test_names_that_do_not_exist_yet():
 
 
 def test_what_they_say_to_write_instead():
-    f, v = (lambda x: np.array([x[0] * x[1], np.sin(x[2])])), np.array([1.0, 2.0, 3.0])
-    jacobian = np.array([[X[1], X[0], 0.0], [0.0, 0.0, np.cos(X[2])]])
-    y, pull = pb.vjp(f, X)
-    np.testing.assert_allclose(np.stack([pull(row)[0] for row in np.eye(y.size)]), jacobian)
-    along = pb.grad(lambda s: np.sum(pb.vjp(f, X)[1](s)[0] * v))(np.zeros_like(y))
-    np.testing.assert_allclose(along, jacobian @ v)
-    g = lambda x: x[0] ** 2 * x[1] + x[2] ** 3
-    hessian = [[2 * X[1], 2 * X[0], 0], [2 * X[0], 0, 0], [0, 0, 6 * X[2]]]
-    rows = [pb.grad(lambda x, v=e: np.sum(pb.grad(g)(x) * v))(X) for e in np.eye(X.size)]
-    np.testing.assert_allclose(rows, hessian)
+    each = pb.vmap(pb.grad(lambda x: x**3))(X)
+    np.testing.assert_allclose(each, 3 * X**2)
+    np.testing.assert_allclose(pb.grad(lambda x: np.sum(x**3))(X), each)
 
 
 def test_something_that_is_no_function():

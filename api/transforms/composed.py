@@ -1,0 +1,117 @@
+"""Transforms that are programs inside of a traced function: outside of one, the function around them is compiled."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..calls.pickling import reduced
+from ..calls.tree import Tree, flatten
+from ..ir.errors import TypeMismatch
+from ..tracer.calls import call_given
+from ..tracer.nested import Captured, capture
+from ..tracer.session import Session, current
+from .base import Jit, Lowered, Transform
+
+
+class Composed(Transform):
+    """A transform whose meaning is `traced`: what it writes into the program of the function that calls it.
+
+    Called from Python it is compiled as the whole of such a function, once for every shape.
+    """
+
+    def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
+        super().__init__(function, argnums, has_aux)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return self.plainly(args, kwargs) if current() is None else self.traced(args, kwargs)
+
+        run.__name__ = getattr(function, "__name__", "function")
+        run.__signature__ = self._called_like()  # type: ignore[attr-defined]
+        self._whole = Jit(run)
+
+    def _called_like(self) -> inspect.Signature | None:
+        """The signature that calls of the transform have, for the names of what is traced."""
+        return self._traceable.signature
+
+    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The call inside of a traced function."""
+        raise NotImplementedError
+
+    def plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The call of the user's function: what it raises is what the transform raises."""
+        return self._traceable.function(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._whole(*args, **kwargs)
+
+    def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.traced(args, kwargs)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return reduced(self, self._given, self._has_aux)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        return self._whole.lower(*args, **kwargs)
+
+    def _lowered(self) -> Lowered:
+        return self._whole._lowered()
+
+    def _name(self) -> str:
+        return getattr(self._traceable.function, "__name__", "the function")
+
+
+def session_here() -> Session:
+    session = current()
+    assert session is not None, "called while tracing only"
+    return session
+
+
+class Part:
+    """A call of a function inside of a traced one, as a program of its own; with the forms of arguments and result."""
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], has_aux: bool = False
+    ):
+        self.session = session_here()
+        self.leaves, self.tree = flatten((args, kwargs))
+        self.name = getattr(function, "__name__", "the function")
+        out: list[Tree] = []
+
+        def run(symbols: list[Any]) -> list[Any]:
+            new_args, new_kwargs = self.tree.unflatten(symbols, construct=False)
+            flat, form = flatten(call_given(function, new_args, new_kwargs))
+            out.append(form)
+            return flat
+
+        self.captured: Captured = capture(self.session, run, self.leaves, self.name)
+        self.program = self.captured.program
+        self.form = out[0]
+        self.aux: Tree | None = None
+        if has_aux:
+            if self.form.kind is not tuple or len(self.form.children) != 2:
+                raise self.error(f"with has_aux=True the function must return (value, aux), not {self.form}")
+            self.form, self.aux = self.form.children
+
+    def error(self, message: str) -> TypeMismatch:
+        return self.session.error(TypeMismatch, message)
+
+    @functools.cached_property
+    def floats(self) -> list[int | None]:
+        """For each leaf of the value, without aux, its result of the program if that is a float."""
+        found = self.captured.results[: self.form.count]
+        return [k if k is not None and self.program.results[k].type.is_float else None for k in found]
+
+    def argument(self, position: int) -> range:
+        """The leaves of one positional argument."""
+        counts = [child.count for child in self.tree.children[0].children]
+        start = sum(counts[:position])
+        return range(start, start + counts[position])
+
+    def returned(self, atoms: Any) -> tuple[Any, Any]:
+        """The value, and aux (None without), from the values of the program's results."""
+        leaves = self.captured.returned(self.session, atoms)
+        value = self.form.unflatten(leaves[: self.form.count])
+        return value, None if self.aux is None else self.aux.unflatten(leaves[self.form.count :])

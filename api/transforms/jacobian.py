@@ -1,0 +1,403 @@
+"""Jacobians and Hessians: forward mode along every direction at once, or reverse mode for every result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..calls.pickling import reduced
+from ..calls.ravel import is_float
+from ..calls.tree import flatten
+from ..ir.adjoint.reverse_mode import split_adjoint
+from ..ir.build import Builder, atom_dim, dim_atom
+from ..ir.errors import PullbackError
+from ..ir.ops.array import full_slice
+from ..ir.program import Atom, Exit, For, Index, Lit, Phi, Slice
+from ..ir.tangent import tangent
+from ..ir.types import I64, Type
+from ..ir.vmap import mapped
+from ..ir.walk import inline
+from ..tracer.session import Session
+from ..tracer.values.symbol import as_value, size, wrap
+from .argnums import positions
+from .composed import Composed, Part
+from .gradient import Gradient
+
+AT_ONCE = 64
+"""Directions that forward mode takes at once: a few vectors of numbers. More only need more memory."""
+BEST_FORWARD = 2
+"""Forward mode is taken for up to so many directions for each row of the Jacobian: they share the program's run, which
+the reverse sweeps do not."""
+
+
+def jacfwd(
+    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The Jacobian by forward mode: the function runs once, with all directions of the argument beside every value.
+
+    argnums, has_aux   as for `grad`; the result is (jacobian, aux) with has_aux
+
+    The result has the structure of the function's value, with the structure of the argument in place of each leaf; the
+    array there has the value's shape and behind it the argument's. Best where the argument has fewer elements than the
+    value. Raises TypeMismatch if the argument or the value has no floats. The name and the arguments are those of
+    `jax.jacfwd`.
+
+    >>> jacfwd(lambda x: x[0] * x)(np.array([2.0, 3.0]))
+    array([[4., 0.],
+           [3., 2.]])
+    """
+    return Jacobian(function, argnums, has_aux, mode="forward")
+
+
+def jacrev(
+    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The Jacobian by reverse mode: the function runs once, and the reverse sweep once for each element of its value.
+
+    As `jacfwd`; best where the value has fewer elements than the argument.
+
+    >>> jacrev(lambda x: np.sum(x ** 2))(np.array([2.0, 3.0]))
+    array([4., 6.])
+    """
+    return Jacobian(function, argnums, has_aux, mode="reverse")
+
+
+def jacobian(
+    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The Jacobian by the cheaper of `jacfwd` and `jacrev`, chosen by the sizes of argument and value.
+
+    As `jacfwd`; `.plan` says what was chosen for the last call, and why.
+
+    >>> J = jacobian(lambda x: x ** 2)
+    >>> J(np.array([2.0, 3.0]))
+    array([[4., 0.],
+           [0., 6.]])
+    >>> J.plan
+    'forward: 2 directions of the argument at once, against 2 reverse sweeps'
+    """
+    return Chosen(function, argnums, has_aux)
+
+
+def hessian(
+    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The Hessian of a function that returns one float: the gradient's program, differentiated forward.
+
+    argnums, has_aux   as for `grad`; with several arguments, or containers, blocks as `jax.hessian` has them
+
+    >>> hessian(lambda x: np.sum(x ** 3) + x[0] * x[1])(np.array([1.0, 2.0]))
+    array([[ 6.,  1.],
+           [ 1., 12.]])
+    """
+    return Hessian(function, argnums, has_aux)
+
+
+def hessian_diag(function: Callable[..., Any], argnums: int | None = None) -> Callable[..., Any]:
+    """The diagonal of the Hessian by one argument, in its structure.
+
+    >>> hessian_diag(lambda x: np.sum(x ** 3) + x[0] * x[1])(np.array([1.0, 2.0]))
+    array([ 6., 12.])
+    """
+    return HessianDiagonal(function, argnums)
+
+
+def value_and_jacobian(
+    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[..., Any]:
+    """As `jacobian`, but returns (value, jacobian), and ((value, aux), jacobian) with has_aux.
+
+    >>> value_and_jacobian(lambda x: x ** 2)(np.array([2.0, 3.0]))
+    (array([4., 9.]), array([[4., 0.],
+           [0., 6.]]))
+    """
+    return Chosen(function, argnums, has_aux, value=True)
+
+
+class Jacobian(Composed):
+    """The Jacobian by one mode; with `value`, behind the value."""
+
+    _kind = "jacobian"
+
+    def __init__(
+        self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False, *, mode: str = "forward",
+        value: bool = False,
+    ):  # fmt: skip
+        super().__init__(function, argnums, has_aux)
+        self._mode, self._value = mode, value
+        self._kind = "jacfwd" if mode == "forward" else "jacrev"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return _remade, (reduced(self)[0], self.__wrapped__, self._given, self._has_aux, self._mode, self._value)
+
+    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        part = Part(self._traceable.function, args, kwargs, self._has_aux)
+        chosen = positions(self._argnums, len(part.tree.children[0].children), self._traceable.span)
+        return self._given_back(part, chosen, self._blocks(part, chosen))
+
+    def _blocks(self, part: Part, chosen: Sequence[int]) -> Blocks:
+        return (ForwardBlocks if self._mode == "forward" else ReverseBlocks)(part, self._kind, chosen)
+
+    def _given_back(self, part: Part, chosen: Sequence[int], blocks: Blocks) -> Any:
+        positional = part.tree.children[0].children
+        rows: list[Any] = []
+        for k in range(part.form.count):
+            columns = []
+            for position in chosen:
+                leaves = [blocks.block(k, leaf) for leaf in part.argument(position)]
+                columns.append(positional[position].unflatten(leaves))
+            rows.append(columns[0] if isinstance(self._argnums, int) else tuple(columns))
+        matrix = part.form.unflatten(rows)
+        value, aux = part.returned(blocks.values)
+        if self._value:
+            return ((value, aux), matrix) if self._has_aux else (value, matrix)
+        return (matrix, aux) if self._has_aux else matrix
+
+
+def _remade(kind: Any, function: Any, argnums: Any, has_aux: bool, mode: str, value: bool) -> Jacobian:
+    return kind(function, argnums, has_aux, mode=mode, value=value)
+
+
+class Blocks:
+    """The blocks of a Jacobian: one for each float of the value and each float of the chosen arguments."""
+
+    values: Sequence[Atom]
+    """The values of the program's results."""
+
+    def __init__(self, part: Part, kind: str, chosen: Sequence[int]):
+        self.part, self.session = part, part.session
+        self.builder: Builder = part.session.builder
+        self.params = {
+            k: part.captured.positions[k] for position in chosen for k in part.argument(position)
+        }
+        if all(param is None for param in self.params.values()):
+            raise part.error(f"{kind} differentiates by floats, and the argument has none")
+        for k, path in zip(part.floats, part.form.paths("the value")):
+            if k is None:
+                raise part.error(f"{kind} differentiates floats; {path} is none. Return it as aux, with has_aux=True")
+
+    def block(self, k: int, leaf: int) -> Any:
+        """The derivative of leaf k of the value by a leaf of the arguments, None for what is no float."""
+        raise NotImplementedError
+
+    # -- building blocks ---------------------------------------------------------------------------------
+
+    def count(self, type: Type) -> Atom:
+        """The number of elements."""
+        total: Atom = Lit("1", I64)
+        for d in type.dims:
+            total = self.builder.emit("mul", total, dim_atom(d))
+        return total
+
+    def shaped(self, block: Atom, value: Type, param: int, k: int, leaf: int) -> Any:
+        """A block, in the shape of the value and behind it that of the argument."""
+        dims = (*value.dims, *self.part.captured.values[param].type.dims)
+        if block.type.dims != dims:
+            block = self.builder.emit("reshape", block, tuple(map(dim_atom, dims)))
+        return self.wrapped(block, k, leaf)
+
+    def wrapped(self, atom: Atom, k: int, leaf: int) -> Any:
+        """A block, which is a number of Python's where value and argument are."""
+        weak = self.part.captured.read[k][1] and as_value(self.session, self.part.leaves[leaf])[1]
+        return wrap(self.session, atom, weak=weak and not atom.type.dims)
+
+
+class ForwardBlocks(Blocks):
+    """Columns: for each leaf of the arguments all its directions, some dozens at once."""
+
+    def __init__(self, part: Part, kind: str, chosen: Sequence[int]):
+        super().__init__(part, kind, chosen)
+        self.values = inline(self.builder, part.program, part.captured.values)
+        self.columns: dict[int, dict[int, Atom]] = {}
+        for leaf, param in self.params.items():
+            if param is not None:
+                self.columns[leaf] = dict(zip(self.results, self.directions(param)))
+
+    @property
+    def results(self) -> list[int]:
+        return [k for k in dict.fromkeys(self.part.floats) if k is not None]
+
+    def directions(self, param: int) -> Sequence[Atom]:
+        """The tangents of the results along all directions of a parameter, which are their last axis."""
+        b, values = self.builder, self.part.captured.values
+        type = values[param].type
+        own = replace(self.part.program, results=tuple(self.part.program.results[k] for k in self.results))
+        pushed = tangent(own, [param], value=False, batch=bool(type.dims))
+        if not type.dims:
+            return inline(b, pushed, [*values, b.ref(1, type.dtype).atom])
+        count = self.count(type)
+        if isinstance(count, Lit) and int(count.text) <= AT_ONCE:
+            return inline(b, pushed, [*values, self.unit(type, Lit("0", I64), count, count)])
+        outs = [self.values[k] for k in self.results]
+        outs = [b.emit("empty", (*map(dim_atom, out.type.dims), count), out.type.dtype) for out in outs]
+        chunks = b.emit("floordiv", b.emit("add", count, AT_ONCE - 1), AT_ONCE)
+        index = b.var("chunk", I64)
+        heads = [b.var("columns", out.type) for out in outs]
+        with b.open() as body:
+            start = b.emit("mul", index, AT_ONCE)
+            width = b.emit("minimum", b.emit("sub", count, start), Lit(str(AT_ONCE), I64))
+            dots = inline(b, pushed, [*values, self.unit(type, start, width, count)])
+            ends = []
+            for head, dot in zip(heads, dots):
+                here = Slice(start, b.emit("add", start, width), 1, atom_dim(width))
+                place = Index((*map(full_slice, head.type.dims[:-1]), here))
+                part = head.type.with_dims((*head.type.dims[:-1], atom_dim(width)))
+                if dot.type.dims != part.dims:  # sizes that the program computes have other names in here
+                    dot = b.emit("getitem", dot, Index(tuple(map(full_slice, part.dims))), type=part)
+                ends.append(b.emit("at_set", head, place, dot))
+        phis = tuple(Phi(h, out, end) for h, out, end in zip(heads, outs, ends))
+        exits = tuple(Exit(b.again(h), h) for h in heads)
+        b.add(For(index, Lit("0", I64), chunks, False, phis, tuple(body), exits))
+        return [e.var for e in exits]
+
+    def unit(self, type: Type, start: Atom, width: Atom, count: Atom) -> Atom:
+        """The directions start, start + 1, ...: unit vectors, along the last axis."""
+        b = self.builder
+        places = b.emit("iota", width)
+        rows = places if start == Lit("0", I64) else b.emit("add", places, start)
+        square = b.emit("zeros", (count, width), type.dtype)
+        square = b.emit("at_set", square, Index((rows, places)), b.ref(1, type.dtype).atom)
+        return b.emit("reshape", square, (*map(dim_atom, type.dims), width)) if type.rank != 1 else square
+
+    def block(self, k: int, leaf: int) -> Any:
+        param = self.params[leaf]
+        if param is None:
+            return None
+        result = self.part.floats[k]
+        assert result is not None
+        return self.shaped(self.columns[leaf][result], self.values[result].type, param, k, leaf)
+
+    def diagonal(self, k: int, leaf: int) -> Any:
+        """Of a block whose value and argument have one form, in that form."""
+        if self.params[leaf] is None:
+            return None
+        result, b = self.part.floats[k], self.builder
+        assert result is not None
+        dot, type = self.columns[leaf][result], self.values[result].type
+        if not type.dims:
+            return self.wrapped(dot, k, leaf)
+        count = self.count(type)
+        square = b.emit("reshape", dot, (count, count)) if type.rank != 1 else dot
+        places = b.emit("iota", count)
+        found = b.emit("getitem", square, Index((places, places)))
+        found = b.emit("reshape", found, tuple(map(dim_atom, type.dims))) if type.rank != 1 else found
+        return self.wrapped(found, k, leaf)
+
+
+class ReverseBlocks(Blocks):
+    """Rows: for each leaf of the value one forward program, and the backward program for all its elements."""
+
+    def __init__(self, part: Part, kind: str, chosen: Sequence[int]):
+        super().__init__(part, kind, chosen)
+        wrt = [param for param in self.params.values() if param is not None]
+        self.values = inline(self.builder, part.program, part.captured.values)
+        self.rows: list[dict[int, Atom]] = []
+        for k in part.floats:
+            assert k is not None
+            self.rows.append(dict(zip(wrt, self.row(replace(part.program, results=(part.program.results[k],)), wrt))))
+
+    def row(self, program: Any, wrt: list[int]) -> Sequence[Atom]:
+        """The cotangents of the parameters for every element of the one result."""
+        b = self.builder
+        forward, backward = split_adjoint(program, wrt)
+        value, *residuals = inline(b, forward, self.part.captured.values)
+        if not value.type.dims:
+            return inline(b, backward, [*residuals, b.ref(1, value.type.dtype).atom])
+        count = self.count(value.type)
+        places = b.emit("iota", count)
+        seed = b.emit("zeros", (count, count), value.type.dtype)
+        seed = b.emit("at_set", seed, Index((places, places)), b.ref(1, value.type.dtype).atom)
+        seed = b.emit("reshape", seed, (count, *map(dim_atom, value.type.dims)))
+        return inline(b, mapped(backward, [len(residuals)]), [*residuals, seed])
+
+    def block(self, k: int, leaf: int) -> Any:
+        param = self.params[leaf]
+        if param is None:
+            return None
+        result = self.part.floats[k]
+        assert result is not None
+        return self.shaped(self.rows[k][param], self.values[result].type, param, k, leaf)
+
+
+class Chosen(Jacobian):
+    """The Jacobian by the cheaper mode."""
+
+    _kind = "jacobian"
+    _seen = (0, 0)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().__call__(*args, **kwargs)
+        matrix = found[1] if self._value else found[0] if self._has_aux else found
+        given = [args[k] for k in positions(self._argnums, len(args), self._traceable.span)]
+        self._seen = sum(map(np.size, floats_of(given))), sum(map(np.size, floats_of(matrix)))
+        return found
+
+    @property
+    def plan(self) -> str:
+        """Which mode the last call took, and why."""
+        columns, size = self._seen
+        if not columns:
+            return "nothing was called yet"
+        rows = size // columns
+        if columns <= BEST_FORWARD * rows:
+            return f"forward: {columns} directions of the argument at once, against {rows} reverse sweeps"
+        return f"reverse: {rows} reverse sweeps, against {columns} directions of the argument"
+
+    def _blocks(self, part: Part, chosen: Sequence[int]) -> Blocks:
+        session = part.session
+        columns = rows = 0
+        for param in (part.captured.positions[k] for position in chosen for k in part.argument(position)):
+            if param is not None:
+                columns = columns + elements(session, part.captured.values[param].type)
+        for k in part.floats:
+            rows = rows + (elements(session, part.program.results[k].type) if k is not None else 0)
+        try:
+            forward = bool(columns <= BEST_FORWARD * rows)
+        except PullbackError:  # the number of results depends on values
+            forward = True
+        return (ForwardBlocks if forward else ReverseBlocks)(part, self._kind, chosen)
+
+
+def elements(session: Session, type: Type) -> Any:
+    """The number of elements, as user code sees it: a number, or a traced integer."""
+    total: Any = 1
+    for d in type.dims:
+        total = total * size(session, d)
+    return total
+
+
+def floats_of(value: Any) -> list[Any]:
+    return [leaf for leaf in flatten(value)[0] if is_float(leaf)]
+
+
+class Hessian(Jacobian):
+    """The Jacobian of the gradient, by forward mode."""
+
+    _kind = "hessian"
+
+    def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
+        super().__init__(function, argnums, has_aux)
+        self._kind = "hessian"
+        self._gradient = Gradient(function, self._given, has_aux)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return reduced(self, self._given, self._has_aux)
+
+    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        part = Part(self._gradient.__pullback_call__, args, kwargs, self._has_aux)
+        chosen = positions(self._argnums, len(part.tree.children[0].children), self._traceable.span)
+        return self._given_back(part, chosen, ForwardBlocks(part, self._kind, chosen))
+
+
+class HessianDiagonal(Hessian):
+    _kind = "hessian_diag"
+
+    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        part = Part(self._gradient.__pullback_call__, args, kwargs)
+        (position,) = positions(self._argnums, len(part.tree.children[0].children), self._traceable.span)
+        blocks = ForwardBlocks(part, "hessian_diag", [position])
+        leaves = [blocks.diagonal(k, leaf) for k, leaf in enumerate(part.argument(position))]
+        return part.tree.children[0].children[position].unflatten(leaves)
