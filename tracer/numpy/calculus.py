@@ -19,6 +19,7 @@ from .arguments import (
     names,
     operand,
     refuse,
+    require_elements,
     size_symbol,
 )
 from .join import along, joined
@@ -156,6 +157,8 @@ def _convolved(a: Any, v: Any, mode: str, what: str, turned: bool) -> Any:
     session = x.session
     builder = session.builder
     (n,), (m,) = (dims_of(v) for v in (x, kernel))
+    for size, name in ((n, "a" if turned else "first array argument"), (m, "v" if turned else "second array argument")):
+        require_elements(session, (size,), f"{name} cannot be empty")
     longer = builder.holds(builder.affine(n) - builder.affine(m))
     if longer is None:
         raise session.error(
