@@ -162,7 +162,7 @@ def root(
     optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     values, jacobian = _vector_function(_function(fun), form, tuple(args))
-    if method.lower() in WITH_JACOBIAN:
+    if isinstance(method, str) and method.lower() in WITH_JACOBIAN:
         options.setdefault("jac", jacobian)
     result = optimize.root(values, form.vector, method=method, **options)
     return _structured(result, form, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from collections.abc import Mapping
@@ -41,3 +42,9 @@ def identifier(name: str) -> str:
     """A name of the user's (a path such as `w[0]`) as one of the program."""
     clean = "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_") or "x"
     return f"x{clean}" if clean[0].isdigit() else clean
+
+
+def program_name(name: str) -> str:
+    """A name under which no function of Python's or module of generated code is hidden: `abs` calls abs."""
+    found = identifier(name)
+    return f"{found}_" if hasattr(builtins, found) or found in ("np", "math", "support") else found

@@ -22,7 +22,7 @@ from .session import Session
 from .snapshot import Frame, MaybeUnbound, attributes, is_record
 from .values.optional import MaybeNone
 from .values.staged_list import StagedList
-from .values.symbol import Symbol
+from .values.symbol import FUNCTIONS, Symbol
 
 RETURNS_NONE = (
     "TypeError: the function returns None here, and a number or an array in other calls. Return a number in its place, "
@@ -69,10 +69,10 @@ def _check_leaf(session: Session, value: Any) -> None:
     if (made and id(value) not in session.hidden.paths) or holds_traced(value):
         kind = type(value)
         what = value.__qualname__ + "()" if isinstance(value, types.FunctionType) else f"a {kind.__name__}"
-        advice = ADVICE
         if isinstance(value, (types.FunctionType, types.MethodType, functools.partial)):
-            advice = "Return the values that it uses, and make the function where it is called from Python"
-        _refuse(session, what + " that the call makes", advice)
+            instead = "Return the values that it uses, and make the function where it is called from Python"
+            _refuse(session, f"{what} that the call makes", instead)
+        _refuse(session, f"a {kind.__name__} that the call makes", ADVICE)
 
 
 def _check_fields(session: Session, value: Any) -> None:
@@ -133,3 +133,6 @@ def _parts(value: Any) -> Iterator[Any]:
         return
     if is_record(value):
         yield from attributes(value).values()
+
+
+FUNCTIONS["holds traced"] = holds_traced

@@ -47,11 +47,14 @@ class ContainerChange(UnsupportedSyntax):
 
 def container_change(session: Session, holder: Any, before: Any, after: Any) -> ContainerChange:
     """A container that changes its places in a region."""
-    error = session.error(
-        ContainerChange,
-        f"a {'list' if isinstance(holder, list) else type(holder).__name__} changes its length or keys inside a loop "
-        "or branch that is traced. Use an array of fixed size and assign to its elements",
-    )  # fmt: skip
+    if isinstance(holder, (list, dict, set, deque)):
+        kind = "list" if isinstance(holder, list) else type(holder).__name__
+        text = f"a {kind} changes its length or keys inside a loop or branch that is traced. Use an array of fixed "
+        text = f"{text}size and assign to its elements"
+    else:
+        text = f"an object of class {type(holder).__name__} gets or loses an attribute inside a loop or branch that is "
+        text = f"{text}traced. Set it before, to a value of its final type"
+    error = session.error(ContainerChange, text)
     assert isinstance(error, ContainerChange)
     error.holder, error.before, error.after, error.facts = holder, before, after, session.builder.facts
     return error

@@ -30,7 +30,7 @@ from .calls import call_given
 from .control import iterators as _iterators  # noqa: F401  (fills the tables of functions)
 from .control.branches import choose
 from .depth import deeper
-from .naming import identifier, tidy_names
+from .naming import identifier, program_name, tidy_names
 from .outside.captures import Found, Hidden
 from .outside.examples import INTEGER, Examples
 from .outside.paths import Guard, Path
@@ -47,7 +47,7 @@ from .values.foreign import described, is_iterator, refusal
 from .values.symbol import Array, Cell, Scalar, Symbol, as_value, dtype_name, refused_dtype, wrap
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "l", "h", "d")
-MAX_RESTARTS = 64
+MAX_RESTARTS = 10_000
 
 Slot = tuple[str, Any, int]
 """An input size or integer: ("leaf", number, axis) or ("hidden", name, axis); axis -1 is the value itself."""
@@ -176,7 +176,7 @@ def trace(
             raise TracedValueError(
                 f"Python needs {need.what}, but it is only known when the program runs: {need.advice}", need.span,
             ) from None  # fmt: skip
-    raise TracedValueError("tracing does not settle on which sizes are static")
+    raise AssertionError("each attempt makes more sizes static, and there are finitely many")
 
 
 class _Run:
@@ -380,7 +380,7 @@ class _Run:
         body = substitute(body, values)
         results = tuple(_substituted(a, values, equal) for a in atoms)
         program = Program(
-            "f" if name == "<lambda>" else identifier(name),
+            "f" if name == "<lambda>" else program_name(name),
             params,
             tuple(body),
             results,

@@ -9,6 +9,7 @@ import types
 
 from ..ir.errors import BoundsError, PullbackError, ShapeMismatch, UnsupportedFunction
 from ..ir.program import Span
+from ..tracer.objects.objects import of_user
 from ..tracer.raising import known_here
 from ..tracer.staging.bound import REGION
 
@@ -27,7 +28,7 @@ def without_our_frames(error: BaseException) -> BaseException:
     if not known_here(error):
         return error
     if error.args and isinstance(error.args[0], str):
-        error.args = (error.args[0].replace("'Array'", "'numpy.ndarray'"), *error.args[1:])
+        error.args = (_PLACEHOLDERS.sub(lambda met: _PLACEHOLDER[met[0]], error.args[0]), *error.args[1:])
     return error.with_traceback(_users(error.__traceback__))
 
 
@@ -43,16 +44,18 @@ def as_refusal(error: Exception) -> Exception:
         return error
     span = None
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if not _ours(frame):
+        if not _ours(frame) and (span is None or of_user(frame.f_globals.get("__name__"))):
             file = frame.f_code.co_filename
             span = Span(file, line, linecache.getline(file, line).strip())
-    text = _PLACEHOLDERS.sub(lambda met: _PLACEHOLDER[met[1]], str(error))
+    text = _PLACEHOLDERS.sub(lambda met: _PLACEHOLDER[met[0]], str(error))
     return kind(f"pullback cannot trace this line as it is written, which Python can run: {text}", span)
 
 
-_PLACEHOLDER = {"Array": "'numpy.ndarray'", "Scalar": "'float'"}
+_PLACEHOLDER = {
+    "'Array'": "'numpy.ndarray'", "'Scalar'": "'float'", "not Scalar": "not float", "not Array": "not ndarray",
+}  # fmt: skip
 """What stands for the user's values while they are traced, in the messages of Python's own operators."""
-_PLACEHOLDERS = re.compile(f"'({'|'.join(_PLACEHOLDER)})'")
+_PLACEHOLDERS = re.compile("|".join(_PLACEHOLDER))
 
 
 _REFUSALS: dict[type[Exception], type[PullbackError]] = {

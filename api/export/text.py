@@ -73,8 +73,7 @@ def _arguments(form: Form, constants: list[str]) -> str:
     for k, (text, place) in enumerate(zip(texts, traced.leaves)):
         if place is None:
             expected = traced.static[k]
-            if not isinstance(expected, (bool, int, str, float)):
-                raise TypeMismatch(f"{text} is a {type(expected).__name__}, which cannot be written into a file")
+            assert isinstance(expected, (bool, int, str, float)), "what else is static is no argument of export"
             lines.append(f"    if {text} != {expected!r}:")
             lines.append(f"        raise ValueError(f\"{_quoted(text)} must be {expected!r}\")")
             continue

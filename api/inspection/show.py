@@ -12,11 +12,12 @@ from ..calls.tree import Tree, flatten
 from ..ir import evaluate as interpreter
 from ..ir import text
 from ..ir.adjoint.reverse_mode import adjoint
-from ..ir.errors import PullbackError
+from ..ir.errors import PullbackError, TypeMismatch
 from ..ir.passes import optimise
 from ..ir.passes.unroll import unroll
 from ..ir.program import Program, Var
 from ..stages import Compilation
+from ..tracer.values.foreign import title
 from ..transforms.base import Text, Transform
 from ..transforms.gradient import Gradient
 
@@ -74,6 +75,8 @@ def parse(source: str) -> Program:
     >>> evaluate(program, 0.0)
     np.float64(0.0)
     """
+    if not isinstance(source, str):
+        raise TypeMismatch(f"parse takes the text of a program, not {title(source)}. Write pb.parse(str(program))")
     return text.parse(source)
 
 
@@ -84,6 +87,8 @@ def evaluate(program: Program | str, *args: object) -> Any:
     ShapeMismatch for an array that does not fit its type, and what the program's own checks raise.
     """
     program = text.parse(program) if isinstance(program, str) else program
+    if not isinstance(program, Program):
+        raise TypeMismatch(f"evaluate takes a program or its text, not {title(program)}. Give it pb.trace(f, *args)")
     if len(args) != len(program.params):
         args = tuple(flatten(args)[0])
     results = interpreter.evaluate(program, *args)

@@ -112,7 +112,8 @@ class Gradient(Transform[P, R]):
             )
         (type_, *others) = types
         if others or type_ is None:
-            hint = " If the second value is auxiliary, say has_aux=True." if others and not self._has_aux else ""
+            two = tree.kind in (tuple, list) and len(tree.children) == 2 and not self._has_aux
+            hint = " If the second value is auxiliary, say has_aux=True." if two else ""
             raise TypeMismatch(
                 f"{self._name()} returns {tree}; {self._kind} needs one float.{hint} For several outputs use pb.vjp"
             )

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ...ir.affine import Affine
 from ...ir.build import atom_dim, dim_atom, literal
 from ...ir.errors import TypeMismatch, UnsupportedSyntax
@@ -23,10 +25,13 @@ from ..session import Session
 from ..snapshot import Frame, MaybeUnbound, Slot, State, Unbound, assign, leaves, same
 from ..values.convert import adapted, cast, joins, result_dtype
 from ..values.optional import MaybeNone, can_be_optional, shown, simplest, started
-from ..values.symbol import Array, Cell, Scalar, as_value
+from ..values.symbol import Array, Cell, PythonNumber, Scalar, Symbol, as_value
 from .aliases import AliasChecks
 from .branches import is_number, live_slot, refuse_deleted, region
 from .carried import Carried, LoopTypeChange
+
+MOST_ATTEMPTS = 500
+"""Each widens the type of a variable at least, and a type can be widened a few times only."""
 
 
 class LoopTracer(AliasChecks, Lengths, Rebound):
@@ -108,7 +113,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
     ) -> tuple[list[Phi], list[Node], list[Node], Atom | None, list[Exit]]:
         """Trace until the assumptions hold: (phis, test nodes, body nodes, condition, exits)."""
         flags = self.before.flags()
-        for _ in range(12):
+        for _ in range(MOST_ATTEMPTS):
             self.before.restore()
             for thing, frozen in flags:  # what an attempt found may not hold in the next one
                 thing.frozen = frozen
@@ -116,10 +121,7 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
             result = self._attempt(run, test)
             if result is not None:
                 return result
-        raise self.session.error(
-            UnsupportedSyntax, "the types of the values that this loop changes do not settle. Start them with "
-            "values of their final dtype and shape",
-        )  # fmt: skip
+        raise AssertionError("types get wider with each attempt, and none is above all")
 
     def _attempt(self, run: Callable[[], Atom | None], test: Callable[[], Atom | None] | None) -> Any:
         session, builder = self.session, self.builder
@@ -138,6 +140,8 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
             cond = test() if test is not None else None
             if test is not None and (cond is None or isinstance(cond, Lit)):
                 return [], [], [], cond, []
+            if test is not None:
+                self._refuse_changes(at_head, State(session))
             with region(session) as nodes:
                 if cond is not None:
                     session.assume(cond, True)
@@ -156,6 +160,17 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         exits = self._exits(variables, phis, cell_vars, at_end)
         self._remember()
         return phis, test_nodes, nodes, cond, exits
+
+    def _refuse_changes(self, before: State, after: State) -> None:
+        """The test of a `while` runs once more than its body; known after the loop is what is known at its head."""
+        changed = [slot[1] for slot in before.changed(after)] + [cell.name for cell in before.written(after)]
+        if changed:
+            shown = repr(changed[0]) if isinstance(changed[0], str) else "an element of a container"
+            raise self.session.error(
+                UnsupportedSyntax,
+                f"the test of this `while` changes {shown}. Write `while True:`, and `if not ...: break` as the "
+                "first statement of its body",
+            )
 
     def _run(self, run: Callable[[], object], at_head: State) -> None:
         self.session.binding.append((self.frame, self.stored))
@@ -373,12 +388,15 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
         if kinds and found is not None and can_be_optional(found):
             sizes = [tuple(map(self._outside, v.type.dims)) for v in leaves(found) if isinstance(v, Array)]
             optional = slot, lambda: started(self.session, old, found, iter(sizes))
+        advice = "Start it with a value of the final shape, such as np.zeros(...)"
+        if not any(isinstance(v, (Symbol, *PythonNumber, np.ndarray, tuple, type(None))) for v in (old, new)):
+            advice = "Make it before the loop or give it another name inside: only numbers, arrays and containers of "
+            advice += "them can change from one iteration to the next"
         return LoopTypeChange(
             self.session.error(
                 TypeMismatch,
                 f"{slot[1]!r} is {described(old, self.before)} before this loop and {described(new, None)} after an "
-                "iteration; a traced loop needs one type. Start it with a value of the final shape, "
-                "such as np.zeros(...)",
+                f"iteration; a traced loop needs one type. {advice}",
             ),
             optional,
         )

@@ -68,10 +68,8 @@ class Managers(Attempts):
             return self._around(manager, body)
         if entered:
             return self._entered(manager, body, line)
-        what = f"with a {type(manager).__name__}: entering and leaving it would happen while tracing"
-        instead = "the same statements outside of the traced function"
         if entered is None:
-            raise _refused(what, instead)
+            raise _entering(manager)
         if isinstance(manager, contextlib.suppress):
             classes = manager._exceptions  # type: ignore[attr-defined]
             nothing = lambda *_: None
@@ -86,11 +84,11 @@ class Managers(Attempts):
                 if not raising:
                     return body(None)
             what = f"np.errstate({raising[0]}={now[raising[0]]!r}): compiled code does not raise there"
-            instead = "test the values with an `if`, e.g. np.isfinite"
-        elif isinstance(manager, warnings.catch_warnings) and not manager._record:  # type: ignore[attr-defined]
+            raise _refused(what, "a test of the values with `if`, e.g. of np.isfinite,")
+        if isinstance(manager, warnings.catch_warnings) and not manager._record:  # type: ignore[attr-defined]
             with manager:
                 return body(None)
-        raise _refused(what, instead)
+        raise _entering(manager)
 
     def _around(self, manager: Managed, body: Body) -> None:
         """The body is run where the generator yields."""
@@ -128,6 +126,11 @@ class Managers(Attempts):
             raise _refused("an __exit__ of which only a run can tell whether it keeps an exception back", "`try`")
         if not swallowed:
             raise end
+
+
+def _entering(manager: Any) -> PullbackError:
+    what = f"with a {type(manager).__name__}: entering and leaving it would happen while tracing"
+    return _refused(what, "the same statements outside of the traced function")
 
 
 def _refused(what: str, instead: str) -> PullbackError:

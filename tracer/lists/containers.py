@@ -188,7 +188,8 @@ def described(value: Any, state: State | None) -> str:
     if type(value) is MaybeNone:
         return f"None or {described(value.value, state)}"
     if not is_container(value):
-        return f"a {type(value).__name__}"
+        kind = type(value).__name__
+        return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
     held = content(value, state)
     if isinstance(value, StagedList) and TEMPLATE in held:
         return "a list whose length is not known"

@@ -105,11 +105,11 @@ def _extreme_by(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) 
 
 def larger_or_smaller(session: Session, name: str, a: Any, b: Any) -> Any:
     """max or min of two numbers, with what is known of integers."""
+    if any(isinstance(value, (tuple, list)) and has_symbol(value) for value in (a, b)):
+        raise session.error(UnsupportedFunction, _OF_TUPLES.format(name=name))
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
         return getattr(builtins, name)(a, b)
     for value in (a, b):
-        if isinstance(value, (tuple, list)):
-            raise session.error(UnsupportedFunction, _OF_TUPLES.format(name=name))
         if isinstance(value, Array) and value.type.rank:
             raise ValueError(f"{name}() of arrays with more than one element is ambiguous. Use np.{name}imum")
     op = f"{name}imum"

@@ -184,7 +184,8 @@ def _comparison(name: str, function: Any, own: Callable[[Any, Any], bool]) -> No
         atoms = [as_value(session, v)[0] for v in (a, b)]
         if len({atom.type.is_float for atom in atoms}) == 2:
             # Python compares an integer and a float exactly.
-            floats = [v if v.type.is_float else as_float(session, cast(session, v, "i64"), v) for v in atoms]
+            pairs = zip(atoms, reversed(atoms))
+            floats = [v if v.type.is_float else as_float(session, cast(session, v, "i64"), w) for v, w in pairs]
             a, b = (Scalar(session, v, weak=True) for v in floats)
         elif all(isinstance(atom, Lit) and not atom.type.is_float for atom in atoms):
             return own(*(number(atom).item() for atom in atoms))  # type: ignore[arg-type]

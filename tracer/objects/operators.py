@@ -15,7 +15,7 @@ import numpy as np
 from ...ir.errors import UnsupportedFunction
 from ..values import optional
 from ..values.optional import MaybeNone
-from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, require_session, type_name
+from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, has_symbol, require_session, type_name
 from .objects import PLAIN, attribute, has, invoke, is_generated, raised, special, store
 
 BINARY: dict[str, tuple[str, Callable[[Any, Any], Any], str]] = {
@@ -200,6 +200,8 @@ def truth(value: Any) -> Any:
 
 def item(holder: Any, key: Any) -> Any:
     method = special(holder, "__getitem__")
+    if isinstance(holder, np.ndarray) and has_symbol(key):
+        holder = FUNCTIONS[np.asarray](holder)  # the traced code has made it itself
     return holder[key] if method is None else invoke(method, "__getitem__", holder, key)
 
 

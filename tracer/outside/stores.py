@@ -6,6 +6,7 @@ program, or objects that were there before. A call that fails stores nothing.
 
 from __future__ import annotations
 
+import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...ir.build import number
-from ...ir.errors import UnsupportedSyntax
+from ...ir.errors import PullbackError, UnsupportedSyntax
 from ...ir.program import Atom, Lit, Span, Var
 from ..session import Session
 from ..snapshot import MaybeUnbound, attributes, has_own, is_record, set_own
 from ..values.staged_list import StagedList
-from ..values.symbol import Array, Scalar, Symbol, as_value
+from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, as_value
 from .captures import is_fixed
 from .effects import DELETED, MISSING, Choice
 from .paths import Guard, Path, named
@@ -303,8 +304,7 @@ class Collector:
 
         if isinstance(now, set):
             for value in sorted(now ^ entry, key=repr):
-                if isinstance(value, Symbol):
-                    raise self.session.error(UnsupportedSyntax, f"{shown}: a set cannot hold a traced value")
+                assert not isinstance(value, Symbol), "its hash is refused"
                 store("add" if value in now else "discard", value)
             return
         if isinstance(now, dict):
@@ -374,6 +374,8 @@ class Collector:
         if isinstance(value, np.ndarray):
             return self._out(as_value(self.session, value, shown)[0], False)
         if value is None or is_fixed(value):
+            if isinstance(value, types.FunctionType) and FUNCTIONS["holds traced"](value):
+                raise self._not_stored(value, shown, span)
             return Fixed(value)
         if id(value) not in self.made:
             self.kept.append(value)
@@ -422,8 +424,11 @@ class Collector:
         elif is_record(value) and not isinstance(value, (dict, list, set, tuple)):
             content = attributes(value)
             return Made(kind, tuple(content), all_of(content.values()))
-        raise UnsupportedSyntax(
-            f"{shown} is set to a {kind.__name__} that the call makes: it would be the same one at each call. Store "
-            "numbers, arrays, strings, or containers of them",
+        raise self._not_stored(value, shown, span)
+
+    def _not_stored(self, value: Any, shown: str, span: Span | None) -> PullbackError:
+        return UnsupportedSyntax(
+            f"{shown} is set to a {type(value).__name__} that the call makes: it would be the same one at each call. "
+            "Store numbers, arrays, strings, or containers of them",
             span,
         )

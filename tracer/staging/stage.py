@@ -22,6 +22,7 @@ from .fence import check_syntax
 from .jumps import chain_of, lower_jumps, own_nodes
 from .live_names import Liveness, stored_names
 from .matching import expand_matches
+from .rotate import rotate_tests
 from .source import TYPE_PARAMS, arguments_of, function_node, has_assert, is_source_of, mangle, span_of
 
 RESULT = "_result_"
@@ -116,7 +117,7 @@ class Rewriter(Blocks):
         framed = {name for names, frame in self.scopes if frame for name in names}
         self.outer = {n for d in declarations for n in d.names if isinstance(d, ast.Global) or n not in framed}
         body = [s for s in node.body if not _is_docstring(s)]
-        body = lower_jumps(expand_matches(body))
+        body = lower_jumps(rotate_tests(expand_matches(body)))
         self.liveness = Liveness(body)
         local = (set(params) | stored_names(body)) - declared
         self.scopes = (*self.scopes, (frozenset(local), self.frame))

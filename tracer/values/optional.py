@@ -125,7 +125,10 @@ def shown(value: Any) -> str:
         return str(value.type)
     if type(value) is MaybeNone:
         return f"None or {shown(value.value)}"
-    return "None" if value is None else f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    kind = "list" if isinstance(value, list) else type(value).__name__
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
 
 
 def is_none(value: Any) -> bool | Scalar:

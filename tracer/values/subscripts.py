@@ -250,6 +250,9 @@ def _bound(builder: Any, form: Affine, lower: Affine | None = None, upper: Affin
 def session_int(session: Session, value: Any, what: str) -> int:
     """A number that has to be concrete; a traced one makes its inputs static."""
     if isinstance(value, Symbol):
+        atom = whole(session, value).read()
+        if atom.type == I64:
+            return session.concrete(atom, what, "write the number, or pass it as an argument of its own")
         return operator.index(whole(session, value))
     try:
         return operator.index(value)
