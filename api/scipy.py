@@ -17,7 +17,8 @@ from .ir.errors import PullbackError, TypeMismatch
 from .runtime.lazy import lazy
 from .transforms.base import Jit, Transform
 from .transforms.gradient import ValueAndGradient
-from .transforms.higher import DenseJacobian, hessian_product
+from .transforms.higher import DenseJacobian
+from .transforms.jvp import hvp
 
 __all__ = ["least_squares", "minimize", "root", "solve_ivp"]
 
@@ -87,7 +88,7 @@ def _function(fun: Any) -> Callable[..., Any]:
 
 def _curvature(fun: Callable[..., Any], form: Ravel, args: tuple[Any, ...], name: str) -> dict[str, Any]:
     """The Hessian, or products with it, as the method takes them."""
-    product = hessian_product(fun)
+    product = hvp(fun)
 
     def hessp(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
         return form.ravel(product(form.unravel(vector), form.unravel(direction), *args))

@@ -1,4 +1,4 @@
-"""Products with the Hessian and dense Jacobians, composed of the reverse mode."""
+"""Dense Jacobians of vectors, for solvers: composed of the reverse mode."""
 
 from __future__ import annotations
 
@@ -11,20 +11,6 @@ from ..calls.ravel import Ravel
 from ..calls.tree import flatten
 from .gradient import Gradient
 from .vjp import vjp
-
-
-def hessian_product(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of (x, v, *args): the product of the Hessian by x with v, which has the form of x.
-
-    >>> hessian_product(lambda x, a: a * np.sum(x ** 3))(np.array([1.0, 2.0]), np.array([1.0, 0.5]), 2.0)
-    array([12., 12.])
-    """
-    gradient = Gradient[..., Any](function, 0)
-
-    def along(x: Any, v: Any, *args: Any) -> Any:
-        return _inner(gradient.__pullback_call__(x, *args), v)
-
-    return Gradient(along, 0)
 
 
 def _inner(bars: Any, v: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..build import dim_atom, literal, number
-from ..ops import arith, array, index, reduce
+from ..ops import arith, array, index, masked, reduce
 from ..primitive import Primitive, Trait
 from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Phi, Program, Var, While
 from ..sizes import Sizes
@@ -77,7 +77,7 @@ def _product(op: Primitive, args: tuple[Any, ...], type: Type, views: tuple[Any,
     match op, *views:
         case (arith.mul, _, Lit("1.0" | "1")) | (arith.div | arith.power, _, Lit("1.0")):
             return args[0]
-        case arith.mul, Lit("1.0" | "1"), _:
+        case arith.mul | masked.strong_mul, Lit("1.0" | "1"), _:
             return args[1]
         case ((arith.mul | arith.div), _, Lit("-1.0" | "-1")):
             return arith.neg, args[0]
