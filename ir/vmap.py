@@ -70,7 +70,7 @@ def mapped(p: Program, over: Sequence[int]) -> Program:
             stack = stacks[p.params[k].name]
             builder.add(Let(p.params[k], getitem, (stack, _row(index, p.params[k]))))
         body += own
-        ends: list[Atom] = []
+        ends: list[Var] = []
         for head, result in zip(heads, p.results):
             ends.append(builder.again(head))
             builder.add(Let(ends[-1], at_set, (head, _row(index, result), result)))
@@ -97,7 +97,7 @@ def _shared(p: Program, stacks: dict[str, Var], builder: Builder) -> list[Node]:
     single = set(stacks)
     for node in p.body:
         match node:
-            case Let(var, op, (Var(name), axis)) if op is dim and name in stacks:
+            case Let(var, op, (Var(name), int(axis))) if op is dim and name in stacks:
                 builder.add(Let(var, dim, (stacks[name], axis + 1), node.span))
                 continue
         if single.isdisjoint(free((node,))) and not any(map(_may_fail, walk((node,)))):

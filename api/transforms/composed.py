@@ -9,7 +9,7 @@ from typing import Any
 
 from ..calls.pickling import reduced
 from ..calls.tree import Tree, flatten
-from ..ir.errors import TypeMismatch
+from ..ir.errors import PullbackError, TypeMismatch
 from ..tracer.calls import call_given
 from ..tracer.nested import Captured, capture
 from ..tracer.session import Session, current
@@ -30,7 +30,7 @@ class Composed(Transform):
 
         run.__name__ = getattr(function, "__name__", "function")
         run.__signature__ = self._called_like()  # type: ignore[attr-defined]
-        self._whole = Jit(run)
+        self._whole: Jit[..., Any] = Jit(run)
 
     def _called_like(self) -> inspect.Signature | None:
         """The signature that calls of the transform have, for the names of what is traced."""
@@ -95,7 +95,7 @@ class Part:
                 raise self.error(f"with has_aux=True the function must return (value, aux), not {self.form}")
             self.form, self.aux = self.form.children
 
-    def error(self, message: str) -> TypeMismatch:
+    def error(self, message: str) -> PullbackError:
         return self.session.error(TypeMismatch, message)
 
     @functools.cached_property

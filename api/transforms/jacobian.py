@@ -34,7 +34,7 @@ the reverse sweeps do not."""
 
 
 def jacfwd(
-    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
 ) -> Callable[..., Any]:
     """The Jacobian by forward mode: the function runs once, with all directions of the argument beside every value.
 
@@ -53,7 +53,7 @@ def jacfwd(
 
 
 def jacrev(
-    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
 ) -> Callable[..., Any]:
     """The Jacobian by reverse mode: the function runs once, and the reverse sweep once for each element of its value.
 
@@ -66,7 +66,7 @@ def jacrev(
 
 
 def jacobian(
-    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
 ) -> Callable[..., Any]:
     """The Jacobian by the cheaper of `jacfwd` and `jacrev`, chosen by the sizes of argument and value.
 
@@ -83,7 +83,7 @@ def jacobian(
 
 
 def hessian(
-    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
 ) -> Callable[..., Any]:
     """The Hessian of a function that returns one float: the gradient's program, differentiated forward.
 
@@ -96,7 +96,7 @@ def hessian(
     return Hessian(function, argnums, has_aux)
 
 
-def hessian_diag(function: Callable[..., Any], argnums: int | None = None) -> Callable[..., Any]:
+def hessian_diag(function: Callable[..., object], argnums: int | None = None) -> Callable[..., Any]:
     """The diagonal of the Hessian by one argument, in its structure.
 
     >>> hessian_diag(lambda x: np.sum(x ** 3) + x[0] * x[1])(np.array([1.0, 2.0]))
@@ -106,7 +106,7 @@ def hessian_diag(function: Callable[..., Any], argnums: int | None = None) -> Ca
 
 
 def value_and_jacobian(
-    function: Callable[..., Any], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
 ) -> Callable[..., Any]:
     """As `jacobian`, but returns (value, jacobian), and ((value, aux), jacobian) with has_aux.
 
@@ -381,7 +381,7 @@ class Hessian(Jacobian):
     def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
         super().__init__(function, argnums, has_aux)
         self._kind = "hessian"
-        self._gradient = Gradient(function, self._given, has_aux)
+        self._gradient: Gradient[..., Any] = Gradient(function, self._given, has_aux)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return reduced(self, self._given, self._has_aux)

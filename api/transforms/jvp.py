@@ -22,7 +22,9 @@ from .gradient import Gradient
 from .vjp import as_seed
 
 
-def jvp(function: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+def jvp(
+    function: Callable[..., object], primals: Sequence[object], tangents: Sequence[object], has_aux: bool = False
+) -> Any:
     """The value of a function and its derivative along a direction: the Jacobian-vector product.
 
     primals    the arguments, a tuple or a list
@@ -46,7 +48,7 @@ def jvp(function: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool
     return call(tuple(primals), tuple(tangents))
 
 
-def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+def linearize(function: Callable[..., object], *primals: object) -> tuple[Any, Callable[..., Any]]:
     """The value of a function, and the linear function from tangents of its arguments to the tangent of its value.
 
     The value is computed again with every tangent: that costs less than what it would keep. The name and the arguments
@@ -64,7 +66,7 @@ def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callabl
     return jvp(function, primals, none)[0], push
 
 
-def hvp(function: Callable[..., Any], argnums: int | Sequence[int] | None = None) -> Callable[..., Any]:
+def hvp(function: Callable[..., object], argnums: int | Sequence[int] | None = None) -> Callable[..., Any]:
     """`product(x, v, *args)`: the Hessian of a scalar function by its first argument, times v.
 
     argnums   the argument to differentiate by, or several; the direction v has its structure (a tuple for several) and
@@ -151,7 +153,7 @@ class HessianProduct(Composed):
 
     def __init__(self, function: Callable[..., Any], argnums: Any = None):
         super().__init__(function, argnums)
-        self._gradient = Gradient(function, self._given)
+        self._gradient: Gradient[..., Any] = Gradient(function, self._given)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return reduced(self, self._given)

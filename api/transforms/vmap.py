@@ -20,7 +20,9 @@ from ..tracer.values.symbol import Symbol, as_value, wrap
 from .composed import Composed, session_here
 
 
-def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+def vmap(
+    function: Callable[..., object], in_axes: object = 0, out_axes: object = 0
+) -> Callable[..., Any]:
     """The function over many examples: the arguments have one more axis for them, and so has the result.
 
     in_axes    the place of that axis in the arguments: a number for all, or for each argument a number, None (the same

@@ -157,8 +157,9 @@ class _Planner:
                     root = made[root.name]
                 # Not of an array that the loop itself makes (a version of an outer one that each iteration writes
                 # anew is one), or of an element that it writes.
-                same = isinstance(root, Var) and (root.name in self.carried or root == let.args[0])
-                same = same and (root.name in self.carried or root.name not in self.bound)
+                same = isinstance(root, Var) and (
+                    root.name in self.carried or (root == let.args[0] and root.name not in self.bound)
+                )
                 same = same and all(self.untouched(let, every) for every in found.values())
             else:
                 used = {a.name for a in atoms(let.args) if isinstance(a, Var)}
