@@ -81,6 +81,7 @@ def test_random_pairs(seed, monkeypatch):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.fuzz
 def test_many_random_pairs_change():
     assert changed >= 40
 
