@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--hang", type=float, default=HANG, help="the seconds after which one function is ended")
     options = parser.parse_args()
     root = options.checkout.resolve()
-    os.environ.update(MPLBACKEND="Agg", OMP_NUM_THREADS="1")
+    os.environ.update(MPLBACKEND="Agg", OMP_NUM_THREADS="1", PULLBACK_CHECK="1")
     hunt = Hunt(root, options.compiled_every, options.hang)
     for path in modules(root, options.under):
         if options.only in str(path):
