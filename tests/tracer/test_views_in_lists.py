@@ -74,8 +74,8 @@ def test_views_that_a_loop_puts_in_a_list(filled, element, rows):
 
 
 CONSUMERS = {
-    "concatenate": lambda rows: np.concatenate([r for r in rows]),
-    "vstack": lambda rows: np.vstack([r for r in rows]),
+    "concatenate": lambda rows: np.concatenate([r for r in rows]),  # noqa: C416
+    "vstack": lambda rows: np.vstack([r for r in rows]),  # noqa: C416
     "sum": lambda rows: sum(r * r for r in rows),
     "dot": lambda rows: np.array([a @ b for a in rows for b in rows]),
     "unpacked": lambda rows: np.array([a * b for a, b in zip(rows, rows[1:])]),
