@@ -172,7 +172,7 @@ class Hunt:
                     os.waitpid(child, 0)
                     break
                 *whole, rest = (rest + (text or b"")).split(b"\n")
-                for line in whole:
+                for line in filter(None, whole):
                     last = json.loads(line)
                     self._heard(path, last)
                     allowed = self.hang if last["event"] == "judging" else IMPORT + HANG
