@@ -172,7 +172,9 @@ class Hunt:
                     os.waitpid(child, 0)
                     break
                 *whole, rest = (rest + (text or b"")).split(b"\n")
-                for line in filter(None, whole):
+                for line in whole:
+                    if not line.startswith(b"{"):  # theirs
+                        continue
                     last = json.loads(line)
                     self._heard(path, last)
                     allowed = self.hang if last["event"] == "judging" else IMPORT + HANG
