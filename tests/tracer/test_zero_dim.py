@@ -234,3 +234,28 @@ def counted(x):
 def test_what_a_number_cannot_do_is_caught_as_in_python(f, x):
     with pb.options(jit=False, cache=False):
         check_grad(f, x)
+
+
+REDUCTIONS = (
+    np.sum, np.prod, np.max, np.min, np.any, np.all, np.argmax, np.argmin, np.cumsum, np.cumprod, np.mean, np.std,
+    np.var, np.average, np.nansum, np.nanmax, np.ptp, np.flip, np.maximum.reduce, np.add.reduce,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("axis", (None, 0, -1, 1, (0,), ()))
+@pytest.mark.parametrize("f", REDUCTIONS)
+def test_axes_of_a_number(f, axis):
+    """NumPy's own reductions take axis 0 of a number; what is built of them refuses it."""
+
+    def reduced(x):
+        return f(x[0] * 2.0, axis=axis) * x
+
+    x = np.array([0.3, 0.4])
+    with pb.options(jit=False, cache=False):
+        try:
+            reduced(x)
+        except (ValueError, TypeError):
+            with pytest.raises((ValueError, TypeError, IndexError)):
+                pb.vjp(reduced, x)
+        else:
+            check_grad(reduced, x, directions=1)

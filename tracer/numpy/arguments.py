@@ -129,6 +129,13 @@ def axes_argument(axis: Any, rank: int, what: str) -> tuple[int, ...]:
     return tuple(sorted(axes))
 
 
+def reduction_axes(axis: Any, rank: int, what: str) -> tuple[int, ...]:
+    """`axes_argument` of NumPy's own reductions, to which a number has an axis 0 as well."""
+    if not rank and not isinstance(axis, (tuple, list, type(None))) and _integer(axis, what) in (0, -1):
+        return ()
+    return axes_argument(axis, rank, what)
+
+
 def _integer(value: Any, what: str) -> int:
     try:
         return operator.index(value)

@@ -21,6 +21,7 @@ from .arguments import (
     emit_reshape,
     operand,
     product,
+    reduction_axes,
     refuse_options,
     require_elements,
     with_axes,
@@ -52,7 +53,7 @@ def sum_(
 ) -> Any:
     refuse_options("np.sum", options)
     x = operand(a, "np.sum", dtype, at_least="i64")
-    return store_out(reduced("sum", x, axes_argument(axis, x.type.rank, "np.sum"), keepdims), out)
+    return store_out(reduced("sum", x, reduction_axes(axis, x.type.rank, "np.sum"), keepdims), out)
 
 
 @implements((np.add, "reduce"))
@@ -162,7 +163,7 @@ def _extreme(op: str, a: Any, axis: Any, out: Any, keepdims: Any, options: dict[
     name, full = f"np.{op}", REGISTRY[op].step
     refuse_options(name, options)
     x = operand(a, name)
-    axes = axes_argument(axis, x.type.rank, name)
+    axes = reduction_axes(axis, x.type.rank, name)
     message = f"zero-size array to reduction operation {full} which has no identity"
     require_elements(x.session, [dims_of(x)[k] for k in axes], message)
     if x.type.dtype == "bool":
@@ -209,13 +210,14 @@ def _place(op: str, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
         require_elements(x.session, dims_of(x), message)
         place, x = 0, flat(x)
     else:
-        place = axis_argument(axis, rank, name)
+        x = x if rank else flat(x)  # a number has an axis 0 here
+        place = axis_argument(axis, max(rank, 1), name)
         require_elements(x.session, dims_of(x)[place : place + 1], message)
     atom = x.session.builder.emit(op, x.read(), place)
     note(x.session, atom, Affine(), x.session.builder.affine(dims_of(x)[place]) - 1)
     result = wrap(x.session, atom)
     if keepdims is True:
-        result = with_axes(result, range(rank) if axis is None else (place,))
+        result = with_axes(result, range(rank) if axis is None or not rank else (place,))
     return store_out(result, out)
 
 
@@ -235,7 +237,7 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) 
 def _truth(op: str, a: Any, axis: Any, out: Any, keepdims: Any, options: dict[str, Any]) -> Any:
     refuse_options(f"np.{op}", options)
     x = truth_of(array_operand(a, f"np.{op}"))
-    return store_out(reduced(op, x, axes_argument(axis, x.type.rank, f"np.{op}"), keepdims), out)
+    return store_out(reduced(op, x, reduction_axes(axis, x.type.rank, f"np.{op}"), keepdims), out)
 
 
 @implements(np.any, method="any")

@@ -16,7 +16,6 @@ from ...ir.program import Atom, Index, Lit, Var
 from ...ir.types import Dim
 from ..values.symbol import Array, Scalar, implements, wrap
 from .arguments import (
-    axes_argument,
     axis_argument,
     dims_of,
     emit_reshape,
@@ -24,6 +23,7 @@ from .arguments import (
     names,
     operand,
     product,
+    reduction_axes,
     refuse_options,
     with_axes,
 )
@@ -58,7 +58,7 @@ def prod(
 ) -> Any:
     refuse_options("np.prod", options)
     x = operand(a, "np.prod", dtype, at_least="i64")
-    axes = axes_argument(axis, x.type.rank, "np.prod")
+    axes = reduction_axes(axis, x.type.rank, "np.prod")
     if not axes:
         return store_out(x, out)
     result = _product(x, axes)
@@ -133,8 +133,8 @@ def _scanned(x: Scalar | Array, axis: int, start: Lit, step: Callable[[Any, Any]
 
 def _along(x: Scalar | Array, axis: Any, what: str) -> tuple[Scalar | Array, int]:
     """The operand and the axis of a scan; without an axis the array is flattened."""
-    if axis is None:
-        return flat(x), 0
+    if axis is None or not x.type.rank:  # a number has an axis 0
+        return flat(x), axis_argument(0 if axis is None else axis, 1, what)
     return x, axis_argument(axis, x.type.rank, what)
 
 
