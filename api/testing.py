@@ -111,7 +111,8 @@ class _Problem:
         """The float results of f, with these values of the differentiated leaves, in double precision."""
         leaves = _copies(self.leaves)
         for k, point in zip(self.chosen, points):
-            leaves[k] = np.array(point) if isinstance(leaves[k], np.ndarray) else np.float64(point)
+            kind = np.array if isinstance(leaves[k], np.ndarray) else float if type(leaves[k]) is float else np.float64
+            leaves[k] = kind(point)
         with np.errstate(all="ignore"):
             result = self.f(*self.arguments(leaves))
         if self.results is None:

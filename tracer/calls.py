@@ -258,6 +258,10 @@ def _looked_up(function: Any, holder: Any, *rest: Any) -> Any:
     try:
         return raised(lambda: attribute(holder, rest[0]))
     except AttributeError:
+        if isinstance(holder, Scalar):  # what a number has not, its symbol may have
+            if len(rest) > 1:
+                return rest[1]
+            raise
         session.opaque.append(f"getattr {rest[0]}")
         return getattr(holder, *rest)
 

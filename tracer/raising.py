@@ -154,8 +154,8 @@ def known_here(error: BaseException, strictly: bool = False) -> bool:
 
 
 _THIN = {f"{__name__.rpartition('.')[0]}.{name}" for name in (
-    "calls", "control.targets", "lists.lists", "lists.sequences", "objects.construct", "objects.objects",
-    "objects.operators", "outside.captures", "outside.effects", "snapshot", "staged_code",
+    "calls", "control.iterators", "control.targets", "lists.lists", "lists.sequences", "objects.construct",
+    "objects.objects", "objects.operators", "outside.captures", "outside.effects", "snapshot", "staged_code",
     "values.subscripts", "values.symbol",
 )}  # fmt: skip
 """Modules of ours that do what staged code asks for: their exceptions are the user's."""

@@ -61,6 +61,8 @@ def iter_(iterable: Any, *sentinel: Any) -> Any:
         return iterable
     if sentinel or not _is_traced(iterable):
         return plain_iterator(require_session(), iter(iterated(iterable), *sentinel))
+    if isinstance(iterable, Array) and not iterable.dims:
+        raise TypeError("iteration over a 0-d array")
     return Stream(lambda loop, body: loop(iterable, body))
 
 

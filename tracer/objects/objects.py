@@ -19,7 +19,7 @@ from ..outside.paths import Path
 from ..raising import PathEnds
 from ..snapshot import LIBRARIES, is_record
 from ..values.optional import MaybeNone
-from ..values.symbol import FUNCTIONS, Array, Scalar, require_session
+from ..values.symbol import FUNCTIONS, Array, Scalar, require_session, type_name
 
 PLAIN: frozenset[type] = frozenset((
     bool, int, float, complex, str, bytes, type(None), list, tuple, dict, set, frozenset, range, slice, type(Ellipsis),
@@ -86,6 +86,11 @@ def attribute(holder: Any, name: str) -> Any:
     """`holder.name`, with properties, descriptors and `__getattr__` of the user's staged."""
     kind = type(holder)
     hidden = require_session().hidden
+    if kind is Scalar or kind is Array:
+        if name == "__class__":
+            return FUNCTIONS[type](holder)
+        if kind is Scalar and not has(holder, name):
+            raise AttributeError(f"{type_name(holder)!r} object has no attribute {name!r}")
     if kind in PLAIN or hidden.effects.is_written(holder, name):
         return hidden.attribute(holder, name)
     if kind is super:
@@ -167,7 +172,9 @@ def raised(run: Callable[[], Any]) -> Any:
 
 
 def has(holder: Any, name: str) -> bool:
-    """hasattr: of the user's objects as a read that may fail."""
+    """hasattr: of what a symbol stands for; of the user's objects as a read that may fail."""
+    if isinstance(holder, (Array, Scalar)):
+        return lookup(FUNCTIONS[type](holder), name)[0] is not None
     if type(holder) in PLAIN or not is_record(holder):
         return hasattr(holder, name)
     try:
