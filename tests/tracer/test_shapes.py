@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.ir.errors import ShapeMismatch
+from pullback.ir.errors import ShapeMismatch, UnsupportedSyntax
 from pullback.runtime import compile as compiler
 from pullback.testing import check_grad
 
@@ -269,3 +269,54 @@ def test_a_size_that_data_decide_is_not_stretched_from_1(sign):
         return
     with pytest.raises(ShapeMismatch, match=r"check that Python does not make.*sizes of axis 0.*np.sum\(z \* x\)"):
         pb.grad(f)(z, x)
+
+
+def flattened(x):
+    y = x * 2.0
+    z = y
+    y.shape = (-1,)
+    y[0] *= 3.0
+    return z * 1.0
+
+
+def shaped_by_its_sizes(x):
+    y = x * 2.0
+    y.shape = x.shape[::-1]
+    return y @ np.ones(2)
+
+
+@pytest.mark.parametrize("f", (flattened, shaped_by_its_sizes))
+def test_the_shape_of_an_array_is_set(f):
+    check_grad(f, np.arange(6.0).reshape(2, 3))
+
+
+def flattened_on_one_path(x):
+    y = x * 2.0
+    if np.sum(x) > 0.0:
+        y.shape = (-1,)
+    return np.sum(y)
+
+
+def of_another_dtype(x):
+    y = x * 2.0
+    y.dtype = np.int64
+    return y
+
+
+def not_there(x):
+    y = x * 2.0
+    y.name = "y"
+    return y
+
+
+@pytest.mark.parametrize(
+    "f, kind, text",
+    (
+        (flattened_on_one_path, UnsupportedSyntax, r"setting \.shape .*Write y = x.reshape"),
+        (of_another_dtype, UnsupportedSyntax, r"setting \.dtype .*x.astype"),
+        (not_there, AttributeError, "no attribute 'name'"),
+    ),
+)
+def test_attributes_of_arrays_that_are_not_set(f, kind, text):
+    with pytest.raises(kind, match=text):
+        pb.vjp(f, np.ones((2, 3)))

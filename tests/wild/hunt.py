@@ -211,6 +211,20 @@ class Hunt:
             print(f"{event['kind']:9s} {where}({event.get('arguments', '')}): {first}", flush=True)
 
 
+def table(name: str, counts: Counter[str]) -> str:
+    """The counts of a checkout as a table, and how many are right of those that are smooth and need nothing missing.
+
+    Not judged are functions for which no arguments were found (their plain run fails, gives nothing that is finite
+    floats, or does not depend on a float), and modules that cannot be imported.
+    """
+    judged = ("right", "refused", "wrong", "internal", "hang", "missing", "rough")
+    asked = sum(counts[k] for k in judged[:5])
+    share = f"{100.0 * counts['right'] / asked:.0f} %" if asked else "-"
+    head = ("checkout", "judged", *judged, "right of the first five", "no arguments", "no import")
+    row = (name, sum(counts[k] for k in judged), *(counts[k] for k in judged), share, *(counts[k] for k in head[-2:]))
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in (head, ["--"] * len(head), row))
+
+
 def _used(pid: int) -> float:
     """Seconds that a process has had the processor, 0.0 where the system does not tell."""
     try:
@@ -244,7 +258,7 @@ def main() -> None:
             hunt.module(path, options.limit)
         if options.out:
             options.out.write_text(json.dumps({"counts": hunt.counts, "results": hunt.results}, indent=1))
-    print(dict(hunt.counts))
+    print(table(root.name, hunt.counts))
 
 
 if __name__ == "__main__":

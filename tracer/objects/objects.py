@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.errors import UnsupportedSyntax
 from ...ir.types import DTYPES
 from ..outside.paths import Path
 from ..raising import PathEnds
@@ -184,8 +185,27 @@ def has(holder: Any, name: str) -> bool:
     return True
 
 
+def _store_of_array(holder: Any, name: str, value: Any) -> None:
+    """`x.shape = s`: the same array under another shape. Inside of a branch or loop other names might not see it."""
+    session = require_session()
+    if not has(holder, name) or isinstance(holder, Scalar):
+        raise AttributeError(f"attribute {name!r} of {type_name(holder)!r} objects is not writable")
+    if name == "shape" and len(session.builder.open_regions) == 1:
+        view = FUNCTIONS[np.reshape](holder, value)
+        if view.cell is holder.cell:
+            holder.maps = view.maps
+            return
+    instead = "y = x.reshape(...)" if name == "shape" else "x[...] = value, or x.astype(...)"
+    raise session.error(
+        UnsupportedSyntax, f"setting .{name} of an array cannot be traced here. Write {instead} instead"
+    )
+
+
 def store(holder: Any, name: str, value: Any) -> None:
     """`holder.name = value`, with setters of the user's staged."""
+    if isinstance(holder, (Array, Scalar)):
+        _store_of_array(holder, name, value)
+        return
     setter = special(holder, "__setattr__")
     if setter is not None:
         invoke(setter, "__setattr__", holder, name, value)
@@ -231,7 +251,9 @@ class Place:
     def __setitem__(self, key: Any, value: Any) -> None:
         holder = object.__getattribute__(self, "_holder")
         setter = special(holder, "__setitem__")
-        if setter is None:
+        if isinstance(holder, (Array, Scalar)):
+            holder[key] = value
+        elif setter is None:
             require_session().hidden.store_item(holder, key, value)
         else:
             invoke(setter, "__setitem__", holder, key, value)
@@ -247,4 +269,4 @@ class Place:
 
 def place(holder: Any) -> Any:
     """What stands on the left of `.name =` and `[key] =`."""
-    return holder if type(holder) in (Array, Scalar, np.ndarray) else Place(holder)
+    return holder if type(holder) is np.ndarray else Place(holder)
