@@ -88,13 +88,36 @@ def limited(seconds: float) -> Iterator[None]:
             signal.signal(number, before)
 
 
+@contextlib.contextmanager
+def _filled() -> Iterator[None]:
+    """np.empty gives nan: what a function never writes is then no finite result of it."""
+    made = {name: getattr(np, name) for name in ("empty", "empty_like")}
+
+    def filling(make: Callable[..., Any]) -> Callable[..., Any]:
+        def filled(*args: Any, **kwargs: Any) -> Any:
+            array = make(*args, **kwargs)
+            if array.dtype.kind == "f":
+                array[...] = np.nan
+            return array
+
+        return filled
+
+    try:
+        for name, make in made.items():
+            setattr(np, name, filling(make))
+        yield
+    finally:
+        for name, make in made.items():
+            setattr(np, name, make)
+
+
 def run_plain(f: Callable[..., Any], args: tuple[Any, ...], seed: int = 0) -> Any:
     """The function on copies of its arguments, quiet, with random numbers of this seed."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     quiet = io.StringIO()
     with (
-        warnings.catch_warnings(), np.errstate(all="ignore"), limited(SECONDS),
+        warnings.catch_warnings(), np.errstate(all="ignore"), limited(SECONDS), _filled(),
         contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet),
     ):  # fmt: skip
         warnings.simplefilter("ignore")
