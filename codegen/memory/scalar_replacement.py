@@ -16,6 +16,7 @@ from ...ir.ops import arith
 from ...ir.primitive import REGISTRY, Kind
 from ...ir.program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ...ir.types import I64, Type
+from ..analysis.versions import Versions
 from ..primitives import radd
 
 ELEMENTS = 9
@@ -154,41 +155,24 @@ def scalar_replacement(program: Program) -> Program:
 
 def _replaceable(program: Program) -> set[str]:
     """Names of small arrays of which only elements at known places are read and written."""
-    parent: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while parent.get(name, name) != name:
-            name = parent[name]
-        return name
-
-    def join(a: Atom, b: Atom) -> None:
-        if isinstance(a, Var) and isinstance(b, Var) and not {a.name, b.name} & params:
-            parent[find(a.name)] = find(b.name)
-            refused.update({a.name, b.name} - small)
-
-    refused: set[str] = set()
     params = {p.name for p in program.params}
     small = {v.name for v in walk.bound(program.body) if is_small(v.type)}
+    versions = Versions(program, copies=True, apart=params)
+    refused = {name for group in versions.groups() if group - small for name in group}
     for node in walk.walk(program.body):
-        match node:
-            case Let(var, op, args):
-                used = {a.name for a in atoms(args) if isinstance(a, Var)} & small
-                known = op.accesses and _fixed(args[1], args[0].type)  # type: ignore[union-attr]
-                if known and op.name == "getitem" and not var.type.rank:
-                    continue
-                if known and not args[2].type.rank or op.name == "copy":  # type: ignore[union-attr]
-                    join(var, args[0])  # type: ignore[arg-type]
-                    continue
-                refused |= used
-                if var.name in small and op.kind is not Kind.ALLOCATE:
-                    refused.add(var.name)
-        for phi in getattr(node, "phis", ()):
-            join(phi.var, phi.first)
-            join(phi.var, phi.second)
-        for end in getattr(node, "exits", ()):
-            join(end.var, end.phi)
-    roots = {find(name) for name in refused}
-    return {name for name in small if find(name) not in roots}
+        if not isinstance(node, Let):
+            continue
+        var, op, args = node.var, node.op, node.args
+        known = op.accesses and _fixed(args[1], args[0].type)  # type: ignore[union-attr]
+        if known and op.name == "getitem" and not var.type.rank:
+            continue
+        if op.name == "copy" or (known and not args[2].type.rank):  # type: ignore[union-attr]
+            continue
+        refused |= {a.name for a in atoms(args) if isinstance(a, Var)} & small
+        if var.name in small and op.kind is not Kind.ALLOCATE:
+            refused.add(var.name)
+    arrays = {versions.array(name) for name in refused}
+    return {name for name in small if versions.array(name) not in arrays}
 
 
 def _fixed(index: object, type_: Type) -> bool:

@@ -13,6 +13,7 @@ from ...ir import walk
 from ...ir.primitive import REGISTRY, Kind
 from ...ir.program import Atom, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Var, atoms
 from ...ir.types import I64, Type
+from ..analysis.versions import Versions
 from .scalar_replacement import Registers, is_small
 
 COLUMNS = 4
@@ -75,23 +76,13 @@ def has_short_rows(type: Type) -> bool:
 
 def _separable(program: Program) -> set[str]:
     """Names of arrays with short rows of which only elements at known columns are read and written, often enough."""
-    parent: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while parent.get(name, name) != name:
-            name = parent[name]
-        return name
-
     rows = {v.name for v in (*program.params, *walk.bound(program.body)) if has_short_rows(v.type)}
     refused = {r.name for r in program.results if isinstance(r, Var) and r.type.rank != 2} & rows
     refused |= {p.name for p in program.params if p.type.rank != 2} & rows
     often: set[str] = set()
 
-    def join(a: Atom, b: Atom) -> None:
-        if isinstance(a, Var) and isinstance(b, Var):
-            refused.update({a.name, b.name} - rows)
-            parent[find(a.name)] = find(b.name)
-
+    versions = Versions(program, copies=True)
+    refused |= {name for group in versions.groups() if group - rows for name in group}
     for node, depth in _with_depth(program.body, 0):
         if isinstance(node, Let):
             used = {a.name for a in atoms(node.args) if isinstance(a, Var)} & rows
@@ -100,26 +91,14 @@ def _separable(program: Program) -> set[str]:
                 if depth >= DEPTH:
                     often |= used
                 used -= {args[0].name}  # type: ignore[union-attr]
-                if op != "getitem":
-                    join(node.var, args[0])  # type: ignore[arg-type]
-            elif op == "copy" and used:
-                used = set()
-                join(node.var, args[0])  # type: ignore[arg-type]
-            elif op == "dim":
+            elif op in ("copy", "dim"):
                 used = set()
             elif name in rows and node.op.kind is not Kind.ALLOCATE:
                 refused.add(name)
             refused |= used
-        for phi in getattr(node, "phis", ()):
-            if phi.var.type.rank:
-                join(phi.var, phi.first)
-                join(phi.var, phi.second)
-        for end in getattr(node, "exits", ()):
-            if end.var.type.rank:
-                join(end.var, end.phi)
-    bad = {find(name) for name in refused}
-    good = {find(name) for name in often} - bad
-    return {name for name in rows if find(name) in good}
+    bad = {versions.array(name) for name in refused}
+    good = {versions.array(name) for name in often} - bad
+    return {name for name in rows if versions.array(name) in good}
 
 
 def _with_depth(nodes: Iterable[Node], depth: int) -> Iterator[tuple[Node, int]]:
