@@ -91,7 +91,7 @@ def _separable(program: Program) -> set[str]:
                 if depth >= DEPTH:
                     often |= used
                 used -= {args[0].name}  # type: ignore[union-attr]
-            elif op in ("copy", "dim"):
+            elif op == "dim" or op == "copy":
                 used = set()
             elif name in rows and node.op.kind is not Kind.ALLOCATE:
                 refused.add(name)
