@@ -72,8 +72,9 @@ def mapped(p: Program, over: Sequence[int]) -> Program:
         body += own
         ends: list[Var] = []
         for head, result in zip(heads, p.results):
-            ends.append(builder.again(head))
-            builder.add(Let(ends[-1], at_set, (head, _row(index, result), result)))
+            end = builder.again(head)
+            ends.append(end)
+            builder.add(Let(end, at_set, (head, _row(index, result), result)))
     phis = tuple(Phi(h, f, s) for h, f, s in zip(heads, results, ends))
     exits = tuple(Exit(builder.again(v), h) for v, h in zip(results, heads))
     builder.add(For(index, literal(0, "i64"), size, False, phis, tuple(body), exits))

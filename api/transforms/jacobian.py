@@ -23,6 +23,7 @@ from ..ir.walk import inline
 from ..tracer.session import Session
 from ..tracer.values.symbol import as_value, size, wrap
 from .argnums import positions
+from .base import P
 from .composed import Composed, Part
 from .gradient import Gradient
 
@@ -34,8 +35,8 @@ the reverse sweeps do not."""
 
 
 def jacfwd(
-    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[P, Any]:
     """The Jacobian by forward mode: the function runs once, with all directions of the argument beside every value.
 
     argnums, has_aux   as for `grad`; the result is (jacobian, aux) with has_aux
@@ -53,8 +54,8 @@ def jacfwd(
 
 
 def jacrev(
-    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[P, Any]:
     """The Jacobian by reverse mode: the function runs once, and the reverse sweep once for each element of its value.
 
     As `jacfwd`; best where the value has fewer elements than the argument.
@@ -66,8 +67,8 @@ def jacrev(
 
 
 def jacobian(
-    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[P, Any]:
     """The Jacobian by the cheaper of `jacfwd` and `jacrev`, chosen by the sizes of argument and value.
 
     As `jacfwd`; `.plan` says what was chosen for the last call, and why.
@@ -83,8 +84,8 @@ def jacobian(
 
 
 def hessian(
-    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[P, Any]:
     """The Hessian of a function that returns one float: the gradient's program, differentiated forward.
 
     argnums, has_aux   as for `grad`; with several arguments, or containers, blocks as `jax.hessian` has them
@@ -96,7 +97,7 @@ def hessian(
     return Hessian(function, argnums, has_aux)
 
 
-def hessian_diag(function: Callable[..., object], argnums: int | None = None) -> Callable[..., Any]:
+def hessian_diag(function: Callable[P, object], argnums: int | None = None) -> Callable[P, Any]:
     """The diagonal of the Hessian by one argument, in its structure.
 
     >>> hessian_diag(lambda x: np.sum(x ** 3) + x[0] * x[1])(np.array([1.0, 2.0]))
@@ -106,8 +107,8 @@ def hessian_diag(function: Callable[..., object], argnums: int | None = None) ->
 
 
 def value_and_jacobian(
-    function: Callable[..., object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+) -> Callable[P, Any]:
     """As `jacobian`, but returns (value, jacobian), and ((value, aux), jacobian) with has_aux.
 
     >>> value_and_jacobian(lambda x: x ** 2)(np.array([2.0, 3.0]))
