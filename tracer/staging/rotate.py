@@ -20,13 +20,14 @@ def rotate_tests(body: list[ast.stmt]) -> list[ast.stmt]:
             break
         x = x / n
     """
-    rotated = _Rotate().visit(ast.Module(body, []))
-    return ast.fix_missing_locations(rotated).body  # type: ignore[no-any-return]
+    module = ast.Module(body, [])
+    _Rotate().visit(module)
+    return ast.fix_missing_locations(module).body
 
 
 class _Rotate(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> ast.AST | list[ast.stmt]:
-        return node if isinstance(node, _SCOPES) else super().visit(node)  # type: ignore[no-any-return]
+        return node if isinstance(node, _SCOPES) else super().visit(node)
 
     def visit_While(self, node: ast.While) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
@@ -44,7 +45,7 @@ def _breaks(body: list[ast.stmt]) -> bool:
     for statement in body:
         if isinstance(statement, ast.Break):
             return True
-        inside = () if isinstance(statement, _SCOPES) else ("orelse",)
+        inside: tuple[str, ...] = () if isinstance(statement, _SCOPES) else ("orelse",)
         if not isinstance(statement, (ast.While, ast.For, *_SCOPES)):
             inside = ("body", "orelse", "finalbody")
         parts = [getattr(statement, name, []) for name in inside]
