@@ -21,6 +21,7 @@ from ..ir.primitive import REGISTRY, Trait
 from ..ir.program import Atom, Let, Lit, Span, Var
 from ..ir.types import I64, Dim
 from ..ir.walk import defined
+from .values.order import MemoryOrder
 
 Interval = tuple[Affine | None, Affine | None]
 """A lower and an upper bound, None where none is known."""
@@ -81,6 +82,7 @@ class Session:
     examples  names in `present` whose value is an example, because only the input's type is given
     derived   integers that the inputs determine, as Python expressions; `roots`: the inputs they come from
     exact     names of Python's integers, which must not wrap; `limits`: between what some integers surely lie
+    order     what depends on the order in memory that arguments have
     made_of   truth values that are "not", "and" or "or" of others
     numbers   names in `present` of integers that are no sizes: is it a number of Python's?
     opaque    calls and names whose answer nothing can check later: such a trace is not kept on disk
@@ -134,6 +136,7 @@ class Session:
     conditions: dict[str, tuple[list[Affine], list[Affine], frozenset[str] | None]] = field(
         default_factory=dict
     )
+    order: MemoryOrder = field(default_factory=MemoryOrder)
     made_of: dict[str, tuple[str, tuple[Atom, ...]]] = field(default_factory=dict)
     parameters: list[Any] = field(default_factory=list)
     loop_variables: list[Any] = field(default_factory=list)

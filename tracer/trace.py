@@ -104,6 +104,7 @@ class Traced:
     opaque: tuple[str, ...] = ()  # what nothing can check in another process
     stores: Stores | None = None  # what the call does to things that live on after it
     written_out: tuple[tuple[Span, int], ...] = ()  # loops that the program has once for each iteration, and how many
+    ordered: frozenset[int] = frozenset()  # parameters that must be in C order, not only be passed on so
 
 
 class _Result:
@@ -404,6 +405,7 @@ class _Run:
             self._guarded(), frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
             (*session.opaque, *session.unstaged, *["print"][: len(session.printed)], *["stores"][: stores is not None]),
             stores, tuple(session.written_out.items()),
+            frozenset(k for k, param in enumerate(self.params) if param.name in session.order.matters),
         )  # fmt: skip
 
     def _equal_names(self, body: Sequence[Node]) -> dict[str, Dim]:
@@ -454,10 +456,7 @@ class _Run:
         return nodes
 
     def _guard_expression(self) -> str:
-        lines = []
-        for guard in dict.fromkeys(self.session.guards):
-            lines.append(f"{guard} >= 0")
-        text = " and ".join(lines)
+        text = " and ".join(f"{guard} >= 0" for guard in dict.fromkeys(self.session.guards))
         for _ in range(len(self.session.derived)):
             for name, expression in self.session.derived.items():
                 text = _replaced(text, name, f"({expression})")

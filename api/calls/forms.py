@@ -26,7 +26,7 @@ from . import kept_traces
 from .dispatch import Forms
 from .fast_call import Call, no_call
 from .frames import as_refusal
-from .guards import canonical, guards_fail, matcher, refuse_overlaps
+from .guards import canonical, guards_fail, matcher, refuse_orders, refuse_overlaps
 from .nonfinite import checked_run
 from .plain_run import for_user, python_error
 from .retraces import Streak
@@ -226,6 +226,8 @@ class Traceable:
         form, params = found or self._find_or_trace(leaves, tree, check)
         if form.traced.written:  # strided arguments were copied: do they overlap as they were given?
             refuse_overlaps(form.traced, given)
+        if form.traced.ordered:
+            refuse_orders(form.traced, given)
         return form, params, leaves, tree
 
     def _find_or_trace(

@@ -144,6 +144,19 @@ def refuse_overlaps(traced: Traced, leaves: Sequence[Any]) -> None:
             refuse_overlap(arrays[k], arrays[other], traced.inputs[k].name, traced.inputs[other].name)
 
 
+def refuse_orders(traced: Traced, leaves: Sequence[Any]) -> None:
+    """Refuse arrays in another order than C where NumPy's views and copies, of which one is written, depend on it."""
+    given = [leaves[traced.leaves.index(k)] if k in traced.leaves else None for k in range(len(traced.inputs))]
+    given[len(given) - len(traced.hidden) :] = [found.value for found in traced.hidden]
+    for k in sorted(traced.ordered):
+        if isinstance(given[k], np.ndarray) and not given[k].flags.c_contiguous:
+            raise TypeMismatch(
+                f"{traced.inputs[k].name} is not in C order: whether a reshape of it, or of what NumPy gives its "
+                "order, is a view or a copy depends on that, and the function writes to one of them. Pass "
+                f"np.ascontiguousarray({traced.inputs[k].name})"
+            )
+
+
 def refuse_overlap(a: np.ndarray, b: np.ndarray, first: str, second: str) -> None:
     if np.may_share_memory(a, b) and np.shares_memory(a, b):
         raise TypeMismatch(

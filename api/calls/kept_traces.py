@@ -155,6 +155,8 @@ class _Writer:
         for _, entry, placed in traced.out_leaves:
             if not placed and not isinstance(entry, (str, bytes, bool, type(None))):
                 raise Unknown("a result is an object")
+        if any(k >= len(traced.inputs) - len(traced.hidden) for k in traced.ordered):
+            raise Unknown("the order in memory of a global")
         hidden: list[tuple[str, str, Data | None, Any]] = []
         for found in traced.hidden:
             if found.path is None:
@@ -169,7 +171,7 @@ class _Writer:
             encode(self.function), static,
             [(g.kind, self.path(g.path), encode(g.expected), g.name) for g in traced.hidden_guards],
             hidden, traced.inputs, traced.leaves,
-            (traced.guards, traced.size_slots, traced.guarded, traced.written),
+            (traced.guards, traced.size_slots, traced.guarded, traced.written, traced.ordered),
             out, traced.out_leaves, head, pickle.dumps(program), digest,
         )  # fmt: skip
 
@@ -254,10 +256,10 @@ class _Reader:
         for name, origin, place, value in kept.hidden:
             path = None if place is None else self.path(place)
             hidden.append(Found(name, origin, path, value))
-        text, slots, guarded, written = kept.sizes
+        text, slots, guarded, written, ordered = kept.sizes
         return Traced(
             kept.head, kept.inputs, kept.leaves, static, hidden, text, slots, guards, kept.out, kept.out_leaves,
-            guarded=guarded, written=written,
+            guarded=guarded, written=written, ordered=ordered,
         )  # fmt: skip
 
 

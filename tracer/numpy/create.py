@@ -8,11 +8,13 @@ import numpy as np
 
 from ...ir.build import dim_atom
 from ...ir.program import Atom
+from ...ir.types import I64
 from ..calls import ALWAYS
 from ..session import Session
 from ..values.convert import broadcast_value, cast
 from ..values.subscripts import session_int, whole
 from ..values.symbol import (
+    FUNCTIONS,
     METHODS,
     Array,
     Cell,
@@ -25,7 +27,7 @@ from ..values.symbol import (
     wrap,
 )
 from .elementwise import dtype_argument
-from .layout import keeps_order
+from .layout import keeps_order, note_reshape, order_from
 
 
 def creates(*functions: Any) -> Any:
@@ -110,14 +112,24 @@ def _shape_like(x: Any, shape: Any) -> Any:
 def zeros_like(
     x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
 ) -> Any:
-    return zeros(_shape_like(x, shape), _dtype_like(x, dtype))
+    return _ordered_like(x, order, zeros(_shape_like(x, shape), _dtype_like(x, dtype)))
+
+
+def _ordered_like(x: Any, order: str, made: Any) -> Any:
+    """What `zeros_like` and the others make has the order in memory of their argument."""
+    if isinstance(x, Array) and isinstance(made, Array) and x.type.rank > 1 and order != "C":
+        found = x.session.order
+        found.follows[made.cell.number] = order_from(x.session, x)
+        if order == "F" or keeps_order(x.session, x.read()):
+            found.unknown.add(made.cell.number)
+    return made
 
 
 @creates(np.ones_like)
 def ones_like(
     x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **_: Any
 ) -> Any:
-    return full(_shape_like(x, shape), 1, _dtype_like(x, dtype))
+    return _ordered_like(x, order, full(_shape_like(x, shape), 1, _dtype_like(x, dtype)))
 
 
 @creates(np.full_like)
@@ -130,7 +142,7 @@ def full_like(
     shape: Any = None,
     **_: Any,
 ) -> Any:
-    return full(_shape_like(x, shape), fill_value, _dtype_like(x, dtype))
+    return _ordered_like(x, order, full(_shape_like(x, shape), fill_value, _dtype_like(x, dtype)))
 
 
 @implements("shape", np.shape)
@@ -163,7 +175,7 @@ METHODS["dtype"] = property(lambda x: x.type.numpy)
 
 
 @creates(np.array)
-def array(value: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0, **_: Any) -> Any:
+def array(value: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0, order: Any = None, **_: Any) -> Any:
     session = require_session()
     atom, _weak = as_value(session, value, "np.array")
     if dtype is not None:
@@ -171,14 +183,63 @@ def array(value: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0, **_: 
     if ndmin > atom.type.rank:
         sizes = (*(dim_atom(1) for _ in range(ndmin - atom.type.rank)), *map(dim_atom, atom.type.dims))
         atom = session.builder.emit("reshape", atom, sizes)
-    return wrap(session, atom)
+    result = wrap(session, atom)
+    if isinstance(result, Array) and order == "F" and result.type.rank > 1:
+        return in_fortran_order(result)
+    if isinstance(result, Array) and (order == "C" or not isinstance(value, Array)):
+        session.order.in_order.add(result.cell.number)
+    return result
 
 
-@creates(np.asarray, np.ascontiguousarray, np.asanyarray)
-def asarray(value: Any, dtype: Any = None, **_: Any) -> Any:
+@creates(np.asarray, np.asanyarray)
+def asarray(value: Any, dtype: Any = None, order: Any = None, **_: Any) -> Any:
     if isinstance(value, Array) and (dtype is None or value.type.numpy == np.dtype(dtype)):
+        if order not in (None, "K", "A") and value.type.rank:
+            return _in_order(value, order)
         return value
-    return array(value, dtype)
+    return array(value, dtype, order=order)
+
+
+def _in_order(x: Array, order: str) -> Array:
+    """The array itself if it lies in this order, else a copy that does."""
+    session = x.session
+    if order == "F" and x.type.rank > 1:
+        return in_fortran_order(x)
+    note_reshape(session, x)
+    if x.maps or keeps_order(session, x.cell.value):  # of other sizes it may be in order as it is
+        reason = (
+            "whether this gives a copy depends on sizes, so a write to the array or to what it gives cannot be "
+            "followed. Write `.copy()` instead"
+        )
+        result = FUNCTIONS[np.copy](x)
+        result.cell.freeze(reason)
+        x.cell.freeze(reason)
+        return result
+    return x
+
+
+def in_fortran_order(x: Array) -> Array:
+    """A copy in Fortran's order; the array itself may not be written any more, for it may be in that order."""
+    session = x.session
+    axes = tuple(reversed(range(x.type.rank)))
+    turned = session.builder.emit("copy", session.builder.emit("transpose", x.read(), axes))
+    result = wrap(session, session.builder.emit("transpose", turned, axes))
+    note_reshape(session, x, result)
+    return result
+
+
+@creates(np.ascontiguousarray)
+def ascontiguousarray(a: Any, dtype: Any = None, **_: Any) -> Any:
+    result = asarray(a, dtype, "C")
+    return result if getattr(result, "type", I64).rank else FUNCTIONS[np.reshape](result, (1,))
+
+
+@creates(np.asfortranarray)
+def asfortranarray(a: Any, dtype: Any = None, **_: Any) -> Any:
+    result = asarray(a, dtype)
+    if not result.type.rank:
+        return FUNCTIONS[np.reshape](result, (1,))
+    return _in_order(result, "F")
 
 
 @implements(np.copy)
@@ -193,4 +254,7 @@ def copy_in_order(x: Any, order: str = "C") -> Any:
     atom = x.read()
     if atom.type.rank > 1 and order == "C" and keeps_order(x.session, atom):
         atom = x.session.builder.emit("copy", atom)
-    return wrap(x.session, atom)
+    result = wrap(x.session, atom)
+    if isinstance(result, Array) and order == "C":
+        x.session.order.in_order.add(result.cell.number)
+    return result

@@ -17,6 +17,7 @@ from ..session import Session
 from ..values.symbol import FUNCTIONS, METHODS, Array, Scalar, Symbol, implements, require_session
 from .arguments import array_operand, atom_dims, dims_of, product, require_elements
 from .create import shape_argument
+from .layout import order_from
 
 
 class Flat(Array):
@@ -110,6 +111,9 @@ def nditer(op: Any, flags: Any = None, op_flags: Any = None, *_: Any, **options:
             UnsupportedFunction,
             "np.nditer over a view goes in the order of memory, which a traced array does not have. Use x.flat",
         )
+    for array in arrays:
+        if isinstance(array, Array):
+            session.order.matters |= order_from(session, array)
     if len(arrays) > 1:
         arrays = [a.copy() for a in FUNCTIONS[np.broadcast_arrays](*arrays)]
     if "zerosize_ok" not in given:

@@ -49,7 +49,9 @@ def divided(a: Monomial, b: Monomial) -> Monomial | None:
 
 def reshape_gives(session: Session, x: Array, dims: tuple[Dim, ...]) -> str:
     """What NumPy returns for x.reshape(dims): a "view", a "copy", or "unknown" if only a run can tell."""
-    if len(x.cell.value.type.dims) > 1 and keeps_order(session, x.cell.value):
+    cell, order = x.cell, session.order
+    kept = cell.number not in order.in_order and cell.value.type.rank > 1 and keeps_order(session, cell.value)
+    if kept or cell.number in order.unknown:
         return "unknown"
     strides = strides_of(session, x)
     if strides is None:
@@ -77,6 +79,41 @@ def keeps_order(session: Session, value: Atom) -> bool:
         updates = let.op.kind is Kind.WRITE
         todo += [let.array] if updates else [a for a in atoms(let.args) if a.type.rank > 1]
     return False
+
+
+def order_from(session: Session, x: Array) -> frozenset[str]:
+    """The parameters whose order in memory decides in which order the array lies."""
+    order = session.order
+    if x.cell.number in order.in_order:
+        return frozenset()
+    everything = frozenset(v.name for v in session.parameters if v.type.rank)
+    made = {
+        node.var.name: node
+        for region in session.builder._regions
+        for node in region
+        if isinstance(node, Let) and node.var.type.rank
+    }
+    found: set[str] = set(order.follows.get(x.cell.number, ()))
+    todo, seen = [x.cell.value], set()
+    while todo:
+        name = getattr(todo.pop(), "name", "")
+        if name in everything:
+            found.add(name)
+        elif name not in made:
+            found |= everything  # of a loop or a branch
+        elif name not in seen and not made[name].op.has(Trait.CONTIGUOUS):
+            seen.add(name)
+            args = made[name].args
+            todo += args[:1] if made[name].op.kind is Kind.WRITE else [a for a in atoms(args) if a.type.rank > 1]
+    return frozenset(found)
+
+
+def note_reshape(session: Session, x: Array, result: object = None) -> None:
+    """The array was reshaped: what it and the result show if one is written depends on the order of arguments."""
+    parameters = order_from(session, x)
+    for array in (x, result):
+        if isinstance(array, Array):
+            session.order.reshape(array.cell, parameters, bool(session.binding))
 
 
 def strides_of(session: Session, x: Array) -> list[Monomial] | None:

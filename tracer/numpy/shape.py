@@ -29,7 +29,7 @@ from .arguments import (
     refuse_options,
 )
 from .create import shape_argument
-from .layout import divided, monomial, reshape_gives
+from .layout import divided, monomial, note_reshape, reshape_gives
 from .reduce import flat
 
 # -- reshape -------------------------------------------------------------------------------------------
@@ -105,10 +105,12 @@ def reshaped(x: Scalar | Array, dims: tuple[Dim, ...], copy: Any = None) -> Any:
         return emit_reshape(x, dims)
     outcome = reshape_gives(session, x, dims)
     if outcome == "view":
+        note_reshape(session, x)
         return x.mapped(dims)
     if copy is False:
         raise ValueError("Unable to avoid creating a copy while reshaping.")
     result = emit_reshape(x, dims)
+    note_reshape(session, x, result)
     if outcome == "unknown" and isinstance(result, Array):
         reason = (
             "whether NumPy's reshape gave a view or a copy here depends on sizes, so a write to the array or to the "

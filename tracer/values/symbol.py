@@ -253,9 +253,7 @@ class Cell:
         self.name = name
         self.frozen: str | None = None
         self.number = next(_NUMBERS)
-        self.origins = frozenset(
-            (self.number,)
-        )  # it may be the array of any of these cells (after a join or loop)
+        self.origins = frozenset((self.number,))  # what it may be the array of, after a join or loop
         self.shows: tuple[tuple[Cell, Atom], ...] = ()
         session.cells.append(weakref.ref(self))
 
@@ -316,6 +314,7 @@ class Array(Symbol):
         """Make this view show `value` (of exactly its shape, or a scalar)."""
         if self.cell.frozen:
             raise self.session.error(UnsupportedFunction, self.cell.frozen)
+        self.session.order.write(self.cell)
         self.cell.value = write_maps(self.session, self.cell.value, self.maps, value, self.cell.name)
 
     def mapped(self, step: Strided | tuple[Dim, ...]) -> Array:
