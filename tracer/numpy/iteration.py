@@ -158,6 +158,10 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
             UnsupportedFunction, "np.place into an array that is not traced. Make it with np.array in the function"
         )
     chosen = array_operand(mask, "np.place").astype(bool)
+    if values.type.dims[0] == 0:
+        none = FUNCTIONS["not"](np.any(chosen))
+        arr.session.check(none.atom, "ValueError: Cannot insert from an empty array!")
+        return
     count = FUNCTIONS[np.count_nonzero](chosen)
     places = FUNCTIONS[np.arange](count) % FUNCTIONS[np.size](values)
     arr[chosen] = values[places]

@@ -15,7 +15,7 @@ from ...ir.program import Atom, Lit, Var
 from ...ir.types import I64
 from ..session import Session
 from ..values.convert import agree, cast, common
-from ..values.symbol import Scalar, as_value, implements, require_session, wrap
+from ..values.symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
 from .elementwise import both, check_options, store_out
 
 
@@ -48,6 +48,11 @@ def _comparison(
         check_options(op, options)
         session = require_session()
         if isinstance(b, (str, type(None))) or isinstance(a, (str, type(None))):
+            array = a if isinstance(a, Array) else b
+            if op not in ("eq", "ne"):
+                raise session.error(TypeMismatch, f"np.{function.__name__} of a number and no number. Compare numbers")
+            if isinstance(array, Array) and array.type.rank:  # NumPy compares each element
+                return store_out(FUNCTIONS[np.full_like](array, op == "ne", dtype=bool), out)
             return op == "ne"
         values = compared(session, a, b, f"np.{function.__name__}")
         result = session.builder.emit(op, *agree(session, values, "a comparison"))

@@ -22,7 +22,7 @@ from ...ir.types import I64
 from ..session import NeedStatic, Session
 from ..values.arithmetic import PYTHON
 from ..values.convert import cast
-from ..values.symbol import FUNCTIONS, Scalar, Symbol, as_value, implements, require_session
+from ..values.symbol import FUNCTIONS, Scalar, Symbol, as_value, implements, require_session, type_name
 from .elementwise import apply, integer_quotient
 
 LARGEST = 2**63 - 1
@@ -313,7 +313,15 @@ def _whole(op: str, functions: tuple[Any, ...]) -> None:
 
 _whole("floor", (math.floor, "__floor"))
 _whole("ceil", (math.ceil, "__ceil"))
-_whole("trunc", (int, math.trunc, "__trunc"))
+_whole("trunc", (int, "__trunc"))
+
+
+@implements(math.trunc)
+def trunc(x: Any) -> Any:
+    session, atom = single(x, "math.trunc()")
+    if not as_value(session, x)[1] and atom.type.dtype != "f64":  # NumPy's float64 is a float of Python's
+        raise TypeError(f"type {type_name(x)} doesn't define __trunc__ method")
+    return FUNCTIONS[int](x)
 
 
 @implements(builtins.round, "__round")

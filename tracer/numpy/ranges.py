@@ -15,7 +15,7 @@ from ...ir.types import DTYPES, I64, promote
 from ..lists.sequences import Range
 from ..session import Session
 from ..values.convert import cast
-from ..values.symbol import METHODS, Scalar, Symbol, as_value, implements, require_session, wrap
+from ..values.symbol import FUNCTIONS, METHODS, Scalar, Symbol, as_value, implements, require_session, wrap
 from .arguments import (
     dims_of,
     emit_broadcast,
@@ -267,6 +267,7 @@ def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "x
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
     arrays = [np.atleast_1d(operand(x, "np.meshgrid")) for x in xi]
+    arrays = [x if x.type.rank == 1 else FUNCTIONS[np.ravel](x) for x in arrays]
     order = list(range(len(arrays)))
     if indexing == "xy" and len(arrays) > 1:
         order[:2] = 1, 0

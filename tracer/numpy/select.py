@@ -327,11 +327,23 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
     x, values = operand(a, "np.searchsorted"), operand(v, "np.searchsorted")
     if x.type.rank != 1:
         raise ValueError("object too deep for desired array")
+    _require_sorted(x)
     wide = values[(*(slice(None),) * values.type.rank, None)] if values.type.rank else values
     below = x < wide if side == "left" else x <= wide
     if values.type.is_float:  # nan is sorted last
         below = below | (np.isnan(wide) & ~np.isnan(x) if side == "left" else np.isnan(wide))
     return np.sum(below, axis=-1)
+
+
+def _require_sorted(x: Array) -> None:
+    """What a bisection finds in an array that is not sorted depends on its steps: a check that it is, nan last."""
+    if x.dims[0] in (0, 1):
+        return
+    session = x.session
+    falls = x[1:] < x[:-1]
+    if x.type.is_float:
+        falls = falls | (np.isnan(x[:-1]) & ~np.isnan(x[1:]))
+    session.check(FUNCTIONS["not"](np.any(falls)).atom, "TypeError: np.searchsorted of an array that is not sorted")
 
 
 @implements(np.interp)

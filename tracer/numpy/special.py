@@ -121,7 +121,8 @@ def gammasgn(x: Any) -> Any:
 
 
 def _gammaln(x: Any) -> Any:
-    return apply("gammaln", [x], "scipy.special.gammaln")
+    x = operand(x, "scipy.special.gammaln")
+    return np.where(x == -np.inf, -np.inf, apply("gammaln", [x], "scipy.special.gammaln"))
 
 
 @special("betaln")
@@ -155,8 +156,8 @@ def exprel(x: Any) -> Any:
     series: Any = 1.0
     for k in range(9, 1, -1):
         series = 1.0 + x / k * series
-    away = np.where(small, 1.0, x)
-    return np.where(small, series, np.expm1(away) / away)
+    away = np.where(small | (x == np.inf), 1.0, x)
+    return np.where(small, series, np.where(x == np.inf, np.inf, np.expm1(away) / away))
 
 
 @special("boxcox")
@@ -174,7 +175,10 @@ def _boxcox(base: Any, logarithm: Any, lmbda: Any) -> Any:
     away = logarithm * exprel(operand(lmbda * logarithm, "scipy.special.boxcox"))
     positive = np.where(lmbda <= 0.0, 1.0, lmbda)
     at_zero = (np.power(np.where(base == 0.0, base, 1.0), positive) - 1.0) / positive
-    return np.where(base == 0.0, np.where(lmbda <= 0.0, -np.inf, at_zero), away)
+    at_zero = np.where(lmbda == -np.inf, np.nan, np.where(lmbda <= 0.0, -np.inf, at_zero))
+    negative = -1.0 / np.where(lmbda < 0.0, lmbda, -1.0)
+    at_infinity = np.where(lmbda < 0.0, negative, np.where(lmbda < np.inf, np.inf, np.nan))
+    return np.where(base == 0.0, at_zero, np.where(base == np.inf, at_infinity, away))
 
 
 @special("exp10")

@@ -37,7 +37,8 @@ def _binary(name: str, function: Any) -> tuple[Callable[..., Any], Callable[...,
         return call_function(function, f"np.{function.__name__}", (a, b), {})
 
     def forward(self: Symbol, other: Any) -> Any:
-        return apply(self, other) if _operand(self, other) else NotImplemented
+        elementwise = name in ("eq", "ne") and isinstance(self, Array) and isinstance(other, (str, type(None)))
+        return apply(self, other) if elementwise or _operand(self, other) else NotImplemented
 
     def backward(self: Symbol, other: Any) -> Any:
         return apply(other, self) if _operand(self, other) else NotImplemented
