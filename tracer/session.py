@@ -21,7 +21,7 @@ from ..ir.primitive import REGISTRY, Trait
 from ..ir.program import Atom, Let, Lit, Span, Var
 from ..ir.types import I64, Dim
 from ..ir.walk import defined
-from .values.order import MemoryOrder
+from .memory_order import MemoryOrder
 
 Interval = tuple[Affine | None, Affine | None]
 """A lower and an upper bound, None where none is known."""

@@ -149,7 +149,8 @@ def refuse_orders(traced: Traced, leaves: Sequence[Any]) -> None:
     given = [leaves[traced.leaves.index(k)] if k in traced.leaves else None for k in range(len(traced.inputs))]
     given[len(given) - len(traced.hidden) :] = [found.value for found in traced.hidden]
     for k in sorted(traced.ordered):
-        if isinstance(given[k], np.ndarray) and not given[k].flags.c_contiguous:
+        array = given[k]
+        if isinstance(array, np.ndarray) and not array.flags.c_contiguous:
             raise TypeMismatch(
                 f"{traced.inputs[k].name} is not in C order: whether a reshape of it, or of what NumPy gives its "
                 "order, is a view or a copy depends on that, and the function writes to one of them. Pass "

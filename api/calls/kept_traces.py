@@ -41,7 +41,7 @@ class Kept:
     hidden: list[tuple[str, str, Data | None, Any]]
     inputs: list[Input]
     leaves: list[int | None]
-    sizes: tuple[str, dict[str, tuple[int, int]], frozenset[Slot], frozenset[int]]
+    sizes: tuple[str, dict[str, tuple[int, int]], frozenset[Slot], frozenset[int], frozenset[int]]
     out: Tree
     out_leaves: list[tuple[str, Any, bool]]
     head: Program

@@ -17,7 +17,6 @@ OTHER_WORDS = {
     "codegen/emit/spelling.py": "the generator's own table: one row per operation that it spells in a way of its own",
     "ir/ops/": "the declarations",
     "runtime/": "names in the text of generated Python, and of functions of libm",
-    "tracer/values/optional.py": "names of Python's operators",
     "tracer/values/arithmetic.py": "names of Python's operators",
     "tracer/numpy/pynumbers.py": "names of Python's operators",
     "tracer/numpy/stats.py": "names of functions of scipy.special",

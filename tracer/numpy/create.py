@@ -223,7 +223,8 @@ def in_fortran_order(x: Array) -> Array:
     session = x.session
     axes = tuple(reversed(range(x.type.rank)))
     turned = session.builder.emit("copy", session.builder.emit("transpose", x.read(), axes))
-    result = wrap(session, session.builder.emit("transpose", turned, axes))
+    back = session.builder.emit("transpose", turned, axes)
+    result = Array(session, Cell(session, back))
     note_reshape(session, x, result)
     return result
 

@@ -49,7 +49,7 @@ def _comparison(
         session = require_session()
         if isinstance(b, (str, type(None))) or isinstance(a, (str, type(None))):
             array = a if isinstance(a, Array) else b
-            if op not in ("eq", "ne"):
+            if function is not np.equal and function is not np.not_equal:
                 raise session.error(TypeMismatch, f"np.{function.__name__} of a number and no number. Compare numbers")
             if isinstance(array, Array) and array.type.rank:  # NumPy compares each element
                 return store_out(FUNCTIONS[np.full_like](array, op == "ne", dtype=bool), out)

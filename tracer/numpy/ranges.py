@@ -266,7 +266,7 @@ def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:  # noqa: N803
 def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "xy") -> Any:
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
-    arrays = [np.atleast_1d(operand(x, "np.meshgrid")) for x in xi]
+    arrays: list[Any] = [np.atleast_1d(operand(x, "np.meshgrid")) for x in xi]
     arrays = [x if x.type.rank == 1 else FUNCTIONS[np.ravel](x) for x in arrays]
     order = list(range(len(arrays)))
     if indexing == "xy" and len(arrays) > 1:

@@ -18,6 +18,7 @@ from ...ir.build import dim_atom, literal
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import Dim
 from ..session import Session
+from .arithmetic import COMPARISONS, OPERATORS
 from .staged_list import Optional, StagedList
 from .symbol import FUNCTIONS, Array, Cell, PythonNumber, Scalar, as_value
 
@@ -80,14 +81,14 @@ def _operators() -> None:
     def unary(function: Any) -> Any:
         return lambda self: function(self.present())
 
-    for name in ("add", "sub", "mul", "truediv", "pow", "floordiv", "mod", "matmul", "and", "or", "xor"):
-        function = getattr(operator, f"__{name}__")
+    for name in OPERATORS:
+        function = getattr(operator, f"__{name}__", divmod)
         setattr(MaybeNone, f"__{name}__", binary(function, False))
         setattr(MaybeNone, f"__r{name}__", binary(function, True))
-    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    for name in COMPARISONS:
         setattr(MaybeNone, f"__{name}__", binary(getattr(operator, name), False))
-    for name in ("neg", "pos", "abs", "invert"):
-        setattr(MaybeNone, f"__{name}__", unary(getattr(operator, name)))
+    for name in ["__neg__", "__pos__", "__abs__", "__invert__"]:
+        setattr(MaybeNone, name, unary(getattr(operator, name)))
 
 
 _operators()

@@ -7,10 +7,14 @@ it gives a view or a copy does, as it does for what NumPy gives the order of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .symbol import Cell
+
+class Cell(Protocol):
+    """What is asked of the content of an array (values/symbol.py)."""
+
+    number: int
+    origins: frozenset[int]
 
 
 class MemoryOrder:
