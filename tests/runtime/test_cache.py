@@ -125,7 +125,7 @@ import json, sys
 import numpy as np
 import pullback as pb
 from pullback.codegen import generate
-from pullback.ir.passes.adjoint import adjoint, split_adjoint
+from pullback.ir.adjoint.reverse_mode import adjoint, split_adjoint
 from pullback.runtime import cache
 from pullback.runtime.compile import counts
 
