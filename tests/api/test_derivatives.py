@@ -27,6 +27,7 @@ def uncompiled(request):
 # -- forward against reverse ----------------------------------------------------------------------------
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel(name):
     """The tangent of every kernel is the gradient's product with the direction."""
@@ -260,6 +261,7 @@ def test_inside_of_a_traced_function():
 # -- vmap ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fuzz
 def test_vmap_is_the_loop():
     rng = np.random.default_rng(0)
     M, w = rng.normal(size=(4, 3)), rng.normal(size=4)

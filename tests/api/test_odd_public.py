@@ -16,6 +16,7 @@ def uncompiled(tmp_path, monkeypatch):
         yield
 
 
+@pytest.mark.fuzz
 def test_a_sample_of_all_odd_calls():
     found = [f"{name}: {what}" for name, call, plain in sample(40) if (what := fault(call, plain)) is not None]
     assert not found, "\n".join(found)

@@ -34,6 +34,7 @@ def test_dropped():
     before = modules(), sum(path.startswith("<kept_") for path in linecache.cache)
     for k in range(8):
         assert made(k)(1.5) == (1.5 * k,)
+    gc.collect()
     assert len(modules() - before[0]) == 2
     assert sum(path.startswith("<kept_") for path in linecache.cache) - before[1] == 2
 

@@ -23,6 +23,7 @@ def uncompiled():
         yield
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("part", range(COUNT))
 def test_skeletons(part, tmp_path, uncompiled):
     bodies = dict(itertools.islice(enumerate(skeletons()), part * EVERY // COUNT + 7, None, EVERY))
