@@ -104,7 +104,8 @@ def order_from(session: Session, x: Array) -> frozenset[str]:
         elif name not in seen and not made[name].op.has(Trait.CONTIGUOUS):
             seen.add(name)
             args = made[name].args
-            todo += args[:1] if made[name].op.kind is Kind.WRITE else [a for a in atoms(args) if a.type.rank > 1]
+            read = args[:1] if made[name].op.kind is Kind.WRITE else args
+            todo += [a for a in atoms(read) if a.type.rank > 1]
     return frozenset(found)
 
 
