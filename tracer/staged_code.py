@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.build import literal
-from ..ir.errors import TypeMismatch, UnsupportedSyntax
+from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
 from ..ir.types import I64
 from .calls import call
@@ -181,12 +181,7 @@ class Control(Patterns):
             value = operators.truth(value)
             if not isinstance(value, Symbol):
                 return bool(value)
-        session = value.session
-        if value.type.rank:
-            raise session.error(
-                TypeMismatch,
-                "the truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
-            )
+        value = FUNCTIONS["one element"](value)
         atom = value.read()
         if atom.type.dtype != "bool":
             atom = FUNCTIONS["truth"](value).atom

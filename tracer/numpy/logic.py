@@ -16,6 +16,7 @@ from ...ir.types import I64
 from ..session import Session
 from ..values.convert import agree, cast, common
 from ..values.symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
+from .arguments import dims_of, emit_reshape
 from .elementwise import both, check_options, store_out
 
 
@@ -131,15 +132,21 @@ def truth_of(x: Any) -> Any:
     return wrap(session, cast(session, atom, "bool"))
 
 
-@implements("not")
-def not_(x: Any) -> Any:
-    """Python's `not`, whose answer is a bool of its own."""
-    if x.type.rank:
+@implements("one element")
+def one_element(x: Any) -> Any:
+    """The number whose truth is asked: of an array, its only element."""
+    if any(dim != 1 for dim in dims_of(x)):
         raise x.session.error(
             TypeMismatch,
             "the truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
         )
-    return Scalar(x.session, logical_not(x).read(), weak=True)
+    return emit_reshape(x, ()) if x.type.rank else x
+
+
+@implements("not")
+def not_(x: Any) -> Any:
+    """Python's `not`, whose answer is a bool of its own."""
+    return Scalar(x.session, logical_not(one_element(x)).read(), weak=True)
 
 
 @implements(np.logical_not)

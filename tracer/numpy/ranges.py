@@ -103,7 +103,7 @@ def linspace(
     refuse_options("np.linspace", options)
     session = require_session()
     first, last = (operand(v, "np.linspace", at_least="float") for v in (start, stop))
-    size = _number_of_points(session, num)
+    size, computed = _number_of_points(session, num)
     n = size_symbol(session, size)
     points: Any = wrap(session, cast(session, iota(session, size).read(), "f64"))
     rank = max(first.type.rank, last.type.rank)
@@ -112,6 +112,11 @@ def linspace(
     if isinstance(intervals, int) and intervals == 0:
         step: Any = operand(np.nan, "np.linspace")
         result = first + points[key] * (last - first)
+    elif computed:  # perhaps one point or none
+        step = operand(np.where(intervals > 0, (last - first) / np.maximum(intervals, 1), np.nan), "np.linspace")
+        result = first + points[key] * ((last - first) / np.maximum(intervals, 1))
+        if endpoint:
+            result = np.where(points[key] == np.maximum(intervals, 1), last, result)
     else:
         step = operand((last - first) / intervals, "np.linspace")
         result = operand(first + points[key] * step, "np.linspace")
@@ -128,17 +133,23 @@ def linspace(
     return (result, step) if retstep else result
 
 
-def _number_of_points(session: Session, num: Any) -> Atom:
+def _number_of_points(session: Session, num: Any) -> tuple[Atom, bool]:
+    """How many, and whether only a run knows if these are two at least."""
     if not isinstance(num, Symbol):
         if num < 0:
             raise ValueError(f"Number of samples, {num}, must be non-negative.")
-        return dim_atom(int(num))
+        return dim_atom(int(num)), False
     atom = as_value(session, num)[0]
     if atom.type != I64:
         raise TypeError("'float' object cannot be interpreted as an integer")
-    if not session.ensure(session.builder.affine(atom) - 2):
-        return dim_atom(session.concrete(atom, "the number of points of np.linspace"))
-    return atom
+    form = session.builder.affine(atom)
+    if session.ensure(form - 2):
+        return atom, False
+    if session.from_inputs(form):
+        return dim_atom(session.concrete(atom, "the number of points of np.linspace")), False
+    if not session.builder.facts.proves(form):
+        session.check(session.builder.emit("ge", atom, 0), "ValueError: Number of samples must be non-negative.")
+    return atom, True
 
 
 @creates(np.logspace)

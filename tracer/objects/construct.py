@@ -72,7 +72,7 @@ class _Filled:
         object.__setattr__(self, "_initial_", args)
 
 
-def fill(init: types.FunctionType, value: Any, *args: Any, **kwargs: Any) -> None:
+def fill(init: types.FunctionType, value: Any, /, *args: Any, **kwargs: Any) -> None:
     """The generated `__init__` of a dataclass, with factories, setters and `__post_init__` staged."""
     hidden = require_session().hidden
     owner = next((k for k in type(value).__mro__ if k.__dict__.get("__init__") is init), None)

@@ -69,7 +69,7 @@ def special(value: Any, name: str) -> Any:
     return member
 
 
-def invoke(member: Any, name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+def invoke(member: Any, name: str, value: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Call a special method that `special` found."""
     require_session().hidden.attribute(type(value), name)  # guards it
     if is_generated(member):
