@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.errors import UnsupportedFunction
+from ..ir.errors import PullbackError, UnsupportedFunction
 from ..ir.types import I64
 from . import drawn
 from .lists.lists import is_stacked
@@ -83,7 +83,8 @@ def find(function: Any) -> Any:
             return SPECIAL[name]
     if type(function).__module__.startswith("scipy.stats") or type(owner).__module__.startswith("scipy.stats"):
         return FUNCTIONS["scipy.stats"](function)
-    return FUNCTIONS["declared"](function)
+    named = FUNCTIONS.get((getattr(function, "__module__", None), name))
+    return FUNCTIONS["declared"](function) if named is None else named
 
 
 @implements(print)
@@ -133,7 +134,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             UnsupportedFunction,
             "a traced number cannot be looked up in a dict or set: its value is only known when the program runs",
         )
-    traced = has_symbol(args) or has_symbol(kwargs)
+    traced = has_symbol(args) or has_symbol(kwargs) or any(isinstance(a, Stream) for a in args)
     if drawn.generator_of(function) is not None:
         return drawn.draw(require_session(), function, args, kwargs)
     implementation = find(function)
@@ -202,6 +203,14 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args, kwargs = _as_lists(args), {name: _as_lists(value) for name, value in kwargs.items()}
     try:
         return function(*args, **kwargs)
+    except (TypeError, ValueError, AttributeError) as error:
+        if not traced or isinstance(error, PullbackError) or not _is_compiled(function):
+            raise
+        raise require_session().error(
+            UnsupportedFunction,
+            f"{shown_name(function)} is compiled and cannot be traced: pullback has no rule for it. Call the function "
+            "that it was made of, write it with NumPy, or register it with its derivative (pb.primitive)",
+        ) from None
     finally:
         foreign.pop()
 
@@ -214,6 +223,14 @@ def _of_present(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     if function is print or is_reporter(function) or (holder is not None and isinstance(holder, (list, dict))):
         return args, kwargs
     return all_present(args), all_present(kwargs)
+
+
+def _is_compiled(function: Any) -> bool:
+    """Is it machine code of a package, which asks its arguments for their numbers?"""
+    if isinstance(function, (types.FunctionType, types.MethodType, type)):
+        return False
+    package = module_of(function).partition(".")[0]
+    return bool(package) and package not in sys.stdlib_module_names
 
 
 FUNCTIONS["call"] = call

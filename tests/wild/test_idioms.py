@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import pullback as pb
 from pullback.testing import check_grad
@@ -305,3 +307,34 @@ def test_the_truth_of_an_array_of_one_element():
 
 def test_results_that_change_their_shape_further_away():
     right(lambda x: np.zeros(int(x * 10)) + x, 3.0 + 1e-3)
+
+
+def test_means_and_moments_by_name():
+    def textbook(x):
+        spread = statistics.stdev(x) + statistics.variance(x, 0.5) + statistics.pvariance(x, mu=1.0)
+        return statistics.mean(x) * spread + statistics.fmean(v * v for v in x) + statistics.pstdev(x)
+
+    def arrays(x):
+        y = np.exp(x[0])
+        return statistics.mean(x[1]) + statistics.geometric_mean(y) + statistics.harmonic_mean(y)
+
+    def moments(x):
+        return (
+            scipy.stats.skew(x), scipy.stats.skew(x[0]), scipy.stats.kurtosis(x, axis=-1),
+            scipy.stats.kurtosis(x, axis=None, fisher=False),
+        )  # fmt: skip
+
+    right(textbook, [1.0, 2.5, -0.3, 4.0])
+    right(arrays, X)
+    right(moments, X)
+    with pytest.raises(statistics.StatisticsError):
+        pb.grad(lambda x: statistics.stdev([x]))(2.0)
+
+
+def test_arrays_of_text_decide():
+    def by_group(x):
+        names = np.array(["a", "b", "a"])
+        parts = [np.sum(x[names == name]) for name in np.unique(names)]
+        return parts, np.where(names[:, None] == "a", x, 0.0), np.require(2 * x, np.float64, ["C", "W"])
+
+    right(by_group, X)

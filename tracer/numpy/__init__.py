@@ -14,6 +14,7 @@ from . import (
     join,
     linalg,
     logic,
+    moments,
     pynumbers,
     ranges,
     reduce,
@@ -30,7 +31,7 @@ from . import (
 
 __all__ = [
     "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise",
-    "grids", "iteration", "join", "linalg", "logic", "pynumbers", "ranges", "reduce", "repeat", "scan",
+    "grids", "iteration", "join", "linalg", "logic", "moments", "pynumbers", "ranges", "reduce", "repeat", "scan",
     "select", "shape", "special", "stats", "ufunc_options", "values", "written",
 ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from ...ir.build import dim_atom
 from ...ir.program import Atom
 from ...ir.types import I64
 from ..calls import ALWAYS
+from ..lists.lists import is_stacked
 from ..session import Session
 from ..values.convert import broadcast_value, cast
 from ..values.subscripts import session_int, whole
@@ -174,9 +175,19 @@ METHODS["size"] = property(size_of)
 METHODS["dtype"] = property(lambda x: x.type.numpy)
 
 
+def _is_text(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and not is_stacked(value) and value:
+        value = value[0]
+    return isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype.kind in "USMm")
+
+
 @creates(np.array)
 def array(value: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0, order: Any = None, **_: Any) -> Any:
     session = require_session()
+    if _is_text(value) and dtype is None:  # decides what is computed, and is not computed with
+        text = np.array(value)
+        text.flags.writeable = False
+        return text
     atom, _weak = as_value(session, value, "np.array")
     if dtype is not None:
         atom = cast(session, atom, dtype_argument(session, dtype))
@@ -241,6 +252,12 @@ def asfortranarray(a: Any, dtype: Any = None, **_: Any) -> Any:
     if not result.type.rank:
         return FUNCTIONS[np.reshape](result, (1,))
     return _in_order(result, "F")
+
+
+@creates(np.require)
+def require(a: Any, dtype: Any = None, requirements: Any = None, **_: Any) -> Any:
+    """How an array lies in memory makes no difference to what is computed."""
+    return asarray(a, dtype)
 
 
 @implements(np.copy)
