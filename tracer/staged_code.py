@@ -19,7 +19,6 @@ import numpy as np
 from ..ir.build import literal
 from ..ir.errors import UnsupportedSyntax
 from ..ir.program import Atom, Lit, Var
-from ..ir.types import I64
 from .calls import call
 from .control.branches import choose
 from .control.patterns import Patterns
@@ -33,7 +32,7 @@ from .snapshot import Frame
 from .staging.source import span_of
 from .staging.stage import RESULT
 from .values.optional import MaybeNone, all_present, equals, is_none, present
-from .values.symbol import FUNCTIONS, Array, Scalar, Symbol, has_symbol, require_session
+from .values.symbol import FUNCTIONS, Array, Scalar, Symbol, require_session
 from .values.text import is_reporter, reporting
 
 UNROLL_LIMIT = 1000
@@ -269,20 +268,6 @@ class Control(Patterns):
                     UnsupportedSyntax, "`is` between traced values has no meaning. Write == or np.array_equal"
                 )
             return same if name == "Is" else not same
-        if (
-            name in ("In", "NotIn")
-            and isinstance(a, Symbol)
-            and isinstance(b, (list, tuple, set, dict, range))
-        ):
-            if isinstance(a, Scalar) and a.type == I64 and not has_symbol(b):
-                a = operator.index(a)  # looked up by its value, for which a loop may have to be written out
-                return (a in b) if name == "In" else (a not in b)
-            if isinstance(b, List):
-                found = b.contains(a)
-                return found if name == "In" else self.not_(found)
-            raise require_session().error(
-                UnsupportedSyntax, "`in` with a traced value on the left cannot be decided while tracing. Use ==",
-            )  # fmt: skip
         if name in ("In", "NotIn"):
             found = operators.contains(b, a)
             return found if name == "In" else self.not_(found)

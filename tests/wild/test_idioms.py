@@ -338,3 +338,36 @@ def test_arrays_of_text_decide():
         return parts, np.where(names[:, None] == "a", x, 0.0), np.require(2 * x, np.float64, ["C", "W"])
 
     right(by_group, X)
+
+
+WALLS = [[1, 2], [3, 1]]
+
+
+def members(x, n, places):
+    """`in` with traced values on either side."""
+    total = 0.0
+    for i in range(len(places)):
+        p = places[i]
+        if i in (0, n) or p in {3}:
+            total += x[0, i]
+        if i not in [1]:
+            total *= 2.0
+        if p in range(1, len(places), 2):
+            total += 5.0 * x[1, i]
+        if p not in range(n, -2, -2):
+            total += 7.0 * x[1, i]
+        if [p, i] in WALLS or (p, i) in ((2, 2), (0, 1)):
+            total += 11.0 * x[2, i]
+        if [p, i] == [3, 1] or (p, n) != (2, n):
+            total += 13.0 * x[2, i]
+        if i in places and n not in places[1:]:
+            total *= 3.0
+        if n + 1 in [i, p]:
+            total -= x[0, i]
+    return total
+
+
+@pytest.mark.parametrize("places", [[3, 1, 0, 2], [0, 0, 2, 3], [1, 2, 3, 4]])
+def test_membership_of_traced_values(places):
+    for n in (0, 2):
+        right(members, X, n, np.array(places))

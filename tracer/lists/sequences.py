@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ...ir.affine import Affine
 from ...ir.build import dim_atom, literal
 from ...ir.errors import UnsupportedSyntax
@@ -87,6 +89,16 @@ class Range(Sequence):
         if isinstance(value, Lit):
             return int(value.text)
         return Scalar(self.session, value, weak=True)
+
+    def contains(self, value: Any) -> Any:
+        """Is the number one of the range?"""
+        first, last = (Scalar(self.session, end, weak=True) for end in (self.start, self.stop))
+        both = FUNCTIONS[np.logical_and]
+        if self.step > 0:
+            inside = both(value >= first, value < last)
+        else:
+            inside = both(value <= first, value > last)
+        return inside if abs(self.step) == 1 else both(inside, (value - first) % abs(self.step) == 0)
 
     def direct(self, session: Session) -> tuple[Atom, Atom, bool, Callable[[Var], Any]]:
         if self.step == 1:
@@ -356,3 +368,6 @@ def len_(x: Any) -> Any:
     if isinstance(x, Array):
         return FUNCTIONS["shape"](x)[0] if x.dims else len(x)
     return len(x)
+
+
+FUNCTIONS["in", Range] = Range.contains

@@ -8,13 +8,17 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from ...ir.errors import UnsupportedFunction
+from ...ir.errors import UnsupportedFunction, UnsupportedSyntax
+from ...ir.types import I64
+from ..session import NeedConcrete
 from ..values import optional
 from ..values.optional import MaybeNone
+from ..values.staged_list import StagedList
 from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, has_symbol, require_session, type_name
 from .objects import PLAIN, attribute, has, invoke, is_generated, raised, special, store
 
@@ -134,7 +138,7 @@ def unary(op: str, a: Any) -> Any:
 def compare(op: str, a: Any, b: Any) -> Any:
     """A comparison by values; `in` and `not in` are below."""
     name, reflected, function = COMPARE[op]
-    if type(a) in (tuple, list) and type(a) is type(b) and op in ("Eq", "NotEq"):
+    if op in ("Eq", "NotEq") and _kind(a) is not None and _kind(a) is _kind(b):
         return _elements(op, a, b)
     left, right = special(a, name), special(b, reflected)
     if op == "NotEq" and left is None and right is None and (special(a, "__eq__") or special(b, "__eq__")):
@@ -159,6 +163,13 @@ def compare(op: str, a: Any, b: Any) -> Any:
 _SIGNS = {"Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">="}
 
 
+def _kind(value: Any) -> type | None:
+    """tuple or list, if that is what says when the value equals another."""
+    if isinstance(value, StagedList):
+        return list if value.rows is None else None
+    return next((k for k in (tuple, list) if isinstance(value, k) and type(value).__eq__ is k.__eq__), None)
+
+
 def _elements(op: str, a: Any, b: Any) -> Any:
     """Tuples and lists are equal if their elements are, each the same object or equal."""
     equal: Any = len(a) == len(b)
@@ -179,9 +190,46 @@ def negated(value: Any) -> Any:
     return FUNCTIONS["not"](answer) if isinstance(answer, Symbol) else not answer
 
 
+MEMBERS = 64
+"""A traced value is compared with so many elements one by one."""
+
+
 def contains(holder: Any, item: Any) -> Any:
     method = special(holder, "__contains__")
-    return item in holder if method is None else invoke(method, "__contains__", holder, item)
+    if method is not None:
+        return invoke(method, "__contains__", holder, item)
+    if isinstance(holder, Array):
+        return _answer(FUNCTIONS[np.any](compare("Eq", holder, item)))
+    if not isinstance(holder, (list, tuple, set, frozenset, dict, range)):
+        member = FUNCTIONS.get(("in", type(holder)))
+        return item in holder if member is None else _answer(member(holder, item))
+    if isinstance(holder, StagedList) and holder.rows is not None:
+        return holder.contains(item)  # type: ignore[attr-defined]
+    if not (has_symbol(item) or (isinstance(holder, (list, tuple)) and has_symbol(holder))):
+        return item in holder
+    if isinstance(item, Scalar) and item.type == I64 and not has_symbol(holder):
+        with suppress(NeedConcrete):  # else one by one, so that a loop it comes from is not written out
+            return operator.index(item) in holder
+    if isinstance(holder, dict) or len(holder) > MEMBERS:
+        raise require_session().error(
+            UnsupportedSyntax,
+            f"`in` with a traced value on the left and a {type(holder).__name__} of {len(holder)} on the right cannot "
+            "be decided while tracing. Compare with an array of its elements: np.any(x == a)",
+        )
+    found: Any = False
+    for each in holder:
+        equal = each is item or truth(compare("Eq", each, item))
+        if equal is True or found is False:
+            found = equal
+        elif equal is not False:
+            found = FUNCTIONS[np.logical_or](found, equal)
+        if found is True:
+            break
+    return _answer(found)
+
+
+def _answer(value: Any) -> Any:
+    return Scalar(value.session, value.atom, weak=True) if isinstance(value, Scalar) else value
 
 
 def truth(value: Any) -> Any:
