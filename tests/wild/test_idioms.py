@@ -6,6 +6,7 @@ import re
 import statistics
 from collections import OrderedDict
 from collections.abc import Callable
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -371,3 +372,13 @@ def members(x, n, places):
 def test_membership_of_traced_values(places):
     for n in (0, 2):
         right(members, X, n, np.array(places))
+
+
+def test_tuples_with_names_of_their_own():
+    def limited(x):
+        best = -1.0 * float_info.max
+        if x[0, 0] > best:
+            best = x[0, 0] + float_info.epsilon
+        return best * x
+
+    right(limited, X)

@@ -385,7 +385,8 @@ class Hidden:
         if key_of(path) in self.shadows.open:
             self._guard("type", path, type(value), name)
             return self.shadows.open_ended(value, path, name)
-        if all(map(_is_plain, value)):
+        own = isinstance(value, tuple) and type(value) is not tuple and not hasattr(value, "_fields")
+        if own or all(map(_is_plain, value)):  # of sys.float_info and its like the numbers are known
             self._guard("items", path, items_of(value), name)
             return value if isinstance(value, tuple) else self._shadow(value, path, name, value)
         self._guard("type", path, type(value), name)
