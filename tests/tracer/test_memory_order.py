@@ -92,7 +92,18 @@ def in_a_loop(take):
     return f
 
 
-FORMS = [written, written_of_sum, written_of_copy, written_of_zeros, read_after_the_write, in_a_loop]
+def written_twice(take):
+    def f(x):
+        x = x.copy() if x.ndim > 1 else x
+        x[-1] = 5.0
+        y = take(x)
+        y[0] = 100.0
+        return x
+
+    return f
+
+
+FORMS = [written_twice, written, written_of_sum, written_of_copy, written_of_zeros, read_after_the_write, in_a_loop]
 
 
 def outcome(f, x):

@@ -104,8 +104,8 @@ def order_from(session: Session, x: Array) -> frozenset[str]:
         elif name not in seen and not made[name].op.has(Trait.CONTIGUOUS):
             seen.add(name)
             args = made[name].args
-            read = args[:1] if made[name].op.kind is Kind.WRITE else args
-            todo += [a for a in atoms(read) if a.type.rank > 1]
+            updates = made[name].op.kind is Kind.WRITE  # what is written has the order that it had
+            todo += atoms(args[:1]) if updates else [a for a in atoms(args) if a.type.rank > 1]
     return frozenset(found)
 
 
