@@ -160,10 +160,12 @@ def root(
 
     fun      a function (x, *args) -> as many floats as x has, in any form
     """
+    if not isinstance(method, str):
+        raise TypeMismatch(f"root takes the method by its name, such as 'hybr', not {method!r}")
     optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     values, jacobian = _vector_function(_function(fun), form, tuple(args))
-    if isinstance(method, str) and method.lower() in WITH_JACOBIAN:
+    if method.lower() in WITH_JACOBIAN:
         options.setdefault("jac", jacobian)
     result = optimize.root(values, form.vector, method=method, **options)
     return _structured(result, form, "x")

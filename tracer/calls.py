@@ -209,7 +209,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise require_session().error(
             UnsupportedFunction,
             f"{shown_name(function)} is compiled and cannot be traced: pullback has no rule for it. Call the function "
-            "that it was made of, write it with NumPy, or register it with its derivative (pb.primitive)",
+            "that it was made of, or write it with NumPy",
         ) from None
     finally:
         foreign.pop()

@@ -17,6 +17,7 @@ import pullback as pb
 from pullback.ir.errors import TracedValueError, TypeMismatch
 from pullback.native import njit as njit_module
 from pullback.runtime.jit import callable as native
+from pullback.transforms.gradient import Gradient
 
 pytestmark = pytest.mark.compiled
 
@@ -73,8 +74,8 @@ def test_aux_tuples_and_constants():
 
 def test_sizes_that_the_trace_is_not_right_for_go_through_python(monkeypatch):
     calls = []
-    original = pb.transforms.Gradient.__call__
-    monkeypatch.setattr(pb.transforms.Gradient, "__call__", lambda *a, **k: calls.append(1) or original(*a, **k))
+    original = Gradient.__call__
+    monkeypatch.setattr(Gradient, "__call__", lambda *a, **k: calls.append(1) or original(*a, **k))
     assert np.array_equal(call(gradient, X[:1], 2.0), [0.0]) and calls == [1]
     assert np.array_equal(call(gradient, X[:2], 2.0), [-2.0, 2.0]) and calls == [1]
 

@@ -14,7 +14,8 @@ SCRIPT = '''
 import json, sys
 import numpy as np
 import pullback as pb
-from pullback import call, gradient, vector_jacobian
+from pullback.calls import forms as call
+from pullback.transforms import gradient, vjp as vector_jacobian
 from pullback.runtime.compile import counts
 
 differentiated = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import linecache
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def modules():
     return {name for name in sys.modules if name.startswith("pullback_generated_kept_")}
 
 
-def test_dropped():
+def check_dropped():
     before = modules(), sum(path.startswith("<kept_") for path in linecache.cache)
     for k in range(8):
         assert made(k)(1.5) == (1.5 * k,)
@@ -38,6 +40,16 @@ def test_dropped():
     # Two are kept; a frame of the test before may still hold another one.
     assert 2 <= len(modules() - before[0]) <= 3
     assert 2 <= sum(path.startswith("<kept_") for path in linecache.cache) - before[1] <= 3
+
+
+@pytest.mark.process
+def test_dropped():
+    """In a process of its own: what tests before hold is no matter."""
+    code = "from test_kept import *\ncompiling.KEPT = 2\nwith pb.options(cache=False):\n    check_dropped()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_held_stays():

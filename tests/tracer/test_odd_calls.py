@@ -65,9 +65,9 @@ def test_options_that_mean_something_at_none():
 def test_nothing_to_convolve():
     for f in (np.convolve, np.correlate):
         for a, v in ((X, X[:0]), (X[:0], X), (X[:0], X[:0])):
-            with pytest.raises(ValueError) as plain:
+            with pytest.raises(ValueError, match="cannot be empty"):
                 f(a, v)
-            with pytest.raises(pb.PullbackError, match=str(plain.value)):
+            with pytest.raises(pb.PullbackError, match="cannot be empty"):
                 pb.jit(lambda a, v, f=f: f(a, v))(a, v)
 
 
