@@ -82,6 +82,11 @@ def draw(session: Session, function: Any, args: tuple[Any, ...], kwargs: dict[st
             name, "seed the generator before the call, or make one in the function: rng = np.random.default_rng(0)"
         )
         raise session.error(UnsupportedFunction, f"{name}() of a generator in a traced function: {advice}")
+    if session.captures:
+        raise session.error(
+            UnsupportedFunction, "random numbers are drawn in a function that is differentiated or mapped inside of "
+            "another one. Draw them before, and pass them as an argument",
+        )  # fmt: skip
     if session.builder.depth:
         raise NeedUnrolled(
             "the random numbers of each iteration",

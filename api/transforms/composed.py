@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from typing import Any
 from ..calls.pickling import reduced
 from ..calls.tree import Tree, flatten
 from ..ir.errors import PullbackError, TypeMismatch
+from ..ir.once import once
 from ..tracer.calls import call_given
 from ..tracer.nested import Captured, capture
+from ..tracer.outside.paths import Path
 from ..tracer.session import Session, current
 from .base import Jit, Lowered, Transform
 
@@ -24,13 +27,36 @@ class Composed(Transform):
 
     def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
         super().__init__(function, argnums, has_aux)
+        self._whole = self._compiled()
+
+    def _compiled(self) -> Jit[..., Any]:
+        """The function around a call of the transform."""
+        function = self._traceable.function
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            return self.plainly(args, kwargs) if current() is None else self.traced(args, kwargs)
+            session = current()
+            if session is None:
+                return self.plainly(args, kwargs)
+            known_outside(session, function)
+            return self.traced(args, kwargs)
 
         run.__name__ = getattr(function, "__name__", "function")
         run.__signature__ = self._called_like()  # type: ignore[attr-defined]
-        self._whole: Jit[..., Any] = Jit(run)
+        return Jit(run)
+
+    @once
+    def _method(self) -> Transform:
+        """As for `grad`: behind an instance the arguments count from the next one on, if none is named."""
+        if self._given is not None:
+            return self
+        method = copy.copy(self)
+        method._behind_an_instance()
+        method._whole = method._compiled()
+        return method
+
+    def _behind_an_instance(self) -> None:
+        """Become what an instance binds: its arguments have the instance in front."""
+        self._argnums = 1
 
     def _called_like(self) -> inspect.Signature | None:
         """The signature that calls of the transform have, for the names of what is traced."""
@@ -61,6 +87,11 @@ class Composed(Transform):
 
     def _name(self) -> str:
         return getattr(self._traceable.function, "__name__", "the function")
+
+
+def known_outside(session: Session, function: Callable[..., Any]) -> None:
+    """The function of a transform lives on: what it reads of its object is read anew, what it stores is an effect."""
+    session.hidden.object("self", function, Path("object", function))
 
 
 def session_here() -> Session:

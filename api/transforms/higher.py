@@ -9,6 +9,8 @@ import numpy as np
 
 from ..calls.ravel import Ravel
 from ..calls.tree import flatten
+from ..tracer.session import current
+from .composed import known_outside
 from .gradient import Gradient
 from .vjp import vjp
 
@@ -39,6 +41,9 @@ class DenseJacobian:
         self.rows = rows
 
         def push(u: Any, v: Any, *args: Any) -> Any:
+            session = current()
+            if session is not None:
+                known_outside(session, function)
             _, pull = vjp(function, *args)
             return _inner(pull(u)[position], v)
 

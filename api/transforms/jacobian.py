@@ -124,7 +124,7 @@ class Jacobian(Composed):
     _kind = "jacobian"
 
     def __init__(
-        self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False, *, mode: str = "forward",
+        self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False, mode: str = "forward",
         value: bool = False,
     ):  # fmt: skip
         super().__init__(function, argnums, has_aux)
@@ -132,7 +132,7 @@ class Jacobian(Composed):
         self._kind = "jacfwd" if mode == "forward" else "jacrev"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return _remade, (reduced(self)[0], self.__wrapped__, self._given, self._has_aux, self._mode, self._value)
+        return reduced(self, self._given, self._has_aux, self._mode, self._value)
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         part = Part(self._traceable.function, args, kwargs, self._has_aux)
@@ -156,10 +156,6 @@ class Jacobian(Composed):
         if self._value:
             return ((value, aux), matrix) if self._has_aux else (value, matrix)
         return (matrix, aux) if self._has_aux else matrix
-
-
-def _remade(kind: Any, function: Any, argnums: Any, has_aux: bool, mode: str, value: bool) -> Jacobian:
-    return kind(function, argnums, has_aux, mode=mode, value=value)
 
 
 class Blocks:
@@ -383,6 +379,10 @@ class Hessian(Jacobian):
         super().__init__(function, argnums, has_aux)
         self._kind = "hessian"
         self._gradient: Gradient[..., Any] = Gradient(function, self._given, has_aux)
+
+    def _behind_an_instance(self) -> None:
+        super()._behind_an_instance()
+        self._gradient = Gradient(self.__wrapped__, 1, self._has_aux)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return reduced(self, self._given, self._has_aux)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..calls.pickling import reduced
+from ..calls.same import Same
 from ..calls.tree import Tree, flatten
 from ..ir.build import dim_atom
 from ..ir.errors import TypeMismatch
@@ -158,6 +159,10 @@ class HessianProduct(Composed):
     def __reduce__(self) -> str | tuple[Any, ...]:
         return reduced(self, self._given)
 
+    def _behind_an_instance(self) -> None:
+        super()._behind_an_instance()
+        self._gradient = Gradient(self.__wrapped__, 1)
+
     def _called_like(self) -> inspect.Signature | None:
         return None
 
@@ -166,6 +171,12 @@ class HessianProduct(Composed):
         return self._traceable.function(*args[:behind], *args[behind + 1 :], **kwargs)
 
     def _chosen(self, args: tuple[Any, ...]) -> tuple[int, ...]:
+        numbers = (self._argnums,) if isinstance(self._argnums, int) else self._argnums
+        if len(args) < max(numbers) + 2:
+            raise TypeMismatch(
+                f"hvp takes the direction v behind what it differentiates by, as in hvp(f)(x, v); it got {len(args)} "
+                f"argument{'s' * (len(args) != 1)}", self._traceable.span,
+            )  # fmt: skip
         return positions(self._argnums, len(args) - 1, self._traceable.span)
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -179,13 +190,10 @@ class HessianProduct(Composed):
 
 
 @functools.lru_cache(maxsize=256)
-def _cached(function: Callable[..., Any], has_aux: bool) -> Pushforward:
-    return Pushforward(function, None, has_aux)
+def _cached(function: Same, has_aux: bool) -> Pushforward:
+    return Pushforward(function.it, None, has_aux)
 
 
 def _known(function: Callable[..., Any], has_aux: bool) -> Pushforward:
     """The transform of a function, the same one at each call."""
-    try:
-        return _cached(function, has_aux)
-    except TypeError:  # not hashable
-        return Pushforward(function, None, has_aux)
+    return _cached(Same(function), has_aux)

@@ -14,6 +14,7 @@ from ..calls.forms import Specialisation, Traceable
 from ..calls.frames import without_our_frames
 from ..calls.pickling import reduced
 from ..calls.plain_run import own_error
+from ..calls.same import Same
 from ..calls.tree import Tree, flatten
 from ..ir.adjoint.reverse_mode import adjoint, split_adjoint
 from ..ir.errors import PullbackError, ShapeMismatch, TypeMismatch
@@ -209,15 +210,13 @@ def differentiable(form: Specialisation) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _known_traceable(function: Callable[..., Any]) -> Traceable:
-    return Traceable(function)
+def _known_traceable(function: Same) -> Traceable:
+    return Traceable(function.it)
 
 
 def traceable_of(function: Callable[..., Any]) -> Traceable:
-    try:
-        return _known_traceable(function)
-    except TypeError:  # not hashable
-        return Traceable(function)
+    """The traced forms of a function, the same ones at each call."""
+    return _known_traceable(Same(function))
 
 
 def _checked_seeds(form: Specialisation, seed: Any, shapes: list[tuple[int, ...]]) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..calls.pickling import reduced
 from ..calls.tree import Tree, flatten
 from ..ir.build import dim_atom
 from ..ir.errors import TypeMismatch
@@ -44,18 +45,29 @@ class Mapped(Composed):
     """vmap."""
 
     _kind = "vmap"
+    _instances = 0
 
     def __init__(self, function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0):
         super().__init__(function)
         self._in, self._out = in_axes, out_axes
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return type(self), (self.__wrapped__, self._in, self._out)
+        return reduced(self, self._in, self._out)
+
+    def _behind_an_instance(self) -> None:
+        self._instances = 1
+
+    def _axes(self, tree: Tree) -> list[int | None]:
+        """The mapped axis of each leaf of the arguments; an instance in front is the same for all."""
+        args, kwargs = tree.children
+        own = args.children[: self._instances]
+        rest = Tree(tuple, (), args.children[self._instances :], args.count - sum(one.count for one in own))
+        return [None] * (args.count - rest.count) + spread(self._in, rest, "in_axes") + [0] * kwargs.count
 
     def plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Each example by itself, for what one of them raises."""
         leaves, tree = flatten((args, kwargs))
-        axes = spread(self._in, tree.children[0], "in_axes") + [0] * tree.children[1].count
+        axes = self._axes(tree)
         count = next(np.shape(leaf)[a] for leaf, a in zip(leaves, axes) if a is not None)
         for k in range(count):
             rows = [leaf if a is None else np.take(leaf, k, axis=a) for leaf, a in zip(leaves, axes)]
@@ -65,7 +77,7 @@ class Mapped(Composed):
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         session = session_here()
         leaves, tree = flatten((args, kwargs))
-        axes = spread(self._in, tree.children[0], "in_axes") + [0] * tree.children[1].count
+        axes = self._axes(tree)
         stacks: dict[str, Atom] = {}
         first: Atom | None = None
         rows: list[Any] = []

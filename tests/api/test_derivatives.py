@@ -374,3 +374,142 @@ def test_compiled():
     H = pb.hessian(number)(x)
     np.testing.assert_allclose(pb.hvp(number)(x, x), H @ x, rtol=1e-10)
     np.testing.assert_allclose(pb.vmap(number)(np.stack([x, 2 * x])), [number(x), number(2 * x)])
+
+
+# -- functions that have an object ----------------------------------------------------------------------------
+
+
+class Scaled:
+    """A function with a parameter that changes, and one that counts its calls."""
+
+    def __init__(self, a):
+        self.a, self.calls = a, 0
+
+    def __call__(self, x):
+        return self.a * x**2
+
+    def method(self, x):
+        return self.a * x**2
+
+    def counted(self, x):
+        self.calls += 1
+        return self.a * x**2
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 1
+
+
+MADE = ("jacfwd", "jacrev", "jacobian", "value_and_jacobian", "hessian", "hessian_diag", "hvp", "vmap", "jvp")
+
+
+def called(kind, f, x=3.0):
+    """The derivative of this kind at a number."""
+    match kind:
+        case "jvp":
+            return pb.jvp(f, (x,), (1.0,))[1]
+        case "hvp":
+            return pb.hvp(f)(x, 1.0)
+        case "vmap":
+            return pb.vmap(f)(np.array([x]))[0]
+        case "value_and_jacobian":
+            return pb.value_and_jacobian(f)(x)[1]
+    return getattr(pb, kind)(f)(x)
+
+
+FORMS = {
+    "object": lambda s: s, "method": lambda s: s.method, "partial": lambda s: functools.partial(s.method),
+    "closure": lambda s: lambda x: s.a * x**2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", MADE)
+def test_an_attribute_is_read_anew(kind, form):
+    s = Scaled(2.0)
+    f = FORMS[form](s)
+    first = called(kind, f)
+    s.a = 5.0
+    assert called(kind, f) == pytest.approx(2.5 * first)
+    assert called(kind, FORMS[form](Scaled(4.0))) == pytest.approx(2.0 * first)  # another object, which is equal
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_transform_made_once_reads_anew(kind):
+    s = Scaled(2.0)
+    if kind == "jvp":
+        pytest.skip("jvp is called, not made")
+    made = getattr(pb, kind)(s)
+    given = {"hvp": (3.0, 1.0), "vmap": (np.array([3.0]),)}.get(kind, (3.0,))
+    first, _ = flatten(made(*given))
+    s.a = 4.0
+    np.testing.assert_allclose(np.ravel(flatten(made(*given))[0]), 2 * np.ravel(first))
+
+
+def test_pull_belongs_to_one_object():
+    one, other = Scaled(2.0), Scaled(4.0)
+    assert [pb.vjp(f, 3.0)[1](1.0)[0] for f in (one, other, one.method, other.method)] == [12.0, 24.0, 12.0, 24.0]
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_what_is_stored_is_refused_and_left_alone(kind):
+    s = Scaled(2.0)
+    with pytest.raises(SyntaxError, match="changes self.calls, which lives outside"):
+        called(kind, s.counted)
+    assert s.calls == 0
+
+
+class Layer:
+    def __init__(self, a):
+        self.a = a
+
+    @pb.jacfwd
+    def slope(self, x):
+        return self.a * x**2
+
+    @pb.hessian
+    def curvature(self, x):
+        return self.a * np.sum(x**2)
+
+    @pb.hvp
+    def along(self, x):
+        return self.a * np.sum(x**2)
+
+    @pb.vmap
+    def each(self, x, k):
+        return self.a * x * k
+
+    @functools.partial(pb.jacobian, argnums=(1, 2))
+    def by_both(self, x, k):
+        return self.a * x * k
+
+
+def test_as_decorators_of_methods():
+    for layer in (Layer(2.0), Layer(3.0)):
+        a = layer.a
+        np.testing.assert_allclose(layer.slope(X), 2 * a * np.diag(X))
+        np.testing.assert_allclose(layer.curvature(X), 2 * a * np.eye(3))
+        np.testing.assert_allclose(layer.along(X, X), 2 * a * X)
+        np.testing.assert_allclose(layer.each(X, X), a * X**2)
+        by_x, by_k = layer.by_both(X, 2.0)
+        np.testing.assert_allclose(by_x, 2 * a * np.eye(3))
+        np.testing.assert_allclose(by_k, a * X)
+
+
+@pb.jacfwd
+def decorated(x):
+    return x**2
+
+
+@functools.partial(pb.vmap, in_axes=1)
+def decorated_map(x):
+    return np.sum(x)
+
+
+def test_decorated_functions_are_pickled():
+    for made in (decorated, decorated_map):
+        assert pickle.loads(pickle.dumps(made)) is made
+    again = pickle.loads(pickle.dumps(pb.jacrev(decorated.__wrapped__)))
+    np.testing.assert_array_equal(again(X), np.diag(2 * X))
