@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.affine import Affine
-from ..ir.build import literal
+from ..ir.build import dim_atom
 from ..ir.errors import TracedValueError
 from ..ir.program import Atom, Lit, Node, Program, Var, dim_names
 from ..ir.types import I64, Type
 from ..ir.walk import Nodes, bound, free, rename, substitute, substitution, used_atoms, walk
 from .control.branches import region
+from .naming import equal_sizes
 from .returned import refuse_from_inside
 from .session import Session
 from .snapshot import ContainerChange, Frame, State
@@ -197,20 +197,8 @@ def _equal_sizes_named_once(
     own = [v.name for v in bound(nodes) if v.type == I64]
     typed = [d for v in (*params, *bound(nodes)) for d in v.type.dims if isinstance(d, str)]
     outer = sorted({*free(nodes), *typed} - set(own))
-    names: dict[Affine, str] = {}
-    values: dict[str, Atom] = {}
-    for name in (*(n for n in outer if builder.in_scope(n)), *own):
-        form = builder.affine(name)
-        only = form.terms[0][0] if form.terms and form == Affine.name(form.terms[0][0]) else None
-        if not form.terms:
-            values[name] = literal(form.constant, "i64")
-            continue
-        if only is not None and builder.in_scope(only):
-            names.setdefault(form, only)
-        elif name not in own:
-            names.setdefault(form, name)
-        if names.get(form, name) != name:
-            values[name] = Var(names[form], I64)
+    equal = equal_sizes(builder, nodes, [n for n in outer if builder.in_scope(n)])
+    values: dict[str, Atom] = {name: dim_atom(known) for name, known in equal.items()}
     atom, var, _ = substitution(values)
     return substitute(nodes, values), [var(p) for p in params], [atom(r) for r in results]
 

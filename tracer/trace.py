@@ -11,7 +11,7 @@ import functools
 import keyword
 import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,16 +21,16 @@ from ..ir.affine import Affine
 from ..ir.build import dim_atom
 from ..ir.errors import ShapeMismatch, TracedValueError, TypeMismatch, UnsupportedSyntax
 from ..ir.primitive import REGISTRY
-from ..ir.program import Atom, Let, Node, Program, Span, Var, While
+from ..ir.program import Atom, Let, Node, Program, Span, Var
 from ..ir.types import I64, Dim, Type
-from ..ir.walk import defined, map_type, regions, substitute
+from ..ir.walk import map_type, substitute
 from . import drawn
 from . import numpy as _numpy  # noqa: F401
 from .calls import call_given
 from .control import iterators as _iterators  # noqa: F401  (fills the tables of functions)
 from .control.branches import choose
 from .depth import deeper
-from .naming import identifier, program_name, tidy_names
+from .naming import equal_sizes, identifier, program_name, tidy_names
 from .outside.captures import Found, Hidden
 from .outside.examples import INTEGER, Examples
 from .outside.paths import Guard, Path
@@ -374,7 +374,7 @@ class _Run:
         head = self._head()
         session.builder.region[:] = with_checks(session, session.builder.region)
         name = getattr(self.function, "__name__", "f")
-        equal = self._equal_names(session.builder.region)
+        equal = equal_sizes(session.builder, session.builder.region, self.slots)
         params = tuple(Var(v.name, map_type(v.type, lambda d: equal_dim(equal, d))) for v in self.params)
         body = (*head, *session.builder.region)
         values = {old: dim_atom(new) for old, new in equal.items()}
@@ -407,42 +407,6 @@ class _Run:
             stores, tuple(session.written_out.items()),
             frozenset(k for k, param in enumerate(self.params) if param.name in session.order.matters),
         )  # fmt: skip
-
-    def _equal_names(self, body: Sequence[Node]) -> dict[str, Dim]:
-        """Integers found equal, under one name: the first one that is in scope wherever the other is."""
-        builder = self.session.builder
-        renamed: dict[str, Dim] = {}
-
-        def settle(name: str, first: dict[Affine, Dim]) -> None:
-            form = builder.affine(name)
-            known: Dim
-            if not form.terms:
-                known = form.constant
-            elif form == Affine.name(form.terms[0][0]):
-                known = form.terms[0][0]
-            else:
-                known = first.setdefault(form, name)
-            if known != name:
-                renamed[name] = known
-
-        def region(nodes: Sequence[Node], first: dict[Affine, Dim]) -> dict[Affine, Dim]:
-            first = dict(first)
-            for node in nodes:
-                if isinstance(node, While):
-                    region(node.body, region(node.test, first))
-                else:
-                    for inner in regions(node):
-                        region(inner, first)
-                for var in defined(node):
-                    if var.type == I64:
-                        settle(var.name, first)
-            return first
-
-        inputs: dict[Affine, Dim] = {}
-        for name in self.slots:
-            settle(name, inputs)
-        region(body, inputs)
-        return renamed
 
     def _head(self) -> list[Node]:
         """The sizes of the inputs, and the guards."""

@@ -513,3 +513,55 @@ def test_decorated_functions_are_pickled():
         assert pickle.loads(pickle.dumps(made)) is made
     again = pickle.loads(pickle.dumps(pb.jacrev(decorated.__wrapped__)))
     np.testing.assert_array_equal(again(X), np.diag(2 * X))
+
+
+# -- sizes that are found equal while the function is traced ------------------------------------------------------
+
+
+def product(a, b):
+    return a[::2] * b[::2]
+
+
+def interleaved(a, b):
+    out = np.empty_like(a)
+    out[::2] = b[::2]
+    out[1::2] = a[1::2]
+    return out
+
+
+def inner_product(a, b):
+    return a[::2] @ b[::2]
+
+
+def chosen(a, b):
+    return np.where(a[::2] > 0, a[::2], b[::2])
+
+
+def joined(a, b):
+    return np.concatenate([a[::2] * 2, b[1::2]]) + a
+
+
+def in_arms(a, b):
+    if a[0] > 0:
+        return np.sum(a[::2] * b[::2])
+    return np.sum(np.maximum(a[::2], b[::2]))
+
+
+def in_a_loop(a, b):
+    s = np.zeros((len(a) + 1) // 2)
+    for _ in range(3):
+        s = s * 0.5 + a[::2] * b[::2]
+    return s
+
+
+@pytest.mark.parametrize("f", [product, interleaved, inner_product, chosen, joined, in_arms, in_a_loop])
+def test_sizes_found_equal_inside(f):
+    for n in (6, 8):
+        a = np.linspace(-1.0, 2.0, n)
+        b = a[::-1].copy()
+        expected = by_differences(lambda x, b=b: f(x, b), a)[0]
+        for kind in (pb.jacfwd, pb.jacrev):
+            np.testing.assert_allclose(kind(f)(a, b), expected, atol=1e-7)
+        np.testing.assert_array_equal(pb.vmap(f, (0, None))(np.stack([a, b]), b), np.stack([f(a, b), f(b, b)]))
+        total = pb.jit(lambda a, b: pb.grad(lambda a: np.sum(f(a, b)))(a))
+        np.testing.assert_allclose(total(a, b), np.reshape(expected, (-1, n)).sum(0), atol=1e-6)
