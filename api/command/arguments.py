@@ -91,7 +91,7 @@ def _module(place: str) -> Any:
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The user's own function of a `grad`, `jit`, ... of it."""
-    return function._traceable.function if isinstance(function, Transform) else function
+    return function.user_function if isinstance(function, Transform) else function
 
 
 # -- arguments -----------------------------------------------------------------------------------------------

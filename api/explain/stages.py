@@ -47,7 +47,7 @@ def stages_of(
         if isinstance(function, Gradient):
             argnums = function._argnums if argnums is None else argnums
             has_aux = function._has_aux
-        function = function._traceable.function
+        function = function.user_function
     numbers = _float_arguments(args) if argnums is None else argnums
     transform = ValueAndGradient[..., Any](function, numbers, has_aux)
     form, params, leaves, tree = transform._traceable.find(args, {}, transform._check_arguments)

@@ -50,7 +50,7 @@ def export(
         what = what or ("value", function._kind)
     if isinstance(function, Transform):
         what = what or {"jit": ("value",), "vjp": ("value", "vjp")}.get(function._kind)
-        function = function.__wrapped__
+        function = function.user_function
     kinds = (what,) if isinstance(what, str) else tuple(what or ())
     for kind in kinds:
         if kind not in KINDS:

@@ -118,6 +118,11 @@ class Transform(Generic[P, R]):
         """What a bound method calls: the same, and by default the first argument behind the instance counts."""
         return self
 
+    @property
+    def user_function(self) -> Callable[..., Any]:
+        """The user's own function, for what derives the transform from it anew. Raises TypeMismatch if nothing can."""
+        return self._traceable.function
+
     def _shown_name(self) -> str:
         return f"{self._kind} of {getattr(self._traceable.function, '__name__', 'function')}"
 
@@ -227,8 +232,8 @@ class Entry:
         return self._finish(values)
 
 
-class Jit(Transform[P, R]):
-    """The function itself, compiled."""
+class Direct(Transform[P, R]):
+    """A transform that is called as the user's function is: by the form of the last call, or the long way."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -243,6 +248,10 @@ class Jit(Transform[P, R]):
             except Exception as error:
                 raise without_our_frames(error) from error.__cause__
         raise own_error(self._traceable.function, args, kwargs, failed)
+
+
+class Jit(Direct[P, R]):
+    """The function itself, compiled."""
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way: find the form, or make it."""

@@ -12,6 +12,7 @@ from ..calls.pickling import reduced
 from ..calls.tree import Tree, flatten
 from ..ir.errors import PullbackError, TypeMismatch
 from ..ir.once import once
+from ..runtime.timings import Timings
 from ..tracer.calls import call_given
 from ..tracer.nested import Captured, capture
 from ..tracer.outside.paths import Path
@@ -27,11 +28,13 @@ class Composed(Transform):
 
     def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
         super().__init__(function, argnums, has_aux)
+        self._function, self._span = self._traceable.function, self._traceable.span
+        self._signature = self._traceable.signature
         self._whole = self._compiled()
 
     def _compiled(self) -> Jit[..., Any]:
         """The function around a call of the transform."""
-        function = self._traceable.function
+        function = self._function
 
         def run(*args: Any, **kwargs: Any) -> Any:
             session = current()
@@ -42,7 +45,9 @@ class Composed(Transform):
 
         run.__name__ = getattr(function, "__name__", "function")
         run.__signature__ = self._called_like()  # type: ignore[attr-defined]
-        return Jit(run)
+        whole: Jit[..., Any] = Jit(run)
+        self._traceable = whole._traceable  # what is shown of the transform is what it computes
+        return whole
 
     @once
     def _method(self) -> Transform:
@@ -60,7 +65,7 @@ class Composed(Transform):
 
     def _called_like(self) -> inspect.Signature | None:
         """The signature that calls of the transform have, for the names of what is traced."""
-        return self._traceable.signature
+        return self._signature
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The call inside of a traced function."""
@@ -68,7 +73,7 @@ class Composed(Transform):
 
     def plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The call of the user's function: what it raises is what the transform raises."""
-        return self._traceable.function(*args, **kwargs)
+        return self._function(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._whole(*args, **kwargs)
@@ -79,6 +84,32 @@ class Composed(Transform):
     def __reduce__(self) -> str | tuple[Any, ...]:
         return reduced(self, self._given, self._has_aux)
 
+    @property
+    def user_function(self) -> Callable[..., Any]:
+        raise TypeMismatch(
+            f"{self!r} is neither a function nor its gradient. Write a function that calls it, and give that",
+            self._span,
+        )
+
+    @property
+    def timings(self) -> Timings:
+        """Where the time of the last call went that made something."""
+        return self._whole.timings
+
+    @timings.setter
+    def timings(self, value: Timings) -> None:
+        """The times are those of the function around."""
+
+    @property
+    def _numba_type_(self) -> Any:
+        return self._whole._numba_type_
+
+    def cfunc(self, signature: str) -> Any:
+        return self._whole.cfunc(signature)
+
+    def _shown_name(self) -> str:
+        return f"{self._kind} of {self._name()}"
+
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         return self._whole.lower(*args, **kwargs)
 
@@ -86,7 +117,7 @@ class Composed(Transform):
         return self._whole._lowered()
 
     def _name(self) -> str:
-        return getattr(self._traceable.function, "__name__", "the function")
+        return getattr(self._function, "__name__", "the function")
 
 
 def known_outside(session: Session, function: Callable[..., Any]) -> None:

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..calls.effects import effects_of
-from ..calls.fast_call import MISS, Results, finished, put_together
+from ..calls.fast_call import Results, finished, put_together
 from ..calls.forms import Specialisation
-from ..calls.frames import without_our_frames
 from ..calls.guards import SCALARS
-from ..calls.plain_run import own_error
 from ..calls.tree import Tree, flatten
 from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.errors import PullbackError, TypeMismatch
@@ -28,11 +26,11 @@ from ..tracer.outside.paths import named
 from ..tracer.session import Session, current
 from ..tracer.values.symbol import Array, Cell, Scalar, Symbol, as_value
 from .argnums import positions
-from .base import Entry, Lowered, P, R, Text, Transform
+from .base import Direct, Entry, Lowered, P, R, Text, Transform
 from .saved import kept, report
 
 
-class Gradient(Transform[P, R]):
+class Gradient(Direct[P, R]):
     """grad and value_and_grad: the gradient of a scalar function."""
 
     _kind = "grad"
@@ -145,20 +143,6 @@ class Gradient(Transform[P, R]):
     def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
         self._check_result(form)
         return Lowered(form.program, form.derived(f"{self._kind} {wrt}", self._make(form, wrt)))
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            result = self._hot(args, kwargs)
-        except Exception as error:
-            failed = error
-        else:
-            if result is not MISS:
-                return result
-            try:
-                return self._first(args, kwargs)
-            except Exception as error:
-                raise without_our_frames(error) from error.__cause__
-        raise own_error(self._traceable.function, args, kwargs, failed)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way: find the form, or make it."""

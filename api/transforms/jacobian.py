@@ -129,14 +129,15 @@ class Jacobian(Composed):
     ):  # fmt: skip
         super().__init__(function, argnums, has_aux)
         self._mode, self._value = mode, value
-        self._kind = "jacfwd" if mode == "forward" else "jacrev"
+        if type(self) is Jacobian:
+            self._kind = "jacfwd" if mode == "forward" else "jacrev"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return reduced(self, self._given, self._has_aux, self._mode, self._value)
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        part = Part(self._traceable.function, args, kwargs, self._has_aux)
-        chosen = positions(self._argnums, len(part.tree.children[0].children), self._traceable.span)
+        part = Part(self._function, args, kwargs, self._has_aux)
+        chosen = positions(self._argnums, len(part.tree.children[0].children), self._span)
         return self._given_back(part, chosen, self._blocks(part, chosen))
 
     def _blocks(self, part: Part, chosen: Sequence[int]) -> Blocks:
@@ -328,7 +329,7 @@ class Chosen(Jacobian):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         found = super().__call__(*args, **kwargs)
         matrix = found[1] if self._value else found[0] if self._has_aux else found
-        given = [args[k] for k in positions(self._argnums, len(args), self._traceable.span)]
+        given = [args[k] for k in positions(self._argnums, len(args), self._span)]
         self._seen = sum(map(np.size, floats_of(given))), sum(map(np.size, floats_of(matrix)))
         return found
 
@@ -377,7 +378,6 @@ class Hessian(Jacobian):
 
     def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
         super().__init__(function, argnums, has_aux)
-        self._kind = "hessian"
         self._gradient: Gradient[..., Any] = Gradient(function, self._given, has_aux)
 
     def _behind_an_instance(self) -> None:
@@ -389,7 +389,7 @@ class Hessian(Jacobian):
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         part = Part(self._gradient.__pullback_call__, args, kwargs, self._has_aux)
-        chosen = positions(self._argnums, len(part.tree.children[0].children), self._traceable.span)
+        chosen = positions(self._argnums, len(part.tree.children[0].children), self._span)
         return self._given_back(part, chosen, ForwardBlocks(part, self._kind, chosen))
 
 
@@ -398,7 +398,7 @@ class HessianDiagonal(Hessian):
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         part = Part(self._gradient.__pullback_call__, args, kwargs)
-        (position,) = positions(self._argnums, len(part.tree.children[0].children), self._traceable.span)
+        (position,) = positions(self._argnums, len(part.tree.children[0].children), self._span)
         blocks = ForwardBlocks(part, "hessian_diag", [position])
         leaves = [blocks.diagonal(k, leaf) for k, leaf in enumerate(part.argument(position))]
         return part.tree.children[0].children[position].unflatten(leaves)

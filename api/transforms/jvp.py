@@ -92,11 +92,11 @@ class Pushforward(Composed):
         return inspect.signature(lambda primals, tangents: None)
 
     def plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._traceable.function(*args[0])
+        return self._function(*args[0])
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, tangents = args
-        part = Part(self._traceable.function, primals, {}, self._has_aux)
+        part = Part(self._function, primals, {}, self._has_aux)
         return pushed(part, directions(part, part.tree.children[0], tangents))
 
 
@@ -168,16 +168,16 @@ class HessianProduct(Composed):
 
     def plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         behind = max(self._chosen(args)) + 1
-        return self._traceable.function(*args[:behind], *args[behind + 1 :], **kwargs)
+        return self._function(*args[:behind], *args[behind + 1 :], **kwargs)
 
     def _chosen(self, args: tuple[Any, ...]) -> tuple[int, ...]:
         numbers = (self._argnums,) if isinstance(self._argnums, int) else self._argnums
         if len(args) < max(numbers) + 2:
             raise TypeMismatch(
                 f"hvp takes the direction v behind what it differentiates by, as in hvp(f)(x, v); it got {len(args)} "
-                f"argument{'s' * (len(args) != 1)}", self._traceable.span,
+                f"argument{'s' * (len(args) != 1)}", self._span,
             )  # fmt: skip
-        return positions(self._argnums, len(args) - 1, self._traceable.span)
+        return positions(self._argnums, len(args) - 1, self._span)
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         chosen = self._chosen(args)

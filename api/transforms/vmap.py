@@ -72,7 +72,7 @@ class Mapped(Composed):
         for k in range(count):
             rows = [leaf if a is None else np.take(leaf, k, axis=a) for leaf, a in zip(leaves, axes)]
             own_args, own_kwargs = tree.unflatten(rows, construct=False)
-            self._traceable.function(*own_args, **own_kwargs)
+            self._function(*own_args, **own_kwargs)
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         session = session_here()
@@ -101,7 +101,7 @@ class Mapped(Composed):
 
         def run(symbols: list[Any]) -> list[Any]:
             new_args, new_kwargs = tree.unflatten(symbols, construct=False)
-            flat, form = flatten(call_given(self._traceable.function, new_args, new_kwargs))
+            flat, form = flatten(call_given(self._function, new_args, new_kwargs))
             out.append(form)
             return flat
 

@@ -7,6 +7,7 @@ import functools
 import pickle
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from kernels import KERNELS
@@ -565,3 +566,44 @@ def test_sizes_found_equal_inside(f):
         np.testing.assert_array_equal(pb.vmap(f, (0, None))(np.stack([a, b]), b), np.stack([f(a, b), f(b, b)]))
         total = pb.jit(lambda a, b: pb.grad(lambda a: np.sum(f(a, b)))(a))
         np.testing.assert_allclose(total(a, b), np.reshape(expected, (-1, n)).sum(0), atol=1e-6)
+
+
+# -- where else transforms are used --------------------------------------------------------------------------------
+
+OBJECTS = {
+    "jacfwd": (pb.jacfwd(square), (3.0,), 6.0), "jacrev": (pb.jacrev(square), (3.0,), 6.0),
+    "jacobian": (pb.jacobian(square), (3.0,), 6.0), "hessian": (pb.hessian(square), (3.0,), 2.0),
+    "hessian_diag": (pb.hessian_diag(square), (3.0,), 2.0), "hvp": (pb.hvp(square), (3.0, 5.0), 10.0),
+    "vmap": (pb.vmap(square), (X,), X * X),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_shown_is_what_is_computed(kind, capsys):
+    made, args, value = OBJECTS[kind]
+    assert repr(made) == f"<pullback.{kind} of square>"
+    np.testing.assert_array_equal(made(*args), value)
+    program = pb.trace(made, *args)
+    np.testing.assert_array_equal(pb.evaluate(program, *args), value)
+    assert str(program) == str(pb.trace(pb.jit(made), *args))
+    assert "trace" in made.timings.seconds and made.source == made.lower(*args).source
+    pb.show(made, *args)
+    assert capsys.readouterr().out.count("\n") >= 2
+    for client in (pb.export, pb.explain):
+        with pytest.raises(TypeError, match="is neither a function nor its gradient"):
+            client(made, *args)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_called_from_compiled_code(kind):
+    made, args, value = OBJECTS[kind]
+
+    @numba.njit
+    def call(a):
+        return made(*a)
+
+    np.testing.assert_array_equal(call(args), value)
+    if kind != "vmap":
+        signature = f"float64({', '.join(['float64'] * len(args))})"
+        assert made.cfunc(signature).ctypes(*args) == value
