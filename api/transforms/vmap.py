@@ -9,16 +9,14 @@ import numpy as np
 
 from ..calls.pickling import reduced
 from ..calls.tree import Tree, flatten
-from ..ir.build import dim_atom
+from ..ir.build import dim_atom, literal
 from ..ir.errors import TypeMismatch
 from ..ir.program import Atom, Var
 from ..ir.vmap import mapped
 from ..ir.walk import inline
-from ..tracer.calls import call_given
-from ..tracer.nested import capture
 from ..tracer.numpy.arguments import same_size
 from ..tracer.values.symbol import Symbol, as_value, wrap
-from .composed import Composed, session_here
+from .composed import Composed, Part, session_here
 
 
 def vmap(
@@ -97,29 +95,26 @@ class Mapped(Composed):
             rows.append(wrap(session, row))
         if first is None:
             raise session.error(TypeMismatch, "vmap has no argument to map over: every one of in_axes is None")
-        out: list[Tree] = []
+        part = Part(self._function, *tree.unflatten(rows, construct=False))
+        values, builder = part.captured.values, session.builder
+        given = [stacks.get(v.name, v) if isinstance(v, Var) else v for v in values]
+        over = [k for k, v in enumerate(values) if isinstance(v, Var) and v.name in stacks]
+        size = dim_atom(first.type.dims[0])
 
-        def run(symbols: list[Any]) -> list[Any]:
-            new_args, new_kwargs = tree.unflatten(symbols, construct=False)
-            flat, form = flatten(call_given(self._function, new_args, new_kwargs))
-            out.append(form)
-            return flat
+        def repeated(atom: Atom) -> Atom:
+            return builder.emit("broadcast_to", atom, (size, *map(dim_atom, atom.type.dims)))
 
-        part = capture(session, run, rows, self._name())
-        given = [stacks.get(v.name, v) if isinstance(v, Var) else v for v in part.values]
-        over = [k for k, v in enumerate(part.values) if isinstance(v, Var) and v.name in stacks]
         if over:
-            atoms = inline(session.builder, mapped(part.program, over), given)
+            atoms = inline(builder, mapped(part.program, over), given)
         else:  # the same for all
-            size = dim_atom(first.type.dims[0])
-            atoms = tuple(
-                session.builder.emit("broadcast_to", a, (size, *map(dim_atom, a.type.dims)))
-                for a in inline(session.builder, part.program, given)
-            )
-        places = spread(self._out, out[0], "out_axes")
-        found = part.returned(session, atoms)
-        moved = [_moved(v, place) if isinstance(v, Symbol) else v for v, place in zip(found, places)]
-        return out[0].unflatten(moved)
+            atoms = tuple(map(repeated, inline(builder, part.program, given)))
+        moved = []
+        found = part.captured.returned(session, atoms)
+        for value, place in zip(found, spread(self._out, part.form, "out_axes")):
+            if isinstance(value, bool):
+                value = wrap(session, repeated(literal(value, "bool")))
+            moved.append(_moved(value, place) if isinstance(value, Symbol) else value)
+        return part.form.unflatten(moved)
 
 
 def spread(axes: Any, tree: Tree, what: str) -> list[int | None]:

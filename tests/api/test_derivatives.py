@@ -273,6 +273,8 @@ def test_vmap_is_the_loop():
         per_example = pb.vmap(pb.jacfwd(f))(M)
         np.testing.assert_allclose(per_example, np.stack([pb.jacfwd(f)(row) for row in M]), atol=1e-12)
     np.testing.assert_array_equal(pb.vmap(square)(w), w * w)
+    flag, same, text = pb.vmap(lambda x: (True, 3.0, "name"))(w)
+    assert flag.tolist() == [True] * 4 and same.tolist() == [3.0] * 4 and text == "name"
     np.testing.assert_array_equal(pb.vmap(number)(np.empty((0, 3))), np.empty(0))
 
 
