@@ -23,6 +23,7 @@ from .naming import equal_sizes
 from .returned import refuse_from_inside
 from .session import Session
 from .snapshot import ContainerChange, Frame, State
+from .values.exact import with_checks
 from .values.optional import present
 from .values.symbol import Array, Cell, Scalar, Symbol, as_value, wrap
 
@@ -70,6 +71,8 @@ def capture(
             if not _is_result(value) and id(value) not in before.holders:
                 refuse_from_inside(session, value)
         read = [as_value(session, r) if _is_result(r) else (r, False) for r in returned]
+        # The names of integers that may not wrap are not those that they get in the outer program.
+        nodes[:] = with_checks(session, nodes, builder.open_regions[:-1])
         after = State(session)
     _refuse_effects(session, before, after)
     results = [atom for atom, _ in read if isinstance(atom, (Var, Lit))]

@@ -62,6 +62,45 @@ def shifted(n):
     return s
 
 
+def product_of(a):
+    p = 1
+    for v in a:
+        p = p * int(v)
+    return p
+
+
+def last_power(a):
+    p = 1
+    for k in range(a.shape[0]):
+        p = 3**k
+    return p
+
+
+INSIDE = {
+    "jvp": lambda f: lambda x, a: pb.jvp(f, (x, a), (1.0, None))[1],
+    "jacfwd": pb.jacfwd,
+    "jacrev": pb.jacrev,
+    "hessian": lambda f: pb.hessian(lambda x, a: f(x, a) * x / 2.0),
+    "hvp": lambda f: lambda x, a: pb.hvp(lambda x, a: f(x, a) * x / 2.0)(x, 1.0, a),
+    "grad in jit": lambda f: pb.jit(lambda x, a: pb.grad(f)(x, a)),
+    "vjp in jit": lambda f: pb.jit(lambda x, a: pb.vjp(lambda z: f(z, a), x)[1](1.0)[0]),
+    "grad in a loop": lambda f: pb.jit(lambda x, a: sum([pb.grad(f)(x + k, a) for k in range(3)]) / 3.0),
+    "vmap": lambda f: lambda x, a: pb.vmap(f, in_axes=(0, None))(np.array([x, x]), a)[1] / x,
+}
+
+
+@pytest.mark.parametrize("transform", INSIDE)
+@pytest.mark.parametrize("integer", [product_of, last_power])
+def test_integers_in_a_function_that_a_transform_takes(integer, transform):
+    """They are written into the program around under other names, and may wrap no more than elsewhere."""
+    derivative = INSIDE[transform](lambda x, a: x * integer(a))
+    with pb.options(jit=False, cache=False):
+        few, many = np.arange(1, 8), np.arange(1, 60)
+        assert derivative(0.5, few) == pytest.approx(float(integer(few)))
+        with pytest.raises((OverflowError, PullbackError), match="does not fit 64 bits"):
+            derivative(0.5, many)
+
+
 @pytest.mark.parametrize(
     ("function", "fits", "overflows"),
     [

@@ -7,6 +7,7 @@ check in the program.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -53,14 +54,14 @@ Definition = Let | Phi | tuple[Atom, ...] | Range
 """What a name is: an operation, a value on entry and one afterwards, one of several values, or a range."""
 
 
-def with_checks(session: Session, body: list[Node]) -> list[Node]:
-    """The program's body, in which no integer of Python's wraps."""
+def with_checks(session: Session, body: list[Node], around: Iterable[list[Node]] = ()) -> list[Node]:
+    """The program's body, in which no integer of Python's wraps; `around` are the regions that it stands in."""
     if not any(isinstance(n, Let) and n.var.name in session.exact for n in walk(body)):
         return body
     weak = {name for name, value in session.present.items() if session.numbers.get(name) and abs(value) < SMALL}
-    return _Writer(session, _Ranges(session, body, {}), _Ranges(session, body, dict.fromkeys(weak, SMALL)), weak).nodes(
-        body
-    )
+    whole = [*itertools.chain(*around), *body]
+    plain, assumed = (_Ranges(session, whole, limits) for limits in ({}, dict.fromkeys(weak, SMALL)))
+    return _Writer(session, plain, assumed, weak).nodes(body)
 
 
 class _Ranges:
