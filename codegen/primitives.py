@@ -15,7 +15,7 @@ from ..ir.ops.declare import elementwise, same_dtype
 from ..ir.ops.index import at_add, at_set, getitem, index_dims
 from ..ir.ops.linalg import matmul
 from ..ir.ops.reduce import sum_
-from ..ir.primitive import Kind, Primitive, Ref, Trait
+from ..ir.primitive import REGISTRY, Kind, Primitive, Ref, Trait, nondifferentiable
 from ..ir.program import Index, Lit
 from ..ir.types import Type
 
@@ -101,5 +101,31 @@ add_matmul = Primitive(
     programs=(
         ("x: f64[4, 2], a: f64[4, 3], b: f64[3, 2], c: f64", "f64[4, 2]", "x.at[:, :].add_matmul(c, a, b)"),
         ("x: f64[5, 4], a: f64[3, 2], b: f64[2, 2]", "f64[5, 4]", "x.at[2:5, 1:3].add_matmul(-1.0, a, b)"),
+    ),
+)  # fmt: skip
+
+
+def _called(x: Type, index: Index, name: str, args: tuple[object, ...]) -> Type:
+    index_dims(x.dims, index)
+    if REGISTRY[name].reads is None:
+        raise IRError(f"{name} is no call into memory")
+    return x
+
+
+def _set_call(x, index, name, args):
+    op = REGISTRY[name]
+    given = dict(zip(op.reads or (), args))
+    operands = [given.get(k) for k in range(op.text.count("{"))]
+    return at_set.numpy(x, index, op.numpy(*operands))  # type: ignore[operator]
+
+
+# A part of an array becomes what a call of this operation gives for the operands that it reads.
+set_call = Primitive(
+    "set_call", "{0}.at[{1}].set_call({2}, {3})", _called, _set_call,
+    kind=Kind.UPDATE, vjp=nondifferentiable, static=(2,), cost=1000,
+    programs=(
+        ("x: f64[4, 3], a: f64[3, 3]", "f64[4, 3]", "x.at[:, :].set_call(lu, (a,))"),
+        ("x: f64[2, 3, 2], a: f64[3, 3], b: f64[3, 2]", "f64[2, 3, 2]",
+         "x.at[1, :, :].set_call(solve_triangular, (a, b, 1, 0, 0))"),
     ),
 )  # fmt: skip

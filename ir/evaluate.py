@@ -148,7 +148,7 @@ def failure(message: str) -> Exception:
     (IndexError('index 3 is out of bounds'), ValueError('guard: n >= 4'))
     """
     name, _, text = message.partition(": ")
-    kind = getattr(builtins, name, None)
+    kind = getattr(builtins, name, None) or getattr(np.linalg, name, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         return kind(text)
     return ValueError(message)

@@ -105,6 +105,8 @@ class Primitive:
     batched    (size, *operands) -> operands: those of the same operation where the linear ones have one more axis of
                this size at the end; None where the others stay as they are
     static     positions of operands that are plain Python values
+    reads      of an operation that is a call into memory for its result: the operands that are read. The others are
+               there for the derivative; `numpy` and `result` may get None for them
     sizes      positions of operands that are sizes (an i64 atom, or a tuple of them): `result` and `vjp`
                get these as atoms, where they get types and Refs for the others
     cost       0 free (views, sizes), 1 a few cycles, 10 a transcendental function, 100 a whole-array kernel
@@ -116,7 +118,8 @@ class Primitive:
     also       names of other functions that mean this, e.g. "math.exp"; `numpy` itself need not be named
     sympy      SymPy's form, `{k}` stands for operand k
     samples    operand types for tests, e.g. "f64[5], i64"; domain: where sampled floats lie
-    programs   samples as parameters, type of the result, and text, where operands have no such short notation
+    programs   samples as parameters, type of the result, text, and lines before it, where operands have no such short
+               notation
     """
 
     name: str
@@ -130,6 +133,7 @@ class Primitive:
     jvp: Callable[..., Any] | None = None
     batched: Callable[..., tuple[Any, ...]] | None = None
     static: tuple[int, ...] = ()
+    reads: tuple[int, ...] | None = None
     sizes: tuple[int, ...] = ()
     cost: int = 1
     traits: Trait = Trait.NONE
@@ -139,7 +143,7 @@ class Primitive:
     also: tuple[str, ...] = ()
     sympy: str | None = None
     samples: tuple[str, ...] = ()
-    programs: tuple[tuple[str, str, str], ...] = ()
+    programs: tuple[tuple[str, ...], ...] = ()
     domain: tuple[float, float] = (-2.0, 2.0)
 
     def __post_init__(self) -> None:

@@ -19,8 +19,9 @@ def programs(op: Primitive) -> Iterator[Program]:
     """A program `f(operands) = op(operands)` for each sample of an operation."""
     for sample in op.samples:
         yield sample_program(op, sample)[0]
-    for params, type, operation in op.programs:
-        yield parse(f"def f({params}) -> {type}:\n    y: {type} = {operation}\n    return y")
+    for params, type, operation, *before in op.programs:
+        lines = [*before, f"y: {type} = {operation}", "return y"]
+        yield parse("\n    ".join([f"def f({params}) -> {type}:", *lines]))
 
 
 def sample_program(op: Primitive, sample: str) -> tuple[Program, tuple[tuple[int, int], ...]]:

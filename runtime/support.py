@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
 from .intrinsics.blas import add_matmul, matmul
+from .intrinsics.linalg import cholesky, lu, lu_logdet, lu_solve, solve_triangular
 from .intrinsics.threads import (
     add_all,
     in_two_turns,
@@ -26,7 +27,8 @@ from .intrinsics.threads import (
 )
 
 __all__ = [
-    "add_all", "add_matmul", "in_two_turns", "largest", "matmul", "on_all_cores",
+    "add_all", "add_matmul", "cholesky", "lu", "lu_logdet", "lu_solve", "solve_triangular",
+    "in_two_turns", "largest", "matmul", "on_all_cores",
     "own_zeros", "parts", "share", "smallest", "total",
 ]  # fmt: skip
 jitable = register_jitable(error_model="numpy")

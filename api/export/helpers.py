@@ -1,4 +1,4 @@
-"""The helpers of generated code, for files that are exported: cut out of runtime/support.py as text."""
+"""The helpers of generated code, for files that are exported: cut out of the runtime as text."""
 
 from __future__ import annotations
 
@@ -69,11 +69,17 @@ def _ordered(names: list[str]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _statements() -> dict[str, str]:
-    """The top-level definitions of runtime/support.py; what overloads a function belongs to it."""
-    name = f"{__name__.partition('.')[0]}.runtime.support"
-    spec = importlib.util.find_spec(name)  # read, not imported: it loads numba
-    assert spec is not None and spec.origin is not None
-    source = Path(spec.origin).read_text(encoding="utf-8")
+    """The top-level definitions of what generated code calls; what overloads a function belongs to it."""
+    found: dict[str, str] = {}
+    for module in ("support", "intrinsics.linalg"):
+        name = f"{__name__.partition('.')[0]}.runtime.{module}"
+        spec = importlib.util.find_spec(name)  # read, not imported: it loads numba
+        assert spec is not None and spec.origin is not None
+        found |= _definitions(Path(spec.origin).read_text(encoding="utf-8"))
+    return found
+
+
+def _definitions(source: str) -> dict[str, str]:
     lines = source.splitlines()
     found: dict[str, str] = {}
     for node in ast.parse(source).body:

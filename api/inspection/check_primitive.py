@@ -63,7 +63,7 @@ def _primitive(name: str | Primitive) -> Primitive:
 def _samples(op: Primitive) -> list[tuple[str, tuple[Program, Any]]]:
     given = [(f"{op.name}({sample})", sample_program(op, sample)) for sample in op.samples]
     more = list(programs(op))[len(op.samples) :]
-    return given + [(str(p.body[0]), (p, None)) for p in more]
+    return given + [(str(p.body[-1]), (p, None)) for p in more]
 
 
 def _check(sample: str, program: Program, args: list[Any], k: int, rng: np.random.Generator) -> bool:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...ir import walk
 from ...ir.errors import IRError
 from ...ir.ops import arith
@@ -225,9 +227,13 @@ class Emitter:
         return f"{array}[{', '.join(texts)}]" if items else array
 
     def product(self, let: Let) -> str:
-        """A matrix product into a part of an array."""
-        base, index, alpha, a, b = let.args
+        """A matrix product, or a call, into a part of an array."""
+        base, index, *rest = let.args
         part = self.part(self.variable[base.name], index, base.type.dims)  # type: ignore[union-attr, arg-type]
+        if isinstance(rest[0], str):
+            operands = [self.text(a).text for a in rest[1]]  # type: ignore[union-attr, arg-type]
+            return f"support.{rest[0]}({', '.join([*operands, part])})"
+        alpha, a, b = rest
         operands = [self.text(a).text, self.text(b).text, part]  # type: ignore[arg-type]
         if not (isinstance(alpha, Lit) and float(alpha.text) == 1.0):
             operands.append(self.text(alpha).text)  # type: ignore[arg-type]
@@ -293,7 +299,8 @@ class Emitter:
                     self.line(f"if {text.text}:", span)
                     own = [Part("", span)]
                     kind, _, rest = message.partition(": ")
-                    error = f"{kind}({rest!r})" if kind in ERRORS else f"ValueError({message!r})"
+                    where = "np.linalg." if hasattr(np.linalg, kind) else ""
+                    error = f"{where}{kind}({rest!r})" if where or kind in ERRORS else f"ValueError({message!r})"
                     self.line(f"    raise {error}", parts=own)
                 case For():
                     self.loop(node)

@@ -88,6 +88,8 @@ class _Counter:
                 case ast.If(test, then, other):
                     own += self.operations(test)
                     more += [self.cost(then)] + ([self.cost(other)] if other else [])
+                case ast.Expr(ast.Call(ast.Attribute(ast.Name("support")))):  # fills memory
+                    raise _Unknown
                 case ast.Assign() | ast.AugAssign() | ast.Expr() | ast.Return() | ast.Raise() | ast.Pass():
                     if isinstance(statement, ast.Raise):
                         continue

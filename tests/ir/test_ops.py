@@ -23,12 +23,12 @@ WIDENED = {"polygamma"}
 def test_evaluates_to_its_declared_type(op, program, ranges, rng):
     verify(program)
     args = inputs(program, op, rng, ranges)
-    (result,) = evaluate(program, *args)
+    env = {p.name: np.asarray(a, p.type.numpy)[()] for p, a in zip(program.params, args)}
+    (result,) = evaluate(program, *args, watch=lambda node, part, bound, known: env.update(bound))
     declared = program.results[0].type
     assert np.shape(result) == declared.dims
     assert np.asarray(result).dtype == declared.numpy
-    env = {p.name: np.asarray(a, p.type.numpy)[()] for p, a in zip(program.params, args)}
-    let = program.body[0]
+    let = program.body[-1]
     with np.errstate(all="ignore"):
         raw = function(op)(*(operand_value(a, env) for a in let.args))
     if op.name not in WIDENED:

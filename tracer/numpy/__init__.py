@@ -22,6 +22,7 @@ from . import (
     scan,
     select,
     shape,
+    solving,
     special,
     stats,
     ufunc_options,
@@ -32,7 +33,7 @@ from . import (
 __all__ = [
     "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise",
     "grids", "iteration", "join", "linalg", "logic", "moments", "pynumbers", "ranges", "reduce", "repeat", "scan",
-    "select", "shape", "special", "stats", "ufunc_options", "values", "written",
+    "select", "shape", "solving", "special", "stats", "ufunc_options", "values", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

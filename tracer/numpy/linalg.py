@@ -215,10 +215,7 @@ def matrix_power(a: Any, n: Any) -> Any:
     x = operand(a, "np.linalg.matrix_power")
     power = integer_argument(n, "np.linalg.matrix_power")
     if power < 0:
-        raise x.session.error(
-            UnsupportedFunction,
-            "np.linalg.matrix_power with a negative power needs an inverse. Use np.linalg.inv",
-        )
+        x, power = FUNCTIONS[np.linalg.inv](x), -power
     if power == 0:
         return np.zeros_like(x) + FUNCTIONS[np.eye](x.shape[-1], dtype=x.type.numpy)
     result, square = None, x
