@@ -25,6 +25,7 @@ from .transforms.public import (
     trace,
     value_and_grad,
     value_and_jacobian,
+    vhp,
     vjp,
     vmap,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "trace",
     "value_and_grad",
     "value_and_jacobian",
+    "vhp",
     "vjp",
     "vmap",
 ]

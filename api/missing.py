@@ -13,7 +13,6 @@ _ROUND = "pass what is not differentiated as an argument that argnums does not n
 ADVICE = {
     **dict.fromkeys(["elementwise_grad", "egrad"], _ELEMENTS),
     "hessian_vector_product": "it is called hvp: pb.hvp(f)(x, v)",
-    "vhp": "a Hessian is symmetric: pb.hvp(f)(x, v) is the same",
     "make_jvp": "pb.jvp(f, primals, tangents) gives the value and its tangent",
     "make_vjp": "pb.vjp(f, *args) gives the value and what pulls cotangents back",
     "pmap": "pb.vmap maps over examples; pb.options(parallel=True) runs its loop on all cores",
@@ -32,8 +31,8 @@ ADVICE = {
 def missing(name: str) -> AttributeError:
     """The error for a public name that is not there.
 
-    >>> print(missing("vhp"))
-    pullback.vhp does not exist yet. Instead: a Hessian is symmetric: pb.hvp(f)(x, v) is the same
+    >>> print(missing("hessian_vector_product"))
+    pullback.hessian_vector_product does not exist yet. Instead: it is called hvp: pb.hvp(f)(x, v)
     >>> print(missing("vjq"))
     module 'pullback' has no attribute 'vjq'
     """

@@ -17,8 +17,8 @@ from .ir.errors import PullbackError, TypeMismatch
 from .runtime.lazy import lazy
 from .transforms.base import Jit, Transform
 from .transforms.gradient import ValueAndGradient
+from .transforms.hessian import hvp
 from .transforms.higher import DenseJacobian
-from .transforms.jvp import hvp
 
 __all__ = ["least_squares", "minimize", "root", "solve_ivp"]
 

@@ -150,7 +150,7 @@ class Part:
 
         self.captured: Captured = capture(self.session, run, self.leaves, self.name)
         self.program = self.captured.program
-        self.form = out[0]
+        self.form = self.out = out[0]
         self.aux: Tree | None = None
         if has_aux:
             if self.form.kind is not tuple or len(self.form.children) != 2:

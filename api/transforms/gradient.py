@@ -37,6 +37,8 @@ class Gradient(Direct[P, R]):
     _value = False
     _skipped = 0
     """Arguments in front of those that the user counts: the instance of a bound method."""
+    _otherwise = "use y, pull = pb.vjp(f, *args) and give pull a seed of that shape"
+    """What to do for an array."""
 
     @once
     def _method(self) -> Transform:
@@ -118,7 +120,7 @@ class Gradient(Direct[P, R]):
         if type_.dims:
             raise TypeMismatch(
                 f"{self._name()} returns an array of type {type_}; {self._kind} needs a scalar. "
-                "Sum it, or use y, pull = pb.vjp(f, *args) and give pull a seed of that shape"
+                f"Sum it, or {self._otherwise}"
             )
         if not type_.is_float:
             raise TypeMismatch(f"{self._name()} returns {type_}; {self._kind} needs a float")

@@ -1,4 +1,4 @@
-"""Jacobians and Hessians: forward mode along every direction at once, or reverse mode for every result."""
+"""Jacobians: forward mode along every direction at once, or reverse mode for every result."""
 
 from __future__ import annotations
 
@@ -13,33 +13,39 @@ from ..calls.ravel import is_float
 from ..calls.tree import flatten
 from ..ir.adjoint.reverse_mode import split_adjoint
 from ..ir.build import Builder, atom_dim, dim_atom
-from ..ir.errors import PullbackError
-from ..ir.ops.array import full_slice
-from ..ir.program import Atom, Exit, For, Index, Lit, Phi, Slice
+from ..ir.errors import ArgumentError, PullbackError, TypeMismatch
+from ..ir.ops.array import dim, full_slice
+from ..ir.ops.index import at_set
+from ..ir.program import Atom, Exit, For, Index, Let, Lit, Node, Phi, Program, Slice, Var
 from ..ir.tangent import tangent
 from ..ir.types import I64, Type
 from ..ir.vmap import mapped
-from ..ir.walk import inline
+from ..ir.walk import inline, names_of
 from ..tracer.session import Session
 from ..tracer.values.symbol import as_value, size, wrap
-from .argnums import positions
+from .argnums import is_integer, positions
 from .base import P
 from .composed import Composed, Part
-from .gradient import Gradient
 
 AT_ONCE = 64
 """Directions that forward mode takes at once: a few vectors of numbers. More only need more memory."""
+FEW_AT_ONCE = 8
+LARGE = 1 << 20
+"""Numbers in an argument or a value of which forward mode takes only a few directions at once: 64 MB of each then."""
 BEST_FORWARD = 2
 """Forward mode is taken for up to so many directions for each row of the Jacobian: they share the program's run, which
 the reverse sweeps do not."""
 
 
 def jacfwd(
-    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
+    *, chunk_size: int | None = None,
 ) -> Callable[P, Any]:
     """The Jacobian by forward mode: the function runs once, with all directions of the argument beside every value.
 
     argnums, has_aux   as for `grad`; the result is (jacobian, aux) with has_aux
+    chunk_size         how many directions are taken at once: the function runs once for so many, and beside each of its
+                       arrays are so many tangents. By default 64, and 8 beside arrays of more than a million numbers
 
     The result has the structure of the function's value, with the structure of the argument in place of each leaf; the
     array there has the value's shape and behind it the argument's. Best where the argument has fewer elements than the
@@ -50,7 +56,7 @@ def jacfwd(
     array([[4., 0.],
            [3., 2.]])
     """
-    return Jacobian(function, argnums, has_aux, mode="forward")
+    return Jacobian(function, argnums, has_aux, chunk_size, mode="forward")
 
 
 def jacrev(
@@ -58,7 +64,8 @@ def jacrev(
 ) -> Callable[P, Any]:
     """The Jacobian by reverse mode: the function runs once, and the reverse sweep once for each element of its value.
 
-    As `jacfwd`; best where the value has fewer elements than the argument.
+    As `jacfwd`, without a chunk_size: the rows are made one by one. Best where the value has fewer elements than the
+    argument.
 
     >>> jacrev(lambda x: np.sum(x ** 2))(np.array([2.0, 3.0]))
     array([4., 6.])
@@ -67,11 +74,12 @@ def jacrev(
 
 
 def jacobian(
-    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
+    *, chunk_size: int | None = None,
 ) -> Callable[P, Any]:
     """The Jacobian by the cheaper of `jacfwd` and `jacrev`, chosen by the sizes of argument and value.
 
-    As `jacfwd`; `.plan` says what was chosen for the last call, and why.
+    As `jacfwd`; `.plan` says what was chosen for the last call, and why. chunk_size is for forward mode.
 
     >>> J = jacobian(lambda x: x ** 2)
     >>> J(np.array([2.0, 3.0]))
@@ -80,34 +88,12 @@ def jacobian(
     >>> J.plan
     'forward: 2 directions of the argument at once, against 2 reverse sweeps'
     """
-    return Chosen(function, argnums, has_aux)
-
-
-def hessian(
-    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
-) -> Callable[P, Any]:
-    """The Hessian of a function that returns one float: the gradient's program, differentiated forward.
-
-    argnums, has_aux   as for `grad`; with several arguments, or containers, blocks as `jax.hessian` has them
-
-    >>> hessian(lambda x: np.sum(x ** 3) + x[0] * x[1])(np.array([1.0, 2.0]))
-    array([[ 6.,  1.],
-           [ 1., 12.]])
-    """
-    return Hessian(function, argnums, has_aux)
-
-
-def hessian_diag(function: Callable[P, object], argnums: int | None = None) -> Callable[P, Any]:
-    """The diagonal of the Hessian by one argument, in its structure.
-
-    >>> hessian_diag(lambda x: np.sum(x ** 3) + x[0] * x[1])(np.array([1.0, 2.0]))
-    array([ 6., 12.])
-    """
-    return HessianDiagonal(function, argnums)
+    return Chosen(function, argnums, has_aux, chunk_size)
 
 
 def value_and_jacobian(
-    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
+    *, chunk_size: int | None = None,
 ) -> Callable[P, Any]:
     """As `jacobian`, but returns (value, jacobian), and ((value, aux), jacobian) with has_aux.
 
@@ -115,7 +101,7 @@ def value_and_jacobian(
     (array([4., 9.]), array([[4., 0.],
            [0., 6.]]))
     """
-    return Chosen(function, argnums, has_aux, value=True)
+    return Chosen(function, argnums, has_aux, chunk_size, value=True)
 
 
 class Jacobian(Composed):
@@ -124,24 +110,31 @@ class Jacobian(Composed):
     _kind = "jacobian"
 
     def __init__(
-        self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False, mode: str = "forward",
-        value: bool = False,
+        self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False, chunk_size: Any = None,
+        mode: str = "forward", value: bool = False,
     ):  # fmt: skip
         super().__init__(function, argnums, has_aux)
+        self._chunk = checked_chunk(chunk_size, self._span)
         self._mode, self._value = mode, value
         if type(self) is Jacobian:
             self._kind = "jacfwd" if mode == "forward" else "jacrev"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return reduced(self, self._given, self._has_aux, self._mode, self._value)
+        return reduced(self, self._given, self._has_aux, self._chunk, self._mode, self._value)
 
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        part = Part(self._function, args, kwargs, self._has_aux)
+        part = self._part(args, kwargs)
         chosen = positions(self._argnums, len(part.tree.children[0].children), self._span)
         return self._given_back(part, chosen, self._blocks(part, chosen))
 
+    def _part(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Part:
+        """The function of which this is the Jacobian."""
+        return Part(self._function, args, kwargs, self._has_aux)
+
     def _blocks(self, part: Part, chosen: Sequence[int]) -> Blocks:
-        return (ForwardBlocks if self._mode == "forward" else ReverseBlocks)(part, self._kind, chosen)
+        if self._mode == "forward":
+            return ForwardBlocks(part, self._kind, chosen, self._chunk)
+        return ReverseBlocks(part, self._kind, chosen)
 
     def _given_back(self, part: Part, chosen: Sequence[int], blocks: Blocks) -> Any:
         positional = part.tree.children[0].children
@@ -206,50 +199,72 @@ class Blocks:
 class ForwardBlocks(Blocks):
     """Columns: for each leaf of the arguments all its directions, some dozens at once."""
 
-    def __init__(self, part: Part, kind: str, chosen: Sequence[int]):
+    def __init__(self, part: Part, kind: str, chosen: Sequence[int], chunk: int | None = None):
         super().__init__(part, kind, chosen)
         self.values = inline(self.builder, part.program, part.captured.values)
+        self.chunk = chunk or self.usual_chunk()
         self.columns: dict[int, dict[int, Atom]] = {}
-        for leaf, param in self.params.items():
+        for k, (leaf, param) in enumerate(self.params.items()):
             if param is not None:
-                self.columns[leaf] = dict(zip(self.results, self.directions(param)))
+                results = self.results(k)
+                self.columns[leaf] = dict(zip(results, self.directions(param, results)))
 
-    @property
-    def results(self) -> list[int]:
+    def results(self, leaf: int) -> list[int]:
+        """The results of the program that are differentiated by this leaf of the chosen arguments."""
         return [k for k in dict.fromkeys(self.part.floats) if k is not None]
 
-    def directions(self, param: int) -> Sequence[Atom]:
-        """The tangents of the results along all directions of a parameter, which are their last axis."""
+    def usual_chunk(self) -> int:
+        """By memory: what is assumed of the sizes is a guard of the call."""
+        types = [self.part.captured.values[p].type for p in self.params.values() if p is not None]
+        for type in (*types, *(self.values[k].type for k in self.part.floats if k is not None)):
+            try:
+                if elements(self.session, type) > LARGE:
+                    return FEW_AT_ONCE
+            except PullbackError:  # a size that values decide
+                continue
+        return AT_ONCE
+
+    def directions(self, param: int, results: Sequence[int]) -> Sequence[Atom]:
+        """What is kept of the tangents of the results along all directions of a parameter."""
         b, values = self.builder, self.part.captured.values
         type = values[param].type
-        own = replace(self.part.program, results=tuple(self.part.program.results[k] for k in self.results))
+        own = replace(self.part.program, results=tuple(self.part.program.results[k] for k in results))
         pushed = tangent(own, [param], value=False, batch=bool(type.dims))
         if not type.dims:
             return inline(b, pushed, [*values, b.ref(1, type.dtype).atom])
         count = self.count(type)
-        if isinstance(count, Lit) and int(count.text) <= AT_ONCE:
-            return inline(b, pushed, [*values, self.unit(type, Lit("0", I64), count, count)])
-        outs = [self.values[k] for k in self.results]
-        outs = [b.emit("empty", (*map(dim_atom, out.type.dims), count), out.type.dtype) for out in outs]
-        chunks = b.emit("floordiv", b.emit("add", count, AT_ONCE - 1), AT_ONCE)
+        if isinstance(count, Lit) and int(count.text) <= self.chunk:
+            dots = inline(b, pushed, [*values, self.unit(type, Lit("0", I64), count, count)])
+            return [self.kept(dot, Lit("0", I64), count, count) for dot in dots]
+        outs = [self.room(self.values[k].type, count) for k in results]
+        chunks = b.emit("floordiv", b.emit("add", count, self.chunk - 1), self.chunk)
         index = b.var("chunk", I64)
         heads = [b.var("columns", out.type) for out in outs]
         with b.open() as body:
-            start = b.emit("mul", index, AT_ONCE)
-            width = b.emit("minimum", b.emit("sub", count, start), Lit(str(AT_ONCE), I64))
+            start = b.emit("mul", index, self.chunk)
+            width = b.emit("minimum", b.emit("sub", count, start), Lit(str(self.chunk), I64))
             dots = inline(b, pushed, [*values, self.unit(type, start, width, count)])
             ends = []
             for head, dot in zip(heads, dots):
+                found = self.kept(dot, start, width, count)
                 here = Slice(start, b.emit("add", start, width), 1, atom_dim(width))
                 place = Index((*map(full_slice, head.type.dims[:-1]), here))
                 part = head.type.with_dims((*head.type.dims[:-1], atom_dim(width)))
-                if dot.type.dims != part.dims:  # sizes that the program computes have other names in here
-                    dot = b.emit("getitem", dot, Index(tuple(map(full_slice, part.dims))), type=part)
-                ends.append(b.emit("at_set", head, place, dot))
+                if found.type.dims != part.dims:  # sizes that the program computes have other names in here
+                    found = b.emit("getitem", found, Index(tuple(map(full_slice, part.dims))), type=part)
+                ends.append(b.emit("at_set", head, place, found))
         phis = tuple(Phi(h, out, end) for h, out, end in zip(heads, outs, ends))
         exits = tuple(Exit(b.again(h), h) for h in heads)
         b.add(For(index, Lit("0", I64), chunks, False, phis, tuple(body), exits))
         return [e.var for e in exits]
+
+    def room(self, result: Type, count: Atom) -> Atom:
+        """For what is kept of a result: here all of it, the directions along the last axis."""
+        return self.builder.emit("empty", (*map(dim_atom, result.dims), count), result.dtype)
+
+    def kept(self, dot: Atom, start: Atom, width: Atom, count: Atom) -> Atom:
+        """What is kept of the tangents along the directions start, ..., start + width - 1."""
+        return dot
 
     def unit(self, type: Type, start: Atom, width: Atom, count: Atom) -> Atom:
         """The directions start, start + 1, ...: unit vectors, along the last axis."""
@@ -268,20 +283,32 @@ class ForwardBlocks(Blocks):
         assert result is not None
         return self.shaped(self.columns[leaf][result], self.values[result].type, param, k, leaf)
 
-    def diagonal(self, k: int, leaf: int) -> Any:
-        """Of a block whose value and argument have one form, in that form."""
-        if self.params[leaf] is None:
+
+class Diagonals(ForwardBlocks):
+    """Of the blocks whose value and argument have one form the diagonals, in that form."""
+
+    def results(self, leaf: int) -> list[int]:
+        found = self.part.floats[leaf]
+        return [] if found is None else [found]
+
+    def room(self, result: Type, count: Atom) -> Atom:
+        return self.builder.emit("empty", (count,), result.dtype)
+
+    def kept(self, dot: Atom, start: Atom, width: Atom, count: Atom) -> Atom:
+        b = self.builder
+        square = b.emit("reshape", dot, (count, width)) if dot.type.rank != 2 else dot
+        places = b.emit("iota", width)
+        rows = places if start == Lit("0", I64) else b.emit("add", places, start)
+        return b.emit("getitem", square, Index((rows, places)))
+
+    def block(self, k: int, leaf: int) -> Any:
+        param, result = self.params[leaf], self.part.floats[k]
+        if param is None:
             return None
-        result, b = self.part.floats[k], self.builder
         assert result is not None
-        dot, type = self.columns[leaf][result], self.values[result].type
-        if not type.dims:
-            return self.wrapped(dot, k, leaf)
-        count = self.count(type)
-        square = b.emit("reshape", dot, (count, count)) if type.rank != 1 else dot
-        places = b.emit("iota", count)
-        found = b.emit("getitem", square, Index((places, places)))
-        found = b.emit("reshape", found, tuple(map(dim_atom, type.dims))) if type.rank != 1 else found
+        found, dims = self.columns[leaf][result], self.part.captured.values[param].type.dims
+        if found.type.dims != dims:
+            found = self.builder.emit("reshape", found, tuple(map(dim_atom, dims)))
         return self.wrapped(found, k, leaf)
 
 
@@ -297,7 +324,7 @@ class ReverseBlocks(Blocks):
             assert k is not None
             self.rows.append(dict(zip(wrt, self.row(replace(part.program, results=(part.program.results[k],)), wrt))))
 
-    def row(self, program: Any, wrt: list[int]) -> Sequence[Atom]:
+    def row(self, program: Program, wrt: list[int]) -> Sequence[Atom]:
         """The cotangents of the parameters for every element of the one result."""
         b = self.builder
         forward, backward = split_adjoint(program, wrt)
@@ -305,11 +332,10 @@ class ReverseBlocks(Blocks):
         if not value.type.dims:
             return inline(b, backward, [*residuals, b.ref(1, value.type.dtype).atom])
         count = self.count(value.type)
-        places = b.emit("iota", count)
-        seed = b.emit("zeros", (count, count), value.type.dtype)
-        seed = b.emit("at_set", seed, Index((places, places)), b.ref(1, value.type.dtype).atom)
-        seed = b.emit("reshape", seed, (count, *map(dim_atom, value.type.dims)))
-        return inline(b, mapped(backward, [len(residuals)]), [*residuals, seed])
+        sizes = b.emit("broadcast_to", b.ref(0, value.type.dtype), (count, *map(dim_atom, value.type.dims)))
+        units = with_unit_seed(backward)
+        over = [len(residuals), len(residuals) + 1]
+        return inline(b, mapped(units, over), [*residuals, sizes, b.emit("iota", count)])
 
     def block(self, k: int, leaf: int) -> Any:
         param = self.params[leaf]
@@ -318,6 +344,31 @@ class ReverseBlocks(Blocks):
         result = self.part.floats[k]
         assert result is not None
         return self.shaped(self.rows[k][param], self.values[result].type, param, k, leaf)
+
+
+def with_unit_seed(backward: Program) -> Program:
+    """The program of one cotangent, for a place where that is 1: it gets zeros of its shape, and the place."""
+    *residuals, seed = backward.params
+    b = Builder()
+    b.names = names_of(backward)
+    zeros, place = b.again(seed), b.var("place", I64)
+    sizes = [b.var("size", I64) for _ in seed.type.dims]
+    heads: list[Node] = [Let(size, dim, (zeros, axis)) for axis, size in enumerate(sizes)]
+    body: list[Node] = []
+    for node in backward.body:
+        match node:
+            case Let(var, op, (Var(seed.name), int(axis))) if op is dim:
+                heads.append(Let(var, dim, (zeros, axis), node.span))
+            case _:
+                body.append(node)
+    subscripts: list[Atom] = []
+    rest: Atom = place
+    for n in reversed(sizes[1:]):
+        subscripts.insert(0, b.emit("mod", rest, n))
+        rest = b.emit("floordiv", rest, n)
+    write = Let(seed, at_set, (zeros, Index((rest, *subscripts)), b.ref(1, seed.type.dtype).atom))
+    body = [*heads, *b.region, write, *body]
+    return replace(backward, params=(*residuals, zeros, place), body=tuple(body))
 
 
 class Chosen(Jacobian):
@@ -341,7 +392,9 @@ class Chosen(Jacobian):
             return "nothing was called yet"
         rows = size // columns
         if columns <= BEST_FORWARD * rows:
-            return f"forward: {columns} directions of the argument at once, against {rows} reverse sweeps"
+            at_once = self._chunk or (FEW_AT_ONCE if max(rows, columns) > LARGE else AT_ONCE)
+            how = "at once" if columns <= at_once else f"{at_once} at once"
+            return f"forward: {columns} directions of the argument {how}, against {rows} reverse sweeps"
         return f"reverse: {rows} reverse sweeps, against {columns} directions of the argument"
 
     def _blocks(self, part: Part, chosen: Sequence[int]) -> Blocks:
@@ -367,38 +420,16 @@ def elements(session: Session, type: Type) -> Any:
     return total
 
 
+def checked_chunk(chunk_size: Any, span: Any) -> int | None:
+    """Raise TypeMismatch or ArgumentError for what is neither None nor a number of directions."""
+    if chunk_size is None:
+        return None
+    if not is_integer(chunk_size):
+        raise TypeMismatch(f"chunk_size must be a positive integer or None, not {chunk_size!r}", span)
+    if chunk_size < 1:
+        raise ArgumentError(f"chunk_size must be a positive integer or None, not {chunk_size!r}", span)
+    return int(chunk_size)
+
+
 def floats_of(value: Any) -> list[Any]:
     return [leaf for leaf in flatten(value)[0] if is_float(leaf)]
-
-
-class Hessian(Jacobian):
-    """The Jacobian of the gradient, by forward mode."""
-
-    _kind = "hessian"
-
-    def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False):
-        super().__init__(function, argnums, has_aux)
-        self._gradient: Gradient[..., Any] = Gradient(function, self._given, has_aux)
-
-    def _behind_an_instance(self) -> None:
-        super()._behind_an_instance()
-        self._gradient = Gradient(self.__wrapped__, 1, self._has_aux)
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        return reduced(self, self._given, self._has_aux)
-
-    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        part = Part(self._gradient.__pullback_call__, args, kwargs, self._has_aux)
-        chosen = positions(self._argnums, len(part.tree.children[0].children), self._span)
-        return self._given_back(part, chosen, ForwardBlocks(part, self._kind, chosen))
-
-
-class HessianDiagonal(Hessian):
-    _kind = "hessian_diag"
-
-    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        part = Part(self._gradient.__pullback_call__, args, kwargs)
-        (position,) = positions(self._argnums, len(part.tree.children[0].children), self._span)
-        blocks = ForwardBlocks(part, "hessian_diag", [position])
-        leaves = [blocks.diagonal(k, leaf) for k, leaf in enumerate(part.argument(position))]
-        return part.tree.children[0].children[position].unflatten(leaves)

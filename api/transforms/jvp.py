@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..calls.pickling import reduced
 from ..calls.same import Same
 from ..calls.tree import Tree, flatten
 from ..ir.build import dim_atom
@@ -17,9 +16,7 @@ from ..ir.tangent import tangent
 from ..ir.walk import inline
 from ..tracer.session import Session, current
 from ..tracer.values.symbol import wrap
-from .argnums import positions
 from .composed import Composed, Part
-from .gradient import Gradient
 from .vjp import as_seed
 
 
@@ -65,22 +62,6 @@ def linearize(function: Callable[..., object], *primals: object) -> tuple[Any, C
         return jvp(function, primals, tangents)[1]
 
     return jvp(function, primals, none)[0], push
-
-
-def hvp(function: Callable[..., object], argnums: int | Sequence[int] | None = None) -> Callable[..., Any]:
-    """`product(x, v, *args)`: the Hessian of a scalar function by its first argument, times v.
-
-    argnums   the argument to differentiate by, or several; the direction v has its structure (a tuple for several) and
-              stands directly behind it in the call, behind the last of several
-
-    The program of the gradient is differentiated forward: the product costs a few gradients, and the Hessian is never
-    made. It has the structure of v.
-
-    >>> import numpy as np
-    >>> hvp(lambda x, a: a * np.sum(x ** 3))(np.array([1.0, 2.0]), np.array([1.0, 0.5]), 2.0)
-    array([12., 12.])
-    """
-    return HessianProduct(function, argnums)
 
 
 class Pushforward(Composed):
@@ -145,48 +126,6 @@ def pushed(part: Part, dots: dict[int, Atom]) -> Any:
 def zeros_like(session: Session, atom: Atom) -> Atom:
     shape = tuple(map(dim_atom, atom.type.dims))
     return session.builder.emit("zeros", shape, atom.type.dtype)
-
-
-class HessianProduct(Composed):
-    """hvp: the derivative of the gradient along a direction."""
-
-    _kind = "hvp"
-
-    def __init__(self, function: Callable[..., Any], argnums: Any = None):
-        super().__init__(function, argnums)
-        self._gradient: Gradient[..., Any] = Gradient(function, self._given)
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        return reduced(self, self._given)
-
-    def _behind_an_instance(self) -> None:
-        super()._behind_an_instance()
-        self._gradient = Gradient(self.__wrapped__, 1)
-
-    def _called_like(self) -> inspect.Signature | None:
-        return None
-
-    def plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        behind = max(self._chosen(args)) + 1
-        return self._function(*args[:behind], *args[behind + 1 :], **kwargs)
-
-    def _chosen(self, args: tuple[Any, ...]) -> tuple[int, ...]:
-        numbers = (self._argnums,) if isinstance(self._argnums, int) else self._argnums
-        if len(args) < max(numbers) + 2:
-            raise TypeMismatch(
-                f"hvp takes the direction v behind what it differentiates by, as in hvp(f)(x, v); it got {len(args)} "
-                f"argument{'s' * (len(args) != 1)}", self._span,
-            )  # fmt: skip
-        return positions(self._argnums, len(args) - 1, self._span)
-
-    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        chosen = self._chosen(args)
-        behind = max(chosen) + 1
-        primals = args[:behind] + args[behind + 1 :]
-        v = (args[behind],) if isinstance(self._argnums, int) else args[behind]
-        part = Part(self._gradient.__pullback_call__, primals, kwargs)
-        given = dict(zip(chosen, v))
-        return pushed(part, directions(part, part.tree.children[0], tuple(map(given.get, range(len(primals))))))[1]
 
 
 @functools.lru_cache(maxsize=256)

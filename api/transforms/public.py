@@ -11,14 +11,15 @@ from ..calls.forms import Traceable
 from ..ir.program import Program
 from .base import Jit
 from .gradient import Gradient, ValueAndGradient
-from .jacobian import hessian, hessian_diag, jacfwd, jacobian, jacrev, value_and_jacobian
-from .jvp import hvp, jvp, linearize
+from .hessian import hessian, hessian_diag, hvp, vhp
+from .jacobian import jacfwd, jacobian, jacrev, value_and_jacobian
+from .jvp import jvp, linearize
 from .vjp import vjp
 from .vmap import vmap
 
 __all__ = [
     "grad", "hessian", "hessian_diag", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "linearize",
-    "trace", "value_and_grad", "value_and_jacobian", "vjp", "vmap",
+    "trace", "value_and_grad", "value_and_jacobian", "vhp", "vjp", "vmap",
 ]  # fmt: skip
 
 

@@ -405,7 +405,9 @@ class Scaled:
         return 1
 
 
-MADE = ("jacfwd", "jacrev", "jacobian", "value_and_jacobian", "hessian", "hessian_diag", "hvp", "vmap", "jvp")
+MADE = (
+    "jacfwd", "jacrev", "jacobian", "value_and_jacobian", "hessian", "hessian_diag", "hvp", "vhp", "vmap", "jvp",
+)  # fmt: skip
 
 
 def called(kind, f, x=3.0):
@@ -413,8 +415,8 @@ def called(kind, f, x=3.0):
     match kind:
         case "jvp":
             return pb.jvp(f, (x,), (1.0,))[1]
-        case "hvp":
-            return pb.hvp(f)(x, 1.0)
+        case "hvp" | "vhp":
+            return getattr(pb, kind)(f)(x, 1.0)
         case "vmap":
             return pb.vmap(f)(np.array([x]))[0]
         case "value_and_jacobian":
@@ -445,7 +447,7 @@ def test_a_transform_made_once_reads_anew(kind):
     if kind == "jvp":
         pytest.skip("jvp is called, not made")
     made = getattr(pb, kind)(s)
-    given = {"hvp": (3.0, 1.0), "vmap": (np.array([3.0]),)}.get(kind, (3.0,))
+    given = {"hvp": (3.0, 1.0), "vhp": (3.0, 1.0), "vmap": (np.array([3.0]),)}.get(kind, (3.0,))
     first, _ = flatten(made(*given))
     s.a = 4.0
     np.testing.assert_allclose(np.ravel(flatten(made(*given))[0]), 2 * np.ravel(first))
@@ -576,6 +578,7 @@ OBJECTS = {
     "jacfwd": (pb.jacfwd(square), (3.0,), 6.0), "jacrev": (pb.jacrev(square), (3.0,), 6.0),
     "jacobian": (pb.jacobian(square), (3.0,), 6.0), "hessian": (pb.hessian(square), (3.0,), 2.0),
     "hessian_diag": (pb.hessian_diag(square), (3.0,), 2.0), "hvp": (pb.hvp(square), (3.0, 5.0), 10.0),
+    "vhp": (pb.vhp(square), (3.0, 5.0), 10.0),
     "vmap": (pb.vmap(square), (X,), X * X),
 }  # fmt: skip
 
