@@ -14,6 +14,7 @@ from numba.extending import intrinsic, lower_builtin, overload, register_jitable
 
 from .intrinsics.blas import add_matmul, matmul
 from .intrinsics.linalg import cholesky, lu, lu_logdet, lu_solve, solve_triangular
+from .intrinsics.order import argsort, search_left, search_right
 from .intrinsics.threads import (
     add_all,
     in_two_turns,
@@ -27,9 +28,9 @@ from .intrinsics.threads import (
 )
 
 __all__ = [
-    "add_all", "add_matmul", "cholesky", "lu", "lu_logdet", "lu_solve", "solve_triangular",
-    "in_two_turns", "largest", "matmul", "on_all_cores",
-    "own_zeros", "parts", "share", "smallest", "total",
+    "add_all", "add_matmul", "argsort", "cholesky", "in_two_turns", "largest", "lu", "lu_logdet", "lu_solve",
+    "matmul", "on_all_cores", "own_zeros", "parts", "search_left", "search_right", "share", "smallest",
+    "solve_triangular", "total",
 ]  # fmt: skip
 jitable = register_jitable(error_model="numpy")
 

@@ -71,7 +71,7 @@ def _ordered(names: list[str]) -> list[str]:
 def _statements() -> dict[str, str]:
     """The top-level definitions of what generated code calls; what overloads a function belongs to it."""
     found: dict[str, str] = {}
-    for module in ("support", "intrinsics.linalg"):
+    for module in ("support", "intrinsics.linalg", "intrinsics.order"):
         name = f"{__name__.partition('.')[0]}.runtime.{module}"
         spec = importlib.util.find_spec(name)  # read, not imported: it loads numba
         assert spec is not None and spec.origin is not None

@@ -223,10 +223,10 @@ def test_shapes():
 
 def test_functions_without_a_rule():
     def f(x):
-        y = np.sort(x)
-        return y[0]
+        y = np.histogram2d(x, x)
+        return y[0][0, 0]
 
-    refused(TypeError, "np.sort", pb.grad(f), X, line="y = np.sort(x)")
+    refused(TypeError, "np.histogram2d", pb.grad(f), X, line="y = np.histogram2d(x, x)")
 
     def g(x):
         return np.linalg.svd(x)[1][0]
@@ -326,12 +326,6 @@ def test_syntax():
         y = x * 2.0
         return x if x is y else y
 
-    def with_sort(x):
-        y = np.array([x, 1.0])
-        y.sort()
-        return y[0]
-
-    refused(TypeError, "sort", pb.grad(with_sort), 2.0, line="y.sort()")
     for function, text, line in (
         (with_is, "`is` between traced values.*==", "x is y"),
         (with_try, "cannot trace this try.*an `if`", "1.0 / x"),

@@ -15,6 +15,7 @@ from . import (
     linalg,
     logic,
     moments,
+    order,
     pynumbers,
     ranges,
     reduce,
@@ -32,8 +33,8 @@ from . import (
 
 __all__ = [
     "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise",
-    "grids", "iteration", "join", "linalg", "logic", "moments", "pynumbers", "ranges", "reduce", "repeat", "scan",
-    "select", "shape", "solving", "special", "stats", "ufunc_options", "values", "written",
+    "grids", "iteration", "join", "linalg", "logic", "moments", "order", "pynumbers", "ranges", "reduce", "repeat",
+    "scan", "select", "shape", "solving", "special", "stats", "ufunc_options", "values", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

@@ -47,14 +47,12 @@ def refuse_options(name: str, options: dict[str, Any]) -> None:
         raise require_session().error(UnsupportedFunction, f"{name}({option}=...) cannot be traced{advice}")
 
 
-def refuse(advice: str, *functions: Any, method: str | None = None) -> None:
+def refuse(advice: str, *functions: Any) -> None:
     """Register functions that are refused, with what to write instead."""
     for function in functions:
         module = getattr(function, "__module__", "numpy").replace("numpy", "np", 1).replace("np.lib", "np")
         name = f"{module}.{function.__name__}" if module != "builtins" else function.__name__
         implements(function)(_refusal(name, advice))
-    if method is not None:
-        implements(method=method)(_refusal(f"the method .{method}()", advice))
 
 
 def _refusal(name: str, advice: str) -> Callable[..., Any]:
@@ -224,15 +222,15 @@ def holds_now(session: Session, form: Affine) -> bool:
     return session.from_inputs(form) and form.value(session.present) >= 0 and session.ensure(form)
 
 
-def require_elements(session: Session, dims: Sequence[Dim], message: str) -> None:
-    """Raise ValueError, now or when the program runs, if one of these sizes is 0."""
+def require_elements(session: Session, dims: Sequence[Dim], message: str, least: int = 1) -> None:
+    """Raise ValueError, now or when the program runs, if one of these sizes is less."""
     builder = session.builder
     for dim in dims:
-        form = builder.affine(dim) - 1
+        form = builder.affine(dim) - least
         if not form.terms and form.constant < 0:
             raise session.error(ShapeMismatch, message)
         if not session.ensure(form):
-            session.check(builder.emit("ge", dim_atom(dim), 1), f"ValueError: {message}")
+            session.check(builder.emit("ge", dim_atom(dim), least), f"ValueError: {message}")
             builder.facts.assume(form)
 
 

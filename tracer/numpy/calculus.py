@@ -18,7 +18,6 @@ from .arguments import (
     integer_argument,
     names,
     operand,
-    refuse,
     require_elements,
     size_symbol,
 )
@@ -271,11 +270,3 @@ def corrcoef(x: Any, y: Any = None, rowvar: Any = True, **options: Any) -> Any:
         return c / c
     deviation = operand(np.sqrt(np.diagonal(c)), "np.corrcoef")
     return np.clip(c / deviation[:, None] / deviation[None, :], -1.0, 1.0)
-
-
-refuse("it needs a sorted array. Sorting cannot be traced yet", np.median, np.percentile, np.quantile, np.nanmedian,
-       np.nanpercentile, np.nanquantile)  # fmt: skip
-refuse("sorting cannot be traced yet. Sort before the call, or use np.max, np.min or np.argmax", np.sort, np.argsort,
-       np.partition, np.argpartition, np.unique, np.lexsort)  # fmt: skip
-refuse("sorting cannot be traced yet", method="sort")
-refuse("it counts, and has no derivative. Use np.searchsorted and np.add.at", np.histogram, np.histogram2d)

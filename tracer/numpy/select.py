@@ -13,6 +13,7 @@ from ...ir.ops.array import full_slice
 from ...ir.program import Atom, Index, Var
 from ...ir.types import Dim
 from ..session import Session
+from ..values.convert import common
 from ..values.subscripts import clamp, scatter_add, whole
 from ..values.symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
 from .arguments import (
@@ -27,10 +28,10 @@ from .arguments import (
     names,
     operand,
     product,
-    refuse,
     refuse_options,
     size_symbol,
 )
+from .bounds import note
 from .conditions import flatnonzero
 from .elementwise import store_out
 from .join import along
@@ -323,16 +324,17 @@ def _zero(x: Any) -> Scalar:
 @implements(np.searchsorted, method="searchsorted")
 def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
     """How many elements of a sorted array lie below each value."""
-    refuse_options("np.searchsorted", {"sorter": sorter})
     x, values = operand(a, "np.searchsorted"), operand(v, "np.searchsorted")
+    session = x.session
     if x.type.rank != 1:
         raise ValueError("object too deep for desired array")
+    if sorter is not None:
+        x = x[_indices(sorter, "np.searchsorted")]
     _require_sorted(x)
-    wide = values[(*(slice(None),) * values.type.rank, None)] if values.type.rank else values
-    below = x < wide if side == "left" else x <= wide
-    if values.type.is_float:  # nan is sorted last
-        below = below | (np.isnan(wide) & ~np.isnan(x) if side == "left" else np.isnan(wide))
-    return np.sum(below, axis=-1)
+    row, wanted = common(session, [x, values], "np.searchsorted")[0]
+    found = session.builder.emit("search_left" if side == "left" else "search_right", row, wanted)
+    note(session, found, Affine(), session.builder.affine(dims_of(x)[0]))
+    return wrap(session, found)
 
 
 def _require_sorted(x: Array) -> None:
@@ -357,14 +359,13 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     heights = broadcast(heights, (dim,), "np.interp")
     n = size_symbol(session, dim_atom(dim))
     if isinstance(n, int) and n == 1:
-        raise session.error(UnsupportedFunction, "np.interp with a single point cannot be traced")
-    upper = np.clip(searchsorted(grid, values, "right"), 1, n - 1)
-    x0, x1, y0, y1 = grid[upper - 1], grid[upper], heights[upper - 1], heights[upper]
-    inside = y0 + (y1 - y0) / (x1 - x0) * (values - x0)
+        inside = heights[0]
+    else:
+        upper = np.clip(searchsorted(grid, values, "right"), 1, n - 1)
+        x0, x1, y0, y1 = grid[upper - 1], grid[upper], heights[upper - 1], heights[upper]
+        inside = y0 + (y1 - y0) / (x1 - x0) * (values - x0)
     below = heights[0] if left is None else left
     above = heights[n - 1] if right is None else right
     result = np.where(values < grid[0], below, np.where(values > grid[n - 1], above, inside))
     return np.where(np.isnan(values), values, result)
 
-
-refuse("use np.searchsorted, whose array is sorted upwards", np.digitize)
