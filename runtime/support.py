@@ -12,6 +12,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
+from .intrinsics import lapack as _lapack  # noqa: F401  (numba knows the functions of linalg)
 from .intrinsics.blas import add_matmul, matmul
 from .intrinsics.linalg import cholesky, lu, lu_logdet, lu_solve, solve_triangular
 from .intrinsics.order import argsort, search_left, search_right

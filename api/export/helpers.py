@@ -75,7 +75,8 @@ def _statements() -> dict[str, str]:
         name = f"{__name__.partition('.')[0]}.runtime.{module}"
         spec = importlib.util.find_spec(name)  # read, not imported: it loads numba
         assert spec is not None and spec.origin is not None
-        found |= _definitions(Path(spec.origin).read_text(encoding="utf-8"))
+        texts = _definitions(Path(spec.origin).read_text(encoding="utf-8"))
+        found |= {n: f"@jitable\n{t}" if module != "support" and t.startswith("def ") else t for n, t in texts.items()}
     return found
 
 

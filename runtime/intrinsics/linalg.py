@@ -1,7 +1,7 @@
 """Calls of LAPACK into memory that is there, for generated code.
 
-Here is what each does, in NumPy's terms: this runs where nothing is compiled, and exported files take these texts. The
-last axes of stacks are matrices.
+Here is what each does, in NumPy's terms: this runs where nothing is compiled, for arrays that are not in C order, and
+in exported files, which take these texts. The last two axes of stacks are matrices.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ jitable = register_jitable(error_model="numpy")
 
 
 @jitable
-def count(a, rank):
+def _count(a, rank):
     """The number of matrices (rank 2) of a stack."""
     total = 1
     for k in range(a.ndim - rank):
@@ -22,13 +22,13 @@ def count(a, rank):
 
 
 @jitable
-def matrices(a):
+def _matrices(a):
     """The stack with one axis in front of the matrices."""
-    return np.ascontiguousarray(a).reshape((count(a, 2), a.shape[-2], a.shape[-1]))
+    return np.ascontiguousarray(a).reshape((_count(a, 2), a.shape[-2], a.shape[-1]))
 
 
 @jitable
-def substitute(m, x, lower, unit):
+def _substitute(m, x, lower, unit):
     """x becomes the solution of a triangular system."""
     n = m.shape[0]
     for step in range(n):
@@ -40,10 +40,9 @@ def substitute(m, x, lower, unit):
             x[k] /= m[k, k]
 
 
-@jitable
 def lu(a, out):
     """The factors of each matrix: the exchanges of rows, and the columns of L and U."""
-    stack, results, n = matrices(a), matrices(out), a.shape[-1]
+    stack, results, n = _matrices(a), _matrices(out), a.shape[-1]
     for at in range(stack.shape[0]):
         m = stack[at].copy()
         for k in range(n):
@@ -61,51 +60,47 @@ def lu(a, out):
         results[at, 1:] = m.T
 
 
-@jitable
 def lu_solve(f, b, transposed, out):
     """The solution of a @ x = b, or a.T @ x = b, by the factors of a."""
-    factors, right, results = matrices(f), matrices(b), matrices(out)
+    factors, right, results = _matrices(f), _matrices(b), _matrices(out)
     n = f.shape[-1]
     for at in range(factors.shape[0]):
         m, x = factors[at, 1:].T, results[at]
         x[:] = right[at]
         if transposed:
-            substitute(m.T, x, True, False)
-            substitute(m.T, x, False, True)
+            _substitute(m.T, x, True, False)
+            _substitute(m.T, x, False, True)
         for step in range(n):
             k = n - 1 - step if transposed else step
             other = int(factors[at, 0, k])
             for j in range(x.shape[1]):
                 x[k, j], x[other, j] = x[other, j], x[k, j]
         if not transposed:
-            substitute(m, x, True, True)
-            substitute(m, x, False, False)
+            _substitute(m, x, True, True)
+            _substitute(m, x, False, False)
 
 
-@jitable
 def lu_logdet(f, out):
     """The logarithm of the absolute value of the determinant, from the factors."""
-    factors, results = matrices(f), out.reshape(count(f, 2))
+    factors, results = _matrices(f), out.reshape(_count(f, 2))
     for at in range(factors.shape[0]):
         results[at] = 0.0
         for k in range(f.shape[-1]):
             results[at] += np.log(abs(factors[at, k + 1, k]))
 
 
-@jitable
 def solve_triangular(a, b, lower, transposed, unit, out):
     """The solution of a @ x = b, or a.T @ x = b, where one triangle of a is read."""
-    stack, right, results = matrices(a), matrices(b), matrices(out)
+    stack, right, results = _matrices(a), _matrices(b), _matrices(out)
     for at in range(stack.shape[0]):
         m = stack[at].T if transposed else stack[at]
         results[at] = right[at]
-        substitute(m, results[at], bool(lower) != bool(transposed), unit)
+        _substitute(m, results[at], bool(lower) != bool(transposed), unit)
 
 
-@jitable
 def cholesky(a, out):
     """The lower triangle whose product with its transpose is a; -1 as its last element if there is none."""
-    stack, results, n = matrices(a), matrices(out), a.shape[-1]
+    stack, results, n = _matrices(a), _matrices(out), a.shape[-1]
     for at in range(stack.shape[0]):
         m, x = stack[at], results[at]
         for i in range(n):
