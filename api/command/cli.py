@@ -18,17 +18,19 @@ from typing import Any
 
 from .. import __version__, testing
 from ..explain import explain
-from ..export.module import KINDS, export, write_module
-from ..inspection.show import STAGES, shown
+from ..export.module import KINDS, OWN, export, with_direction, write_module
+from ..inspection.show import ASIDE, STAGES, shown
 from ..ir.errors import PullbackError, UnsupportedFunction
 from ..runtime import cache, options
 from ..runtime.lazy import lazy
-from ..transforms.public import grad
+from ..transforms.public import grad, value_and_grad
 from . import arguments
 from .arguments import UsageError
 from .terminal import BOLD, GREEN, PLAIN, coloured, in_colour
 
 RED = "\x1b[31m"
+TRANSFORMS: dict[str, Callable[..., Any]] = {"grad": grad, "value_and_grad": value_and_grad, **OWN}
+"""What `show` shows of a function."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +168,11 @@ def argnums_of(chosen: argparse.Namespace) -> int | tuple[int, ...] | None:
 def _setup_show(parser: argparse.ArgumentParser) -> None:
     add_target(parser, values=False)
     parser.add_argument(
-        "--stage", choices=(*STAGES, "all"), default="all",
+        "--stage", choices=(*STAGES, *ASIDE, "all"), default="all",
         help="trace: the program; adjoint: that of its gradient, as it is made; optimised: cleaned up; scalar: loops "
-        "over numbers; source: Python (all)",
+        "over numbers; source: Python; all: these (default); tangent: forward mode",
     )  # fmt: skip
+    parser.add_argument("--what", choices=TRANSFORMS, help="the derivative of it that is shown (grad)")
     parser.add_argument("--passes", action="store_true", help="what each pass on the way changes, as a diff")
 
 
@@ -179,7 +182,10 @@ def _show(chosen: argparse.Namespace) -> int:
         given = arguments.samples(given, arguments.sizes(chosen.size), None, 0)
     given = [str(a) if isinstance(a, arguments.Typed) else a for a in given]
     numbers = argnums_of(chosen)
-    if numbers is not None:
+    if chosen.what is not None:
+        given = list(with_direction(chosen.what, given, 0 if numbers is None else numbers))
+        function = TRANSFORMS[chosen.what](arguments.plain(function), numbers)
+    elif numbers is not None:
         function = grad(arguments.plain(function), numbers)
     text = str(shown(function, tuple(given), stage=chosen.stage, passes=chosen.passes))
     if in_colour(sys.stdout):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,23 @@ from .specialised import Form, array_text, public_name, wrapped
 SMALL_EXAMPLE = 60
 
 
-def self_check(name: str, forms: list[Form]) -> str:
+@dataclass(frozen=True)
+class Check:
+    """A derivative that is compared with differences of the value: its kind, where it is in what its function gives
+    (None: all of it), and the arguments that it is by."""
+
+    kind: str
+    at: int | None
+    positions: tuple[int, ...]
+    argnums: Any
+    has_aux: bool
+
+
+DIRECTIONAL = {"jvp": 1, "jacobian": 1, "jacfwd": 1, "jacrev": 1, "hessian": 2, "hvp": 2, "vhp": 2}
+"""The order of a derivative that is compared along a random direction."""
+
+
+def self_check(name: str, forms: list[Form], checks: Sequence[Check] = ()) -> str:
     lines = ["def self_check() -> None:", '    """Compare the derivatives with finite differences at an example."""']
     lines.append("    rng = np.random.default_rng(0)")
     for form in forms:
@@ -23,9 +41,14 @@ def self_check(name: str, forms: list[Form]) -> str:
         if example is None:
             lines.append("    # No example was found that has the sizes this code is for.")
             continue
-        lines.append(f"    p = _arguments_{form.number}(")
-        lines += [wrapped(f"        {form.names[k]}={text},", " " * 12) for k, text in enumerate(example)]
-        lines.append("    )")
+        if checks:
+            lines.append("    given = (")
+            lines += [wrapped(f"        {text},", " " * 12) for text in example]
+            lines += ["    )", f"    p = _arguments_{form.label}(*given)"]
+        else:
+            lines.append(f"    p = _arguments_{form.label}(")
+            lines += [wrapped(f"        {form.names[k]}={text},", " " * 12) for k, text in enumerate(example)]
+            lines.append("    )")
         for kind, found in form.layouts.items():
             if kind == "value":
                 continue
@@ -45,7 +68,25 @@ def self_check(name: str, forms: list[Form]) -> str:
             lines.append(
                 f"    _compare({public_name(name, kind)!r}, {name}_{form.number}, {floats}, seeds, bars, p, {wrt}, rng)"
             )
+        lines += [_along(name, check, form) for check in checks]
     return "\n".join(lines)
+
+
+def _along(name: str, check: Check, form: Form) -> str:
+    """The line that compares a derivative along a direction d."""
+    own, at = public_name(name, check.kind), "" if check.at is None else f"[{check.at}]"
+    given = [f"given[{k}]" for k in range(len(form.names))]
+    if check.kind in ("hvp", "vhp"):
+        given.insert(max(check.positions) + 1, "d")
+    elif check.kind == "jvp":
+        given.append("d")
+    derivative = f"lambda d: {own}({', '.join(given)}){at}"
+    value = f"lambda *x: {name}_{form.number}(*_arguments_{form.label}(*x))"
+    count = form.form.out.children[0].count if check.has_aux else len(form.form.results)
+    floats = [r.k for r in form.form.results[:count] if hasattr(r, "k") and form.program.results[r.k].type.is_float]
+    several = not isinstance(check.argnums, int)
+    rest = f"{floats}, {derivative}, given, {check.positions}, {several}, {DIRECTIONAL[check.kind]}, rng"
+    return f"    _along(\n        {own!r}, {value},\n        {rest},\n    )"
 
 
 def _bars(found: Layout, kind: str, form: Form) -> tuple[list[int], list[int]]:
@@ -139,3 +180,70 @@ COMPARE = '''def _compare(name, function, results, seeds, bars, p, wrt, rng):
     print(f"{name}: differs from finite differences by {best:.1e}")
     if not best < (1e-2 if single else 1e-5):
         raise SystemExit(f"{name} does not agree with finite differences")'''
+
+
+
+ALONG = '''def _leaves(x):
+    """The floats of a container, as arrays."""
+    if isinstance(x, dict):
+        return [leaf for part in x.values() for leaf in _leaves(part)]
+    if isinstance(x, (tuple, list)):
+        return [leaf for part in x for leaf in _leaves(part)]
+    return [np.asarray(x)] if np.asarray(x).dtype.kind == "f" else []
+
+
+def _filled(x, leaves):
+    """The container with these floats, and None for everything else."""
+    if isinstance(x, dict):
+        return {key: _filled(part, leaves) for key, part in x.items()}
+    if isinstance(x, (tuple, list)):
+        return type(x)(_filled(part, leaves) for part in x)
+    if np.asarray(x).dtype.kind != "f":
+        return None
+    leaf = np.asarray(next(leaves), np.asarray(x).dtype)
+    return leaf if isinstance(x, np.ndarray) else type(x)(leaf)
+
+
+def _moved(x, y):
+    """The container with the floats of another one."""
+    if isinstance(x, dict):
+        return {key: _moved(part, y[key]) for key, part in x.items()}
+    if isinstance(x, (tuple, list)):
+        return type(x)(map(_moved, x, y))
+    return x if y is None else y
+
+
+def _along(name, value, floats, derivative, given, chosen, several, order, rng):
+    """Compare a derivative with differences of the value along a random direction; exits where they differ."""
+    x = tuple(given[k] for k in chosen)
+    leaves = _leaves(x)
+    directions = [rng.normal(size=leaf.shape).astype(leaf.dtype) for leaf in leaves]
+    d = _filled(x, iter(directions))
+    found = _leaves(derivative(d if several else d[0]))
+    if not name.endswith(("_jvp", "_hvp", "_vhp")):
+        count = len(directions)
+        rows = [found[k : k + count] for k in range(0, len(found), count)]
+        found = [sum(np.tensordot(b, v, v.ndim) for b, v in zip(row, directions)) for row in rows]
+    if order == 2:
+        found = [sum(np.sum(b * v) for b, v in zip(found, directions))]
+
+    def at(step):
+        there = _filled(x, iter([leaf + step * v for leaf, v in zip(leaves, directions)]))
+        arguments = list(given)
+        for k, part, moved in zip(chosen, x, there):
+            arguments[k] = _moved(part, moved)
+        results = value(*arguments)
+        return [np.asarray(results[k], np.float64) for k in floats]
+
+    single = any(leaf.dtype == np.float32 for leaf in leaves)
+    scale = 1e-8 + sum(np.sum(np.abs(b)) for b in found)
+    best = np.inf
+    for step in 10.0 ** (np.arange(-3.0, 0.0) if single else np.arange(-7.0, -2.0) + 2.0 * (order - 1)):
+        ends = zip(at(step), at(-step), at(0.0))
+        slopes = [(a - b) / (2.0 * step) if order == 1 else (a - 2.0 * c + b) / step**2 for a, b, c in ends]
+        best = min(best, sum(np.sum(np.abs(s - b)) for s, b in zip(slopes, found)) / scale)
+    print(f"{name}: differs from finite differences by {best:.1e}")
+    if not best < (0.1 if single else 1e-5 if order == 1 else 1e-3):
+        raise SystemExit(f"{name} does not agree with finite differences")'''
+HELPERS = {"_compare": COMPARE, "_along": ALONG}
+"""Functions that a check calls."""

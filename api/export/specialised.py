@@ -25,7 +25,9 @@ class Form:
     leaves, tree   the arguments: values, or types
     names          of the parameters
     layouts        for each kind that was asked for ("value", "grad", "value_and_grad", "vjp")
-    kernels        the generated functions: "value" always, the kinds, and for vjp "forward" and "backward"
+    kernels        the generated functions: "value" always, the kinds, and for vjp "forward" and "backward"; of a form
+                   that is traced for one kind, which is a program of its own, that one
+    label          what its function of arguments is called by
     """
 
     number: int
@@ -35,6 +37,7 @@ class Form:
     names: list[str]
     layouts: dict[str, Layout]
     kernels: dict[str, str]
+    label: str
 
     @property
     def program(self) -> Any:

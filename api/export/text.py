@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..ir.program import Span
 from ..ir.types import DTYPES, Type
 from ..runtime.lazy import lazy
 from ..transforms.layout import Layout, Result, built, hidden_values
-from .check import COMPARE, self_check
+from .check import HELPERS, Check, self_check
 from .helpers import helpers, imports_of
 from .specialised import Form, array_text, public_name, wrapped
 
@@ -20,26 +21,36 @@ MAX_CONSTANT = 10_000
 NUMBERS = {n: f"np.{row.numpy.name}" if row.python is None else row.python.__name__ for n, row in DTYPES.items()}
 
 
-def module_text(name: str, span: Span | None, forms: list[Form]) -> str:
-    """The module with these forms of a function."""
-    kinds = list(dict.fromkeys(kind for form in forms for kind in form.layouts))
-    first = forms[0]
-    for form in forms[1:]:
-        if form.names != first.names or list(form.layouts) != list(first.layouts):
-            raise TypeMismatch("the forms that are exported together must have the same parameters")
+def module_text(
+    name: str, span: Span | None, forms: list[Form], own: dict[str, list[Form]], kinds: Sequence[str],
+    checks: Sequence[Check],
+) -> str:  # fmt: skip
+    """The module with these forms of a function.
+
+    forms   of the function itself, which its gradients share
+    own     for each other kind the forms that were traced for it
+    kinds   in the order in which their functions stand in the file
+    """
+    by_kind = {kind: own.get(kind, forms) for kind in kinds}
+    for of_kind in (forms, *own.values()):
+        for form in of_kind[1:]:
+            if form.names != of_kind[0].names or list(form.layouts) != list(of_kind[0].layouts):
+                raise TypeMismatch("the forms that are exported together must have the same parameters")
     functions = [public_name(name, kind) for kind in kinds]
-    if set(functions) & set(first.names):
+    if any(set(functions) & set(of_kind[0].names) for of_kind in by_kind.values()):
         raise TypeMismatch(f"a parameter of {name} has the name of an exported function: rename one of them")
-    kernels = [text for form in forms for text in form.kernels.values()]
+    forms_too = [*forms, *(form for of_kind in own.values() for form in of_kind)]
+    kernels = [text for form in forms_too for text in form.kernels.values()]
     definitions, kernels = helpers(kernels)
     compiled = [f"@njit(cache=True, error_model=\"numpy\", nogil=True)\n{text}" for text in kernels]
     constants: list[str] = []
-    parts = [_arguments(form, constants) for form in forms]
-    parts += [_public(name, kind, forms) for kind in kinds]
-    check = self_check(name, forms)
+    parts = [_arguments(form, constants) for form in forms_too]
+    parts += [_public(name, kind, by_kind[kind]) for kind in kinds]
+    check = self_check(name, forms, checks)
     rest = "\n\n\n".join([*compiled, *parts])
     wanted = [text for key, text in CHECKS.items() if re.search(rf"\b{key}\(", rest)]
-    body = [*definitions, *constants, *wanted, *compiled, *parts, COMPARE, check, MAIN]
+    helping = [text for key, text in HELPERS.items() if re.search(rf"\b{key}\(", check)]
+    body = [*definitions, *constants, *wanted, *compiled, *parts, *helping, check, MAIN]
     text = "\n\n\n".join(body)
     imports = "\n".join(["import math"] if re.search(r"\bmath\.", text) else [])
     typing = "from typing import Any\n\n" if re.search(r"\bAny\b", text) else ""
@@ -47,7 +58,7 @@ def module_text(name: str, span: Span | None, forms: list[Form]) -> str:
     file = Path(span.file).name.replace("\\", "/").replace('"', "'") if span else ""
     where = f" ({file}, line {span.line})" if span else ""
     version = lazy("").__version__
-    signatures = "\n".join(f"    {form.shown()}" for form in forms)
+    signatures = "\n".join(f"    {form.shown()}" for form in forms or by_kind[kinds[0]])
     head = HEAD.format(
         name=name, where=where, version=version, functions=", ".join(functions), signatures=signatures,
         example=f"{functions[-1] if functions[-1] != name else name}_1",
@@ -63,7 +74,7 @@ def module_text(name: str, span: Span | None, forms: list[Form]) -> str:
 def _arguments(form: Form, constants: list[str]) -> str:
     """The function that turns the user's arguments into the parameters of the generated functions."""
     traced = form.form.traced
-    lines = [f"def _arguments_{form.number}({', '.join(form.names)}):"]
+    lines = [f"def _arguments_{form.label}({', '.join(form.names)}):"]
     lines.append(f'    """The parameters for {form.shown()}; raises TypeError or ValueError for others."""')
     positional = form.tree.children[0]
     for name, child in zip(form.names, positional.children):
@@ -173,19 +184,23 @@ def _public(name: str, kind: str, forms: list[Form]) -> str:
         params.append("seed: Any")
     answer = _hint([_tree_type(form.layouts[kind].tree, iter(form.layouts[kind].leaves)) for form in forms])
     own = public_name(name, kind)
-    lines = [f"def {own}({', '.join(params)}) -> {answer}:", f'    """{SUMMARIES[kind].format(name=name)}"""']
+    lines = [f"def {own}({', '.join(params)}) -> {answer}:", f'    """{_summary(name, kind)}"""']
     given = ", ".join(first.names)
     p, which = _local("p", first), _local("which", first)
     if len(forms) == 1:
-        lines.append(f"    {p} = _arguments_{first.number}({given})")
+        lines.append(f"    {p} = _arguments_{first.label}({given})")
         lines += _call(name, kind, first, "    ")
     else:
-        candidates = ", ".join(f"_arguments_{form.number}" for form in forms)
+        candidates = ", ".join(f"_arguments_{form.label}" for form in forms)
         lines.append(f"    {which}, {p} = _choose(({candidates}), {given})")
         for k, form in enumerate(forms):
             lines += ([f"    if {which} == {k}:"] if k < len(forms) - 1 else [])
             lines += _call(name, kind, form, "        " if k < len(forms) - 1 else "    ")
     return "\n".join(lines)
+
+
+def _summary(name: str, kind: str) -> str:
+    return SUMMARIES[kind].format(name=name) if kind in SUMMARIES else f"The {kind} of {name}."
 
 
 def _call(name: str, kind: str, form: Form, indent: str) -> list[str]:
@@ -267,6 +282,10 @@ SUMMARIES = {
     "grad": "The gradient of {name}.",
     "value_and_grad": "The value of {name}, and its gradient.",
     "vjp": "The value of {name}, and the cotangents of its arguments for a seed like the value.",
+    "jvp": "The value of {name}, and its derivative along a tangent of the argument.",
+    "jacobian": "The Jacobian of {name}.",
+    "hessian": "The Hessian of {name}.",
+    "hvp": "The Hessian of {name} times v.",
 }
 
 MARK = "# This file was generated: it has the licence of the function that it was made from."

@@ -16,16 +16,20 @@ from ..ir.errors import PullbackError, TypeMismatch
 from ..ir.passes import optimise
 from ..ir.passes.unroll import unroll
 from ..ir.program import Program, Var
+from ..ir.tangent import tangent
 from ..stages import Compilation
 from ..tracer.values.foreign import title
 from ..transforms.base import Text, Transform
+from ..transforms.composed import Composed
 from ..transforms.gradient import Gradient
 
-__all__ = ["STAGES", "evaluate", "parse", "show", "shown"]
+__all__ = ["ASIDE", "STAGES", "evaluate", "parse", "show", "shown"]
 
 STAGES = ("trace", "adjoint", "optimised", "scalar", "source")
 """In order: the traced program; its adjoint, as the pass writes it; the adjoint after the clean-up; loops over
 scalars with memory decided; Python."""
+ASIDE = ("tangent",)
+"""What is not on that way: the traced program with the tangents of its values, after the clean-up."""
 
 
 def show(
@@ -33,9 +37,9 @@ def show(
 ) -> None:
     """Print a stage of a function, for these arguments: arrays, numbers, or types such as "f64[n, 3]".
 
-    function  a transform (`pb.grad(f, argnums=...)`), whose gradient is shown; a plain function, which is
+    function  a transform (`pb.grad(f, argnums=...)`, `pb.hessian(f)`), whose code is shown; a plain function, which is
               differentiated by all its float arguments; or a program (of `pb.parse`, `pb.trace`)
-    stage     "trace", "adjoint", "optimised", "scalar", "source"; or "all"
+    stage     "trace", "adjoint", "optimised", "scalar", "source", or "all" of them; or "tangent", forward mode
     passes    print what each pass on the way to this stage changes, as a diff, instead of the stage
 
     Raises ValueError for another stage, and what tracing raises.
@@ -62,7 +66,8 @@ def shown(
     write = made.diffs if passes else made.text
     if stage != "all":
         return write(stage)
-    names = [name for name in STAGES if made.make is not None or name not in ("adjoint", "optimised")]
+    differentiated = made.make is not None and not made.itself
+    names = [name for name in STAGES if differentiated or name not in ("adjoint", "optimised")]
     return Text("\n\n".join(f"# {name}\n{write(name)}" for name in names))
 
 
@@ -101,12 +106,16 @@ class _Stages:
 
     raw      what the tracer wrote
     program  the same after the clean-up
+    wrt      the parameters that are differentiated
     make     gives the adjoint of `program`; None if there is none to show
+    itself   is it what becomes Python, and not its adjoint? It is a derivative already
     """
 
     raw: Program
     program: Program
+    wrt: tuple[int, ...]
     make: Callable[[Program], Program] | None
+    itself: bool = False
 
     @staticmethod
     def of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Stages:
@@ -114,12 +123,14 @@ class _Stages:
             if args or kwargs:
                 raise TypeError("a program is shown as it is, without arguments: pb.evaluate runs it")
             wrt = tuple(k for k, p in enumerate(function.params) if p.type.is_float)
-            return _Stages(function, function, _adjoint_by(function, wrt))
+            return _Stages(function, function, wrt, _adjoint_by(function, wrt))
         traceable = function._traceable if isinstance(function, Transform) else Traceable(function)
         leaves, tree = traceable.lowered_leaves(args, kwargs)
         try:
             form = traceable.trace(leaves, tree)
-            return _Stages(form.traced.program, form.program, _derivation(function, form, tree, leaves))
+            wrt = _differentiated(function, form, tree, leaves)
+            make = _derivation(function, form, wrt)
+            return _Stages(form.traced.program, form.program, wrt, make, isinstance(function, Composed))
         except PullbackError as error:  # says all; our frames would only hide it
             raise error.with_traceback(None) from None
 
@@ -128,9 +139,15 @@ class _Stages:
             raise ValueError("there is no float to differentiate by: the stages are trace, scalar and source")
         return self.make(self.program)
 
+    def pushed(self) -> Program:
+        """The program with tangents, as the pass writes it."""
+        if not self.wrt:
+            raise ValueError("there is no float to differentiate by: the stages are trace, scalar and source")
+        return tangent(self.program, self.wrt)
+
     def last(self) -> Program:
         """The program that becomes Python: of the gradient, or of the function itself."""
-        if self.make is None:
+        if self.make is None or self.itself:
             return self.program
         return optimise(self.derived())
 
@@ -142,11 +159,13 @@ class _Stages:
                 return Text(text.show(self.derived(), spans=True))
             case "optimised":
                 return Text(text.show(optimise(self.derived()), spans=True))
+            case "tangent":
+                return Text(text.show(optimise(self.pushed()), spans=True))
             case "scalar":
                 return Text(text.show(Compilation(self.last()).lowered(), spans=True))
             case "source":
                 return Text(Compilation(self.last()).source)
-        raise ValueError(f"there is no stage {name!r}: there are {', '.join(STAGES)}, and all")
+        raise ValueError(f"there is no stage {name!r}: there are {', '.join((*STAGES, *ASIDE))}, and all")
 
     def diffs(self, name: str) -> Text:
         """What the passes change that lead to this stage from the one before."""
@@ -160,6 +179,9 @@ class _Stages:
                 found("adjoint", self.program, self.derived())
             case "optimised":
                 optimise(self.derived(), found)
+            case "tangent":
+                found("tangent", self.program, self.pushed())
+                optimise(self.pushed(), found)
             case "scalar" | "source":
                 compilation = Compilation(self.last())
                 final = compilation.lowered(found)
@@ -195,18 +217,22 @@ class _Diffs:
         return "\n\n".join([*self.parts, *([rest] if rest else [])])
 
 
-def _derivation(
-    function: Any, form: Specialisation, tree: Tree, leaves: Sequence[Any]
-) -> Callable[[Program], Program] | None:
-    """How the adjoint of a traced form is made: as the transform makes it; else by all float arguments."""
+def _differentiated(function: Any, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
+    """The parameters by which the transform differentiates; else all floats among the arguments."""
     if isinstance(function, Gradient):
-        wrt = function._wrt(form, tree, leaves)
+        return function._wrt(form, tree, leaves)
+    given = set(form.traced.leaves)
+    return tuple(k for k, p in enumerate(form.program.params) if p.type.is_float and k in given)
+
+
+def _derivation(
+    function: Any, form: Specialisation, wrt: tuple[int, ...]
+) -> Callable[[Program], Program] | None:
+    """How the adjoint of a traced form is made: as the transform makes it."""
+    if isinstance(function, Gradient):
         function._check_result(form)
         return function._make(form, wrt)
-    given = set(form.traced.leaves)
-    return _adjoint_by(
-        form.program, tuple(k for k, p in enumerate(form.program.params) if p.type.is_float and k in given)
-    )
+    return _adjoint_by(form.program, wrt)
 
 
 def _adjoint_by(program: Program, wrt: tuple[int, ...]) -> Callable[[Program], Program] | None:

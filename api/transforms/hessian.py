@@ -153,7 +153,19 @@ class HessianProduct(Composed):
         self._gradient = OneFloat(self.__wrapped__, 1, self._has_aux, self._kind)
 
     def _called_like(self) -> inspect.Signature | None:
-        return None
+        """The function's signature, with the direction in it."""
+        numbers = (self._argnums,) if isinstance(self._argnums, int) else self._argnums
+        given = list(self._signature.parameters.values()) if self._signature else []
+        behind = max(numbers) + 1
+        simple = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in given[:behind])
+        if min(numbers) < 0 or behind > len(given) or not simple:
+            return None
+        name = "v"
+        while any(p.name == name for p in given):
+            name += "_"
+        before = [p.replace(default=p.empty) for p in given[:behind]]
+        direction = inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return inspect.Signature([*before, direction, *given[behind:]])
 
     def plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         behind = max(self._chosen(args)) + 1

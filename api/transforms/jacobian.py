@@ -13,7 +13,7 @@ from ..calls.ravel import is_float
 from ..calls.tree import flatten
 from ..ir.adjoint.reverse_mode import split_adjoint
 from ..ir.build import Builder, atom_dim, dim_atom
-from ..ir.errors import ArgumentError, PullbackError, TypeMismatch
+from ..ir.errors import ArgumentError, TypeMismatch
 from ..ir.ops.array import dim, full_slice
 from ..ir.ops.index import at_set
 from ..ir.program import Atom, Exit, For, Index, Let, Lit, Node, Phi, Program, Slice, Var
@@ -22,7 +22,7 @@ from ..ir.types import I64, Type
 from ..ir.vmap import mapped
 from ..ir.walk import inline, names_of
 from ..tracer.session import Session
-from ..tracer.values.symbol import as_value, size, wrap
+from ..tracer.values.symbol import Scalar, as_value, size, wrap
 from .argnums import is_integer, positions
 from .base import P
 from .composed import Composed, Part
@@ -217,11 +217,8 @@ class ForwardBlocks(Blocks):
         """By memory: what is assumed of the sizes is a guard of the call."""
         types = [self.part.captured.values[p].type for p in self.params.values() if p is not None]
         for type in (*types, *(self.values[k].type for k in self.part.floats if k is not None)):
-            try:
-                if elements(self.session, type) > LARGE:
-                    return FEW_AT_ONCE
-            except PullbackError:  # a size that values decide
-                continue
+            if holds(self.session, elements(self.session, type) > LARGE):
+                return FEW_AT_ONCE
         return AT_ONCE
 
     def directions(self, param: int, results: Sequence[int]) -> Sequence[Atom]:
@@ -405,11 +402,12 @@ class Chosen(Jacobian):
                 columns = columns + elements(session, part.captured.values[param].type)
         for k in part.floats:
             rows = rows + (elements(session, part.program.results[k].type) if k is not None else 0)
-        try:
-            forward = bool(columns <= BEST_FORWARD * rows)
-        except PullbackError:  # the number of results depends on values
-            forward = True
-        return (ForwardBlocks if forward else ReverseBlocks)(part, self._kind, chosen)
+        forward = holds(session, columns <= BEST_FORWARD * rows)
+        if forward is None:  # a size is not known: many parameters, or more results than one can say
+            forward = not (isinstance(rows, int) and not isinstance(columns, int))
+        if forward:
+            return ForwardBlocks(part, self._kind, chosen, self._chunk)
+        return ReverseBlocks(part, self._kind, chosen)
 
 
 def elements(session: Session, type: Type) -> Any:
@@ -418,6 +416,11 @@ def elements(session: Session, type: Type) -> Any:
     for d in type.dims:
         total = total * size(session, d)
     return total
+
+
+def holds(session: Session, condition: Any) -> bool | None:
+    """A condition on sizes in the present call, which becomes a guard; None where sizes are not known while tracing."""
+    return session.decide(condition.atom) if isinstance(condition, Scalar) else bool(condition)
 
 
 def checked_chunk(chunk_size: Any, span: Any) -> int | None:

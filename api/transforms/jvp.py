@@ -16,6 +16,7 @@ from ..ir.tangent import tangent
 from ..ir.walk import inline
 from ..tracer.session import Session, current
 from ..tracer.values.symbol import wrap
+from .argnums import positions
 from .composed import Composed, Part
 from .vjp import as_seed
 
@@ -79,6 +80,19 @@ class Pushforward(Composed):
         primals, tangents = args
         part = Part(self._function, primals, {}, self._has_aux)
         return pushed(part, directions(part, part.tree.children[0], tangents))
+
+
+class Along(Composed):
+    """jvp as a function of the arguments and, behind them, a tangent of what argnums names."""
+
+    _kind = "jvp"
+
+    def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        *primals, v = args
+        part = Part(self._function, tuple(primals), kwargs, self._has_aux)
+        chosen = positions(self._argnums, len(primals), self._span)
+        given = dict(zip(chosen, (v,) if isinstance(self._argnums, int) else v))
+        return pushed(part, directions(part, part.tree.children[0], tuple(map(given.get, range(len(primals))))))
 
 
 def directions(part: Part, form: Tree, tangents: Any) -> dict[int, Atom]:

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import pullback as pb
 from pullback.command import arguments
 from pullback.command.arguments import UsageError
 from pullback.command.cli import COMMANDS, main
@@ -84,6 +85,11 @@ def test_show_prints_the_stages(model, capsys):
     assert code == 0 and "X_bar" in out and "import numpy as np" in out
     code, out, _ = run(capsys, "show", "model.py:cubed", "--args", "f64", "--stage", "optimised")
     assert code == 0 and out.startswith("def cubed_grad(x: f64)")
+    for kind in ("jvp", "hvp", "jacobian", "hessian", "value_and_grad"):
+        code, out, _ = run(capsys, "show", *LOSS, "--stage", "trace", "--what", kind)
+        assert code == 0 and out.startswith("def ") and pb.parse(out)
+    code, out, _ = run(capsys, "show", *LOSS, "--stage", "tangent")
+    assert code == 0 and "_dot: f64" in out
     code, out, _ = run(capsys, "show", *LOSS, "--passes")
     assert code == 0 and "simplify" in out and re.search("^[-+] ", out, re.M)
 

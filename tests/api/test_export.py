@@ -15,6 +15,7 @@ from kernels import KERNELS
 from scipy import special
 
 import pullback as pb
+from pullback.calls.tree import flatten
 from pullback.codegen.emit.spelling import template
 from pullback.command import cli
 from pullback.export.helpers import helpers
@@ -225,3 +226,71 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert "x: float64[n, 3], k: float64" in text and "-> tuple[np.ndarray, float]:" in text
     assert cli.main([*words, "-o", "missing/out.py"]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+# -- the further derivatives ----------------------------------------------------------------------------
+
+
+def forced(p, x):
+    return {"y": np.tanh(x @ p["w"]) * p["b"], "n": 3}
+
+
+FAMILY = {
+    "jvp": ((energy, "f64[n]", "f64"), {"what": "jvp"}, lambda x, k, d: pb.jvp(energy, (x, k), (d, None))),
+    "jvp of both": (
+        (energy, "f64[n]", "f64"), {"what": "jvp", "argnums": (0, 1)},
+        lambda x, k, d: pb.jvp(energy, (x, k), (d, 1.0)),
+    ),
+    "jacobian": ((energy, "f64[n]", "f64"), {"what": "jacobian", "argnums": (0, 1)},
+                 lambda x, k: pb.jacobian(energy, (0, 1))(x, k)),
+    "hessian": ((energy, "f64[n]", "f64"), {"what": "hessian"}, lambda x, k: pb.hessian(energy)(x, k)),
+    "hvp": ((energy, "f64[n]", "f64"), {"what": "hvp"}, lambda x, d, k: pb.hvp(energy)(x, d, k)),
+    "hvp itself": ((pb.hvp(energy), "f64[n]", "f64[n]", "f64"), {}, lambda x, d, k: pb.hvp(energy)(x, d, k)),
+    "vhp itself": ((pb.vhp(energy), "f64[n]", "f64[n]", "f64"), {}, lambda x, d, k: pb.vhp(energy)(x, d, k)),
+    "jacrev itself": ((pb.jacrev(energy, 1), "f64[n]", "f64"), {}, lambda x, k: pb.jacrev(energy, 1)(x, k)),
+    "hessian_diag itself": ((pb.hessian_diag(energy), "f64[n]", "f64"), {}, pb.hessian_diag(energy)),
+    "vmap itself": ((pb.vmap(energy, (None, 0)), "f64[n]", "f64[m]"), {}, pb.vmap(energy, (None, 0))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_family_of_derivatives(name, plain):
+    given, options, expected = FAMILY[name]
+    module = plain(*given, **options)
+    kind = name.split()[0]
+    x, d, ks = np.array([0.0, 1.0, 3.0, 6.0]), np.array([1.0, -1.0, 0.5, 2.0]), np.array([2.0, 3.0])
+    k = ks if kind == "vmap" else 2.0
+    both = "both" in name
+    args = {"jvp": (x, k, (d, 1.0) if both else d), "hvp": (x, d, k), "vhp": (x, d, k)}.get(kind, (x, k))
+    with pb.options(jit=False):
+        wanted = expected(*(args if not both else (x, k, d)))
+    found = module[f"energy_{kind}"](*args)
+    for a, b in zip(flatten(found)[0], flatten(wanted)[0], strict=True):
+        np.testing.assert_allclose(a, b, 1e-12)
+    module["self_check"]()
+
+
+def test_the_family_takes_containers_and_auxiliary_results(plain):
+    p, x = {"w": np.ones((3, 2)), "b": 2.0}, np.arange(12.0).reshape(4, 3)
+    aux = lambda p, x: (forced(p, x)["y"], x[0])
+    module = plain(aux, {"w": "f64[3, 2]", "b": "f64"}, "f64[n, 3]", what=("jvp", "jacobian"), has_aux=True)
+    jacobian, first = module["f_jacobian"](p, x)
+    with pb.options(jit=False):
+        wanted = pb.jacobian(aux, has_aux=True)(p, x)[0]
+    np.testing.assert_allclose(jacobian["w"], wanted["w"])
+    np.testing.assert_array_equal(first, x[0])
+    module["self_check"]()
+    with pytest.raises(ValueError, match="there are value, grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp"):
+        pb.export(energy, "f64[n]", "f64", what="hess")
+
+
+def test_a_wrong_derivative_does_not_pass_its_check(plain, tmp_path):
+    text = pb.export(energy, "f64[n]", "f64", what=("jvp", "hessian"))
+    for function in ("energy_jvp_1(*p)", "energy_hessian_1(*p)"):
+        assert function in text
+        (tmp_path / "wrong.py").write_text(text.replace(f"r = {function}", f"r = [2.0 * t for t in {function}]"))
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "wrong.py")], env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1 and "does not agree with finite differences" in done.stderr

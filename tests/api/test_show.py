@@ -40,6 +40,32 @@ def test_every_stage_is_read_back_and_runs(name, capsys):
     same(function(*flatten(args)[0]), exact)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_tangent_is_read_back_and_runs(name):
+    f, args = CASES[name]
+    program = verify(pb.parse(shown(f, args, stage="tangent")))
+    leaves = flatten(args)[0]
+    moves = [np.ones(np.shape(leaf))[()] for leaf in leaves if np.asarray(leaf).dtype.kind == "f"]
+    *value, dot = pb.evaluate(program, *leaves, *moves)
+    with pb.options(jit=False):
+        _, pull = pb.vjp(f, *args)
+        bars = [bar for bar in flatten(pull(1.0))[0] if bar is not None]
+    assert dot == pytest.approx(sum(np.sum(bar) for bar in bars), rel=1e-9)
+    assert "tangent" in shown(f, args, stage="tangent", passes=True)
+
+
+def test_a_derivative_shows_its_own_code():
+    """Not that of its adjoint, which is a stage of its own."""
+    hessian, x = pb.hessian(lambda x: np.sum(x**3)), np.ones(3)
+    assert shown(hessian, (x,), stage="source") == hessian.lower(x).source
+    text = shown(hessian, (x,), stage="all")
+    assert [line for line in text.splitlines() if line[:2] == "# "] == ["# trace", "# scalar", "# source"]
+    assert "_bar" in shown(hessian, (x,), stage="adjoint")
+    assert [p.name for p in pb.parse(shown(pb.grad(lambda x, y: x * y), (1.0, 2.0), stage="tangent")).params] == [
+        "x", "y", "x_dot",
+    ]  # fmt: skip
+
+
 def test_an_edited_program_runs():
     text = shown(CASES["springs"][0], ("f64[n]", "f64"))
     x = np.array([0.0, 1.0, 3.0])
