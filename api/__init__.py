@@ -12,6 +12,8 @@ from .ir.errors import PullbackError
 from .missing import missing as _missing
 from .runtime.options import options
 from .transforms.public import (
+    custom_jvp,
+    custom_vjp,
     grad,
     hessian,
     hessian_diag,
@@ -22,6 +24,7 @@ from .transforms.public import (
     jit,
     jvp,
     linearize,
+    stop_gradient,
     trace,
     value_and_grad,
     value_and_jacobian,
@@ -34,6 +37,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PullbackError",
+    "custom_jvp",
+    "custom_vjp",
     "debug",
     "evaluate",
     "explain",
@@ -53,6 +58,7 @@ __all__ = [
     "parse",
     "scipy",
     "show",
+    "stop_gradient",
     "testing",
     "trace",
     "value_and_grad",

@@ -6,9 +6,9 @@ _ELEMENTS = (
     "pb.vmap(pb.grad(f))(x) for a vector x; where each element of f(x) depends on that of x alone, "
     "pb.grad(lambda x: np.sum(f(x)))(x)"
 )
-_RULE = "write the function in plain NumPy: pullback derives its gradient"
+_RULE = "pb.custom_vjp gives a function a rule of its own: f.defvjp(fwd, bwd)"
 _MEMORY = "leave it out: pullback recomputes what is cheap; pb.grad(f).saved_report(x) says what is kept"
-_ROUND = "pass what is not differentiated as an argument that argnums does not name"
+_STOP = "pb.stop_gradient(x) is x, and a constant for derivatives"
 
 ADVICE = {
     **dict.fromkeys(["elementwise_grad", "egrad"], _ELEMENTS),
@@ -16,9 +16,10 @@ ADVICE = {
     "make_jvp": "pb.jvp(f, primals, tangents) gives the value and its tangent",
     "make_vjp": "pb.vjp(f, *args) gives the value and what pulls cotangents back",
     "pmap": "pb.vmap maps over examples; pb.options(parallel=True) runs its loop on all cores",
-    **dict.fromkeys(["custom_vjp", "custom_jvp", "custom_gradient", "primitive", "defvjp", "defjvp"], _RULE),
+    **dict.fromkeys(["custom_gradient", "defvjp", "defjvp"], _RULE),
+    "primitive": "write the function in plain NumPy: pullback derives its gradient",
     **dict.fromkeys(["checkpoint", "remat"], _MEMORY),
-    **dict.fromkeys(["stop_gradient", "detach", "no_grad"], _ROUND),
+    **dict.fromkeys(["detach", "no_grad"], _STOP),
     **dict.fromkeys(["numpy", "lax", "np"], "use NumPy itself: import numpy as np"),
     "check_grads": "pb.testing.check_grad compares with finite differences",
     "check_grad": "pb.testing.check_grad compares with finite differences",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..ir.passes import common, dead_code, simplify
+from ..ir.calls import has_marks, inline_calls
+from ..ir.passes import common, dead_code, optimise, simplify
 from ..ir.passes.elide_checks import elide_checks
 from ..ir.pipeline import DEFAULT, Context, Level, Pass, Pipeline, Seen
 from ..ir.program import Program
@@ -45,7 +46,13 @@ def _order(context: Context) -> dict[str, object]:
     return {"reassociate": context.reassociate, "carry": context.parallel is None}
 
 
+def apply_calls(program: Program) -> Program:
+    """Inlining: the programs of functions with derivative rules of their own stand in place of their calls."""
+    return optimise(inline_calls(program)) if has_marks(program) else program
+
+
 TO_ORDER = Pipeline((
+    Pass.of(apply_calls, Level.ARRAYS),
     Pass.of(elide_checks, Level.ARRAYS, options=_checks),
     Pass.of(preaccumulate, Level.ARRAYS),
     Pass.of(rematerialise, Level.ARRAYS),

@@ -147,6 +147,7 @@ class Builder:
             in (
                 getattr(getattr(n, "var", None), "name", None),
                 *(e.var.name for e in getattr(n, "exits", ())),
+                *(v.name for v in getattr(n, "vars", ())),
                 *(p.var.name for p in getattr(n, "phis", ()) if isinstance(n, If)),
             )
             for region in self._regions[:depth]

@@ -13,7 +13,7 @@ import numpy as np
 from .build import number
 from .errors import IRError, ShapeMismatch
 from .primitive import Primitive
-from .program import Atom, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, map_operand
+from .program import Atom, Call, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, map_operand
 from .types import Dim, Type
 
 Env = dict[str, Any]
@@ -76,6 +76,9 @@ def _run(nodes: tuple[Node, ...], env: Env, watch: Watch | None) -> None:
                 if not _value(cond, env):
                     raise failure(message)
                 bind(node, "", {})
+            case Call(results, applied, args):
+                called = _applied(applied.program, [_value(arg, env) for arg in args])
+                bind(node, "", {var.name: value for var, value in zip(results, called)})
             case For(index, start, stop, reverse, phis, body, exits):
                 trips = range(int(_value(start, env)), int(_value(stop, env)))
                 state = _firsts(phis, env)
@@ -100,6 +103,13 @@ def _run(nodes: tuple[Node, ...], env: Env, watch: Watch | None) -> None:
                 bind(node, "head", {})
                 _run(then if taken else orelse, env, watch)
                 bind(node, "join", _firsts(phis, env) if taken else _seconds(phis, env))
+
+
+def _applied(program: Program, values: list[Any]) -> list[Any]:
+    """The results of a program that is called by another one."""
+    env: Env = dict(zip((v.name for v in program.params), values))
+    _run(program.body, env, None)
+    return [_value(r, env) for r in program.results]
 
 
 def _value(atom: Atom, env: Env) -> Any:

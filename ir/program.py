@@ -171,7 +171,17 @@ class Check:
     span: Span | None = field(default=None, compare=False)
 
 
-Node = Let | For | While | If | Check
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`vars = function(*args)`: applies another program, which stays apart until its rules have been used."""
+
+    vars: tuple[Var, ...]
+    function: Function
+    args: tuple[Atom, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+Node = Let | For | While | If | Check | Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +208,50 @@ class Program:
     def returning(self, count: int) -> Program:
         """The same with its first results only."""
         return Program(self.name, self.params, self.body, self.results[:count], self.origins)
+
+
+@dataclass(eq=False)
+class Function:
+    """What a Call applies: a program, with the rule that stands for its derivative if there is one.
+
+    Not frozen, because a rule may call the function that it belongs to. Equal are functions that print alike.
+
+    count   its first parameters, so many, are the floats that the rule differentiates by; what follows is from outside
+    own     its first results, so many, have derivatives; what follows are sizes of these, and what is kept for `pull`
+    rule    for a user's function with a derivative of its own
+    pull    of the forward half of a rule: the backward half, while an adjoint is made
+    """
+
+    name: str
+    program: Program
+    count: int = 0
+    own: int = 0
+    rule: Rule | None = None
+    pull: Program | None = None
+    text: ClassVar[Callable[[Function], str]]
+    """The definitions of the function and of what it calls, see text/."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Function) and self.text() == other.text())
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.count, self.own))
+
+
+@dataclass(eq=False)
+class Rule:
+    """Derivatives of a function as programs; of `forward` with `backward`, and `push`, one may be missing.
+
+    forward    of the function's parameters; gives its results, and then what is kept
+    backward   of the parameters, the results, what is kept, and a cotangent for each float result; gives a cotangent
+               for each parameter that the rule differentiates by
+    push       of the parameters and a tangent for each that the rule differentiates by; gives the results, and then a
+               tangent for each float result
+    """
+
+    forward: Program | None = None
+    backward: Program | None = None
+    push: Program | None = None
 
 
 def atoms(operand: Any) -> Sequence[Atom]:

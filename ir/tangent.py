@@ -12,15 +12,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .adjoint.activity import Activity, activity, operands
-from .adjoint.reverse_mode import equate
-from .build import Builder, atom_dim
+from .adjoint.activity import Activity, activity, differentiated, operands
+from .adjoint.reverse_mode import adjoint, equate
+from .adjoint.rules import push_of
+from .build import Builder, atom_dim, literal
+from .calls import inline_calls, require_own, results_of
 from .errors import TypeMismatch, UnsupportedFunction
 from .ops.arith import CONVERT, eq
-from .ops.array import broadcast_to, dim, expand, zeros
+from .ops.array import broadcast_to, dim, empty, expand, full_slice, zeros
+from .ops.index import at_set, getitem
 from .ops.masked import strong_mul
 from .primitive import Ref
-from .program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While, atoms
+from .program import (
+    Atom,
+    Call,
+    Check,
+    Exit,
+    For,
+    Function,
+    If,
+    Index,
+    Let,
+    Lit,
+    Node,
+    Phi,
+    Program,
+    Slice,
+    Var,
+    While,
+    atoms,
+)
 from .types import I64, Type
 from .walk import names_of
 
@@ -66,6 +87,7 @@ def tangent(p: Program, wrt: Sequence[int], *, value: bool = True, batch: bool =
     for param in params:
         if not param.type.is_float:
             raise TypeMismatch(f"cannot differentiate by {param.name}: it is {param.type}, not a float")
+    p = inline_calls(p, plain=True)
     floats = [r for r in p.results if r.type.is_float]
     flow = activity(p, [v.name for v in params], [r.name for r in floats if isinstance(r, Var)])
     builder = Builder()
@@ -88,9 +110,10 @@ def tangent(p: Program, wrt: Sequence[int], *, value: bool = True, batch: bool =
     dots = [push.dot_or_zero(r).atom for r in floats]
     results = (*(p.results if value else ()), *dots)
     origins = p.origins and (*p.origins, *("" for _ in given))
-    return Program(
+    whole = Program(
         f"{p.name}_jvp", (*p.params, *given), tuple(builder.region), results, origins, p.cotangents, p.computed
     )
+    return inline_calls(whole, plain=True)
 
 
 @dataclass
@@ -147,6 +170,8 @@ class _Push:
             match node:
                 case Let():
                     self.let(node)
+                case Call():
+                    self.call(node)
                 case For() | While():
                     self.loop(node)
                 case If():
@@ -182,6 +207,47 @@ class _Push:
         except UnsupportedFunction as error:
             raise UnsupportedFunction(error.bare_message, error.span or let.span) from None
         self.dots[let.var.name] = self.called(dot, let.var, count)
+
+    def call(self, node: Call) -> None:
+        """A call with a rule: of its pushforward, which gives the values as well."""
+        function, results = node.function, differentiated(node)
+        if self.flow.active.isdisjoint(v.name for v in results) or all(self.dot(arg) is None for arg in node.args):
+            self.builder.add(node)
+            return
+        require_own(node, self.dots)
+        program = push_of(function, adjoint)
+        dots = [self.dot_or_zero(arg).atom for arg in node.args[: function.count]]
+        if self.batch is not None:
+            self.builder.add(node)
+            ends = self.each_direction(node, program, dots)
+        else:
+            names = results_of(self.builder, program, [*node.args, *dots], node.vars)
+            self.builder.add(Call(names, Function(program.name, program), (*node.args, *dots), node.span))
+            ends = names[len(node.vars) :]
+        for v, end in zip(results, ends):
+            if v.name in self.flow.active:
+                self.dots[v.name] = Ref(self.builder, end)
+
+    def each_direction(self, node: Call, program: Program, dots: Sequence[Atom]) -> list[Var]:
+        """The pushforward for one direction after the other, in a loop."""
+        b = self.builder
+        assert self.batch is not None
+        results = differentiated(node)
+        first = [b.emit(empty, self.sizes(v.type), v.type.dtype, hint=f"{v.name}_dot") for v in results]
+        index = b.var("j", I64)
+        heads = [self.fresh_dot(v) for v in results]
+        with b.open() as body:
+            parts = [b.emit(getitem, dot, _direction(dot, index)) for dot in dots]
+            moved = results_of(b, program, [*node.args, *parts])
+            b.add(Call(moved, Function(program.name, program), (*node.args, *parts), node.span))
+            seconds = [
+                b.emit(at_set, head, _direction(head, index), end, type=head.type)
+                for head, end in zip(heads, moved[len(node.vars) :])
+            ]
+        phis = tuple(Phi(h, f, s) for h, f, s in zip(heads, first, seconds))
+        exits = tuple(Exit(self.fresh_dot(v), h) for v, h in zip(results, heads))
+        b.add(For(index, literal(0, "i64"), self.batch, False, phis, tuple(body), exits, node.span))
+        return [exit.var for exit in exits]
 
     def called(self, dot: Ref, var: Var, count: int) -> Ref:
         """The tangent under its own name, if it was written just now, behind the first `count` nodes."""
@@ -302,6 +368,11 @@ class _Push:
         for name, phi in dots.items():
             self.dots[name] = Ref(self.builder, phi.var)
         self.builder.add(replace(node, then=arms[0], orelse=arms[1], phis=tuple(phis)))
+
+
+def _direction(dot: Atom, index: Var) -> Index:
+    """One direction of a tangent that has an axis for them, its last."""
+    return Index((*map(full_slice, dot.type.dims[:-1]), index))
 
 
 def _first(phi: Phi) -> Atom:

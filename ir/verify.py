@@ -18,9 +18,11 @@ from .build import dim_atom, number
 from .errors import IRError
 from .program import (
     Atom,
+    Call,
     Check,
     Exit,
     For,
+    Function,
     If,
     Index,
     Let,
@@ -59,13 +61,14 @@ def verify(program: Program) -> Program:
           ^^^^^^^^^^^^^^^
           return 1.0
     """
-    _Verifier(program).run()
+    _Verifier(program, set()).run()
     return program
 
 
 class _Verifier:
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, seen: set[int]):
         self.program = program
+        self.seen = seen  # the functions that are looked at or have been, by identity
         self.here: Any = program  # what is looked at, for the message
         self.bound: set[str] = set()
         self.scope: dict[str, Type] = {}
@@ -104,6 +107,8 @@ class _Verifier:
                         self.fail("a check's message starts with the class of its error, or `guard`")
                     if isinstance(cond, Var) and cond.name in self.equalities:
                         self.sizes.assume_zero(self.equalities[cond.name])
+                case Call():
+                    self.call(node)
                 case For(index, start, stop, _, phis, body, exits):
                     self.scalar(start, I64, "a range")
                     self.scalar(stop, I64, "a range")
@@ -164,6 +169,42 @@ class _Verifier:
         if op.name == "eq" and all(isinstance(a, (Var, Lit)) and a.type == I64 for a in let.args):
             a, b = (self.sizes.form(x) for x in let.args)  # type: ignore[arg-type]
             self.equalities[let.var.name] = a - b
+
+    def call(self, call: Call) -> None:
+        function = call.function
+        self.function(function)
+        params, results = function.program.params, function.program.results
+        if len(params) != len(call.args) or len(results) != len(call.vars):
+            self.fail(f"{function.name} takes {len(params)} values and gives {len(results)}")
+        formal: dict[str, Dim] = {}
+        for param, arg in zip(params, call.args):
+            self.atom(arg)
+            if param.type == I64:
+                formal[param.name] = int(arg.text) if isinstance(arg, Lit) else arg.name
+            if (param.type.dtype, param.type.rank) != (arg.type.dtype, arg.type.rank):
+                self.fail(f"{function.name} takes {param.type} for {param.name}, not {arg.type}")
+            for size, actual in zip(param.type.dims, arg.type.dims):
+                known = formal.setdefault(size, actual) if isinstance(size, str) else size
+                if not self.same(known, actual):
+                    self.fail(f"{function.name} takes {param.type} for {param.name}, not {arg.type}")
+        formal |= {r.name: v.name for r, v in zip(results, call.vars) if isinstance(r, Var) and r.type == I64}
+        for var in sorted(call.vars, key=lambda v: v.type.rank > 0):  # sizes before the types that name them
+            self.bind(var)
+        for result, var in zip(results, call.vars):
+            given = map_type(result.type, lambda d: formal.get(d, d) if isinstance(d, str) else d)
+            if not self.fits(var.type, given):
+                self.fail(f"{function.name} gives {given}, declared is {var.type}")
+
+    def function(self, function: Function) -> None:
+        """The programs of a called function, once."""
+        if id(function) in self.seen:
+            return
+        self.seen.add(id(function))
+        rule = function.rule
+        halves = (rule.forward, rule.backward, rule.push) if rule is not None else ()
+        for program in (function.program, *halves):
+            if program is not None:
+                _Verifier(program, self.seen).run()
 
     # -- phis: types are checked under the phis' own values ----------------------------------------------
 

@@ -13,7 +13,7 @@ from .errors import UnsupportedFunction
 from .ops.array import dim, empty, full_slice
 from .ops.index import at_set, getitem
 from .primitive import Ref, Trait
-from .program import Atom, Check, Exit, For, Index, Let, Lit, Node, Phi, Program, Var, dim_names
+from .program import Atom, Call, Check, Exit, For, Index, Let, Lit, Node, Phi, Program, Var, dim_names
 from .types import I64
 from .walk import defined, free, names_of, walk
 
@@ -92,7 +92,9 @@ def _may_fail(node: Node) -> bool:
     if isinstance(node, Let) and Trait.DIVIDES in node.op.traits:
         divisor = node.args[1]
         return not isinstance(divisor, Lit) or float(divisor.text) == 0.0
-    return isinstance(node, Check)
+    return isinstance(node, Check) or (
+        isinstance(node, Call) and any(map(_may_fail, walk(node.function.program.body)))
+    )
 
 
 def _shared(p: Program, stacks: dict[str, Var], builder: Builder) -> list[Node]:

@@ -14,6 +14,7 @@ from .errors import IRError
 from .names import Names
 from .program import (
     Atom,
+    Call,
     Check,
     Exit,
     For,
@@ -62,6 +63,8 @@ def defined(node: Node) -> tuple[Var, ...]:
     match node:
         case Let(var):
             return (var,)
+        case Call(vars):
+            return vars
         case For(exits=exits) | While(exits=exits):
             return tuple(e.var for e in exits)
         case If(phis=phis):
@@ -77,6 +80,14 @@ def bound(nodes: Iterable[Node]) -> Iterator[Var]:
             yield node.index
         if isinstance(node, (For, While)):
             yield from (p.var for p in node.phis)
+
+
+def may_fail(nodes: Iterable[Node]) -> bool:
+    """Is there a check, also in what is called?"""
+    return any(
+        isinstance(node, Check) or (isinstance(node, Call) and may_fail(node.function.program.body))
+        for node in walk(nodes)
+    )
 
 
 def names_of(program: Program) -> Names:
@@ -96,7 +107,7 @@ def used_atoms(node: Node) -> Iterator[Atom]:
 def _operands(node: Node) -> list[object]:
     operands: list[object] = []
     match node:
-        case Let(_, _, args):
+        case Let(_, _, args) | Call(_, _, args):
             operands += args
         case Check(cond):
             operands.append(cond)
@@ -179,6 +190,8 @@ def map_node(
             return Let(var(result), op, operands, span)
         case Check(cond, message, span):
             return Check(atom(cond), message, span)
+        case Call(results, function, args, span):
+            return Call(tuple(map(var, results)), function, tuple(map(atom, args)), span)
         case For(index, start, stop, reverse, phis, body, exits, span):
             bounds = atom(start), atom(stop)
             return For(var(index), *bounds, reverse, phis_of(phis), region(body), exits_of(exits), span)
@@ -309,14 +322,15 @@ def copy_nodes(builder: Builder, nodes: Iterable[Node], env: dict[str, Atom]) ->
                 env[var.name] = builder.emit(op, *operands, hint=var.name, type=map_type(var.type, dim))
             case Check(cond, message):
                 builder.check(atom(cond), message)
+            case Call(results, function, args):
+                builder.add(Call(_fresh(builder, results, env), function, tuple(map(atom, args)), builder.span))
             case For(index, start, stop, reverse, phis, body, exits, span):
-                bounds = atom(start), atom(stop)
+                first, end = atom(start), atom(stop)
                 (new_index,) = _fresh(builder, [index], env)
-                builder.facts.bound(new_index.name, builder.affine(bounds[0]), builder.affine(bounds[1]) - 1)
+                builder.facts.bound(new_index.name, builder.affine(first), builder.affine(end) - 1)
                 variables = _fresh(builder, [p.var for p in phis], env)
                 inner = region(body)
-                joined = close(phis, variables)
-                builder.add(For(new_index, *bounds, reverse, joined, inner, exits_of(exits), span))
+                builder.add(For(new_index, first, end, reverse, close(phis, variables), inner, exits_of(exits), span))
             case While(phis, test, cond, body, exits, span):
                 variables = _fresh(builder, [p.var for p in phis], env)
                 with builder.open() as written:

@@ -37,7 +37,7 @@ def capture(
     """
     builder = session.builder
     # What is passed is computed by the caller: a view is read before the region of the function opens.
-    given = [as_value(session, leaf) if _is_number(leaf) else None for leaf in leaves]
+    given = [as_value(session, leaf) if is_number(leaf) else None for leaf in leaves]
     values: list[Atom] = []
     params: list[Var] = []
     positions: list[int | None] = []
@@ -82,7 +82,7 @@ def capture(
     results = [Var(names.get(r.name, r.name), r.type) if isinstance(r, Var) else r for r in results]
     nodes[:], params, results = _equal_sizes_named_once(session, nodes, params, results)
     own = {v.name for v in (*bound(nodes), *params)}
-    for outer, type in sorted(_mentioned(nodes, params, results).items()):
+    for outer, type in sorted(mentioned(nodes, params, results).items()):
         if outer not in own:
             params.append(Var(outer, type))
             values.append(Var(outer, type))
@@ -163,7 +163,7 @@ def _refuse_effects(session: Session, before: State, after: State) -> None:
         )  # fmt: skip
 
 
-def _mentioned(nodes: Sequence[Node], params: list[Var], results: list[Atom]) -> dict[str, Type]:
+def mentioned(nodes: Sequence[Node], params: list[Var], results: list[Atom]) -> dict[str, Type]:
     """The types of all names that a program mentions."""
     found: dict[str, Type] = {}
     uses = [a for node in walk(nodes) for a in used_atoms(node)]
@@ -206,7 +206,7 @@ def _equal_sizes_named_once(
     return substitute(nodes, values), [var(p) for p in params], [atom(r) for r in results]
 
 
-def _is_number(leaf: Any) -> bool:
+def is_number(leaf: Any) -> bool:
     """Something that is traced: a symbol, or a float that may be differentiated by."""
     if isinstance(leaf, Symbol):
         return True

@@ -96,6 +96,7 @@ class Session:
     open_bodies  frames whose code runs inside of a generator's loops: the names that are live there
     stops     flags of loops that consume the generators that run now: once set, nothing more is asked for
     callers   the staged functions that are calling, the innermost last
+    rules     functions with derivative rules that are being traced, for rules that call their own function
     seeded, drawn_from  generators of random numbers: made here with a seed; of others, what they were before
     states    snapshots that somebody may go back to
     shadows   stand for containers that live on after the call: what is done to them is done to these
@@ -147,6 +148,7 @@ class Session:
     exact: set[str] = field(default_factory=set)
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)
     numbers: dict[str, bool] = field(default_factory=dict)
+    rules: dict[Any, Any] = field(default_factory=dict)
     seeded: dict[int, Any] = field(default_factory=dict)
     drawn_from: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 

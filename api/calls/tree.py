@@ -61,14 +61,18 @@ class Tree:
             return kind._make(children)  # type: ignore[attr-defined]
         return _dataclass(kind, dict(zip(self.keys, children)), construct)  # type: ignore[arg-type]
 
-    def take(self, obj: Any, root: str = "the value") -> list[Any]:
+    def take(self, obj: Any, root: str = "the value", *, spread: bool = False) -> list[Any]:
         """What stands in `obj` where this form has its leaves: None or a container counts as found.
+
+        With `spread`, None in place of a container stands for None at each of its leaves.
 
         >>> flatten({"w": 1.0, "n": 2})[1].take({"w": 3.0, "n": None})
         [3.0, None]
         """
         if self.kind is None:
             return [obj]
+        if spread and obj is None:
+            return [None] * self.count
         obj = list(obj) if isinstance(obj, StagedList) else obj
         parts = _parts(obj) if type(obj) is self.kind else None
         if parts and isinstance(obj, dict) and set(parts[0]) == set(self.keys):
@@ -76,7 +80,7 @@ class Tree:
         if parts is None or parts[0] != self.keys or len(parts[1]) != len(self.children):
             raise ValueError(mismatch(self, flatten(obj)[1], root))
         places = enumerate(zip(self.children, parts[1]))
-        return [leaf for k, (child, part) in places for leaf in child.take(part, root + self._step(k))]
+        return [leaf for k, (child, part) in places for leaf in child.take(part, root + self._step(k), spread=spread)]
 
     def paths(self, root: str = "") -> list[str]:
         """Where each leaf is.

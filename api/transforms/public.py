@@ -14,12 +14,13 @@ from .gradient import Gradient, ValueAndGradient
 from .hessian import hessian, hessian_diag, hvp, vhp
 from .jacobian import jacfwd, jacobian, jacrev, value_and_jacobian
 from .jvp import jvp, linearize
+from .rules import custom_jvp, custom_vjp, stop_gradient
 from .vjp import vjp
 from .vmap import vmap
 
 __all__ = [
-    "grad", "hessian", "hessian_diag", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "linearize",
-    "trace", "value_and_grad", "value_and_jacobian", "vhp", "vjp", "vmap",
+    "custom_jvp", "custom_vjp", "grad", "hessian", "hessian_diag", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp",
+    "linearize", "stop_gradient", "trace", "value_and_grad", "value_and_jacobian", "vhp", "vjp", "vmap",
 ]  # fmt: skip
 
 

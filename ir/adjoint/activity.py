@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..ops.arith import where
 from ..ops.index import at_set, getitem, nonzero
 from ..ops.masked import strong_mul
-from ..program import Atom, For, If, Let, Node, Program, Var, While, atoms
+from ..program import Atom, Call, For, If, Let, Node, Program, Var, While, atoms
 from ..walk import regions, walk
 
 
@@ -44,6 +44,15 @@ def operands(let: Let) -> Iterator[Var]:
         if k in op.static or k in op.sizes or (op.partials is not None and op.partials[k] is None):
             continue
         yield from (a for a in atoms(operand) if isinstance(a, Var) and a.type.is_float)
+
+
+def floats(values: Iterable[Atom]) -> list[Var]:
+    return [v for v in values if isinstance(v, Var) and v.type.is_float]
+
+
+def differentiated(call: Call) -> list[Var]:
+    """The results of a call that have derivatives."""
+    return floats(call.vars[: call.function.own])
 
 
 def activity(
@@ -98,6 +107,8 @@ def _edges(program: Program) -> Iterator[Edge]:
                     masks.add(var.name)
                 strong = op in (where, strong_mul) or (op in (getitem, at_set) and masked)
                 yield from (Edge(u.name, var.name, strong) for u in operands(node))
+            case Call(args=args):
+                yield from (Edge(u.name, v.name) for u in floats(args) for v in differentiated(node))
             case For(phis=phis, exits=exits) | While(phis=phis, exits=exits):
                 yield from _joins(phis)
                 yield from (Edge(e.phi.name, e.var.name) for e in exits)
@@ -137,6 +148,11 @@ def touched(node: Node, active: frozenset[str]) -> dict[str, Var]:
                     for u in operands(node):
                         use(u, var)
                     inside.add(var.name)
+                case Call(results, _, args):
+                    for u in floats(args):
+                        for result in differentiated(node):
+                            use(u, result)
+                    inside.update(result.name for result in results)
                 case For() | While() | If():
                     for phi in node.phis if not isinstance(node, If) else ():
                         use(phi.first, phi.var)

@@ -15,7 +15,7 @@ from ..ops.arith import add, le, maximum
 from ..ops.array import empty, zeros
 from ..ops.index import at_set
 from ..passes.dead_code import dead_code
-from ..program import Atom, Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
+from ..program import Atom, Call, Check, Exit, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ..types import I64
 from ..walk import copy_nodes, free, in_sweep
 from .save import Base, Export, Plan, Save, movable, place, product
@@ -60,6 +60,10 @@ class Forward:
                     self.bound(node.var)
                 case Check():
                     self.builder.add(node)
+                case Call(results):
+                    self.builder.add(node)
+                    for var in results:
+                        self.bound(var)
                 case For() | While():
                     self.loop(node)
                 case If():

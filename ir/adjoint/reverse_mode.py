@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..affine import Affine
 from ..build import Builder
+from ..calls import inline_calls
 from ..errors import TypeMismatch
 from ..names import Names
 from ..ops.arith import eq
@@ -26,6 +27,7 @@ from .activity import activity
 from .forward_sweep import Forward
 from .restore import restored
 from .reverse_sweep import Bars, Reverse, pruned
+from .rules import with_halves
 from .save import Planner
 from .scopes import Scopes, scopes_of
 
@@ -86,7 +88,8 @@ def adjoint(
     body = (*sweeps.forward, *sweeps.reverse)
     origins = p.origins and (*p.origins, *("" for _ in sweeps.seeds))
     params = (*p.params, *sweeps.seeds)
-    return Program(f"{p.name}_pullback", params, body, results, origins, sweeps.named, computed_sizes(p, params))
+    whole = Program(f"{p.name}_pullback", params, body, results, origins, sweeps.named, computed_sizes(p, params))
+    return inline_calls(whole, plain=True)
 
 
 def split_adjoint(p: Program, wrt: Sequence[int], count: int | None = None) -> tuple[Program, Program]:
@@ -118,7 +121,7 @@ def split_adjoint(p: Program, wrt: Sequence[int], count: int | None = None) -> t
     params = (*residuals, *sweeps.seeds)
     computed = computed_sizes(p, params)
     backward = Program(f"{p.name}_backward", params, body, sweeps.cotangents, (), sweeps.named, computed)
-    return forward, backward
+    return inline_calls(forward, plain=True), inline_calls(backward, plain=True)
 
 
 def computed_sizes(p: Program, params: Iterable[Var]) -> frozenset[str]:
@@ -235,9 +238,10 @@ def differentiate(
     p: Program, wrt: Sequence[int], *, seeds: bool = True, split: bool = False, masked: bool = False
 ) -> Sweeps:
     params, floats = _ends(p, wrt, seeds)
+    results = [r.name for r in floats if isinstance(r, Var)]
+    p = with_halves(p, [v.name for v in params], results, split_adjoint)
     scopes = scopes_of(p)
     scopes.split = split
-    results = [r.name for r in floats if isinstance(r, Var)]
     flow = activity(p, [v.name for v in params], results, masked)
     builder = _builder(p, scopes, Names(scopes.var, p.cotangents))
     reverse = Reverse(scopes, flow, builder)
@@ -270,9 +274,7 @@ def differentiate(
     written = rename(written, names)
     written = (*in_sweep(written[:count], "", bare), *in_sweep(written[count:], "again", bare))
     _, renamed, _ = substitution({old: Var(new, I64) for old, new in names.items()})
-    cotangents = tuple(
-        Var(names.get(a.name, a.name), renamed(a).type) if isinstance(a, Var) else a for a in cotangents
-    )
+    cotangents = tuple(Var(names.get(a.name, a.name), renamed(a).type) if isinstance(a, Var) else a for a in cotangents)
     integers = (*builder.integers, *builder.aliases)
     sizes = {names.get(n, n): _renamed(builder.affine(n), names) for n in integers}
     arrays = {v.name: v for v in bound(written[:count])}

@@ -13,16 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..build import Builder, atom_dim
+from ..calls import called_again, require_own
 from ..errors import UnsupportedFunction
 from ..ops.arith import CONVERT
 from ..ops.array import full_slice, unbroadcast, zeros
 from ..ops.index import getitem
 from ..ops.masked import strong_mul
 from ..primitive import Ref
-from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Var, While
+from ..program import Atom, Call, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Var, While
 from ..types import I64, Dim, Type
 from ..walk import free, map_type, used_here
-from .activity import Activity, operands, touched
+from .activity import Activity, differentiated, operands, touched
 from .scopes import Loop, Scopes
 
 Update = Callable[[Ref], Ref]
@@ -121,6 +122,8 @@ class Reverse:
             match node:
                 case Let():
                     self.let(node, bars)
+                case Call():
+                    self.call(node, bars)
                 case For() | While():
                     self.loop(node, bars)
                 case If():
@@ -169,6 +172,25 @@ class Reverse:
                 raise UnsupportedFunction(f"the derivative of {op.name} by {operand.name} is not known")
             pulled.append((operand, self.fitted(bar, operand, op.elementwise)))
         return pulled
+
+    def call(self, node: Call, bars: Bars) -> None:
+        """A call of the backward half of a rule, which takes what the forward half kept."""
+        function, results = node.function, differentiated(node)
+        totals = [self.total(bars, v) if v.name in self.flow.active else None for v in results]
+        for v in results:
+            bars.pop(v.name, None)
+        if all(total is None for total in totals):
+            return
+        assert function.pull is not None, "a rule has its halves before it is used"
+        require_own(node, self.flow.active)
+        if node.span is not None:
+            self.builder.span = replace(node.span, sweep=function.name)
+        seeds = [self.zero(v) if total is None else total for v, total in zip(results, totals)]
+        values = [*node.args, *node.vars, *(seed.atom for seed in seeds)]
+        pulled = called_again(self.builder, function.pull, values)
+        for operand, bar in zip(node.args[: function.count], pulled):
+            if isinstance(operand, Var) and operand.name in self.flow.active:
+                self.add(bars, operand, self.called(operand, Ref(self.builder, bar)))
 
     def reference(self, operand: Any) -> Any:
         if isinstance(operand, (Var, Lit)):
@@ -355,6 +377,10 @@ def pruned(nodes: list[Node], live: set[str]) -> tuple[Node, ...]:
     for node in reversed(nodes):
         if isinstance(node, Let):
             if node.var.name not in live:
+                continue
+            live.update(used_here(node))
+        elif isinstance(node, Call):
+            if live.isdisjoint(v.name for v in node.vars):
                 continue
             live.update(used_here(node))
         else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..program import Exit, For, If, Let, Node, Phi, Program, Span, Var, While
+from ..program import Call, Exit, For, If, Let, Node, Phi, Program, Span, Var, While
 
 Loop = For | While
-Definition = Let | Phi | Exit | For | While | None
+Definition = Let | Call | Phi | Exit | For | While | None
 """What binds a name: a loop stands for its index (For) or its trip counter (While), None for a parameter."""
 
 
@@ -107,6 +107,9 @@ def _visit(nodes: tuple[Node, ...], region: Region, scopes: Scopes) -> None:
         match node:
             case Let(var):
                 scopes.bind(var, region, node)
+            case Call(results):
+                for var in results:
+                    scopes.bind(var, region, node)
             case For(phis=phis, exits=exits) | While(phis=phis, exits=exits):
                 inner = Region(region, node, (*region.loops, node))
                 scopes.around[id(node)] = region

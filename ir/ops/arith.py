@@ -191,3 +191,9 @@ def _convert(name: str, dtype: str):
 
 CONVERT = {dtype: _convert(f"to_{dtype}", dtype) for dtype in DTYPES}
 """The conversion to each dtype."""
+
+stop = Primitive(
+    "stop_gradient", "stop_gradient({0})", same_dtype, lambda x: x, kind=Kind.ELEMENTWISE, partials=(None,),
+    traits=QUIET, sympy="{0}",
+)  # fmt: skip
+"""The same number, for derivatives a constant. Generated code does without it."""

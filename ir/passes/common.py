@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..primitive import Trait
-from ..program import Atom, Check, Exit, For, If, Let, Node, Phi, Program, Var, While
+from ..program import Atom, Call, Check, Exit, For, If, Let, Node, Phi, Program, Var, While
 from ..walk import Nodes, map_node, substitution
 
 """Not shared: each is memory that some chain of writes owns, sharing it would cost a copy later."""
@@ -72,6 +72,8 @@ class _Sharing:
                     return ()  # it did not fail before, so it does not fail here
                 self.held[-1].add(cond)
                 return (Check(cond, message, span),)
+            case Call():
+                return (map_node(node, self.atom, self.var, self.dim),)
             case For(index, start, stop, reverse, phis, body, exits, span):
                 bounds = self.atom(start), self.atom(stop)
                 phis = self.heads(phis)

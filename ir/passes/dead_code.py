@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ..program import Atom, Check, For, If, Let, Node, Phi, Program, Var, While, atoms, dim_names
+from ..program import Atom, Call, Check, For, If, Let, Node, Phi, Program, Var, While, atoms, dim_names
+from ..walk import may_fail
 
 Key = str | int
 """A name, or the id of a node that has regions."""
@@ -58,6 +59,14 @@ def _collect(nodes: Iterable[Node], owner: int | None, demands: dict[Key, set[Ke
         match node:
             case Let(var, _, args):
                 bind(var, *args)
+            case Call(results, function, args):
+                for result in results:
+                    bind(result, inside=here)
+                own = {result.name for result in results}
+                sizes = {name for value in (*args, *results) for name in dim_names(value)} - own
+                demands[id(node)] = _names(*args) | sizes | around
+                if may_fail(function.program.body):
+                    roots |= here
             case Check(cond):
                 roots |= _names(cond) | around
             case For(index, start, stop, _, phis, body, exits):
@@ -105,6 +114,8 @@ def _swept(nodes: Iterable[Node], needed: set[Key]) -> Iterator[Node]:
                 yield node
             case _ if id(node) not in needed:
                 pass
+            case Call():
+                yield node
             case For(phis=phis, body=body, exits=exits):
                 left = tuple(e for e in exits if e.var.name in needed)
                 yield replace(node, phis=phis_of(phis), body=_sweep(body, needed), exits=left)

@@ -15,10 +15,10 @@ import numpy as np
 from ..build import dim_atom, literal, number
 from ..ops import arith, array, index, masked, reduce
 from ..primitive import Primitive, Trait
-from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Phi, Program, Var, While
+from ..program import Atom, Call, Check, Exit, For, If, Index, Let, Lit, Phi, Program, Var, While
 from ..sizes import Sizes
 from ..types import BOOL, I64, Dim, Type
-from ..walk import Nodes, map_node, substitution
+from ..walk import Nodes, defined, map_node, substitution
 
 Rewritten = Atom | tuple[Any, ...] | None
 """A value that is there already, or (operation, *operands), or None: nothing to do."""
@@ -277,6 +277,11 @@ class _Simplifier:
             case Check(cond, message, span):
                 cond = self.atom(cond)
                 return () if cond == Lit("True", BOOL) else (Check(cond, message, span),)
+            case Call():
+                call = map_node(node, self.atom, self.var, self.dim)
+                for var in defined(call):
+                    self.sizes.bind(var)
+                return (call,)
             case For():
                 return self.loop(node)
             case While():

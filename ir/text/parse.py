@@ -12,7 +12,25 @@ from typing import Any
 from .. import ops as _ops  # noqa: F401  (fills the registry)
 from ..errors import IRError
 from ..primitive import REGISTRY, Primitive
-from ..program import Atom, Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
+from ..program import (
+    Atom,
+    Call,
+    Check,
+    Exit,
+    For,
+    Function,
+    If,
+    Index,
+    Let,
+    Lit,
+    Node,
+    Phi,
+    Program,
+    Rule,
+    Slice,
+    Var,
+    While,
+)
 from ..sizes import Sizes
 from ..types import DTYPES, I64, Dim, Type
 from .notation import WORDS, Template, context_dtype, full, literal_type, placeholder, slice_sizes, template
@@ -34,14 +52,27 @@ def parse(text: str, cotangents: Iterable[str] = ()) -> Program:
         module = ast.parse(text)
     except SyntaxError as error:
         raise IRError(f"not the text of a program: {error}") from error
-    if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
-        raise IRError("the text of a program is one `def`")
-    program = _Reader(text).program(module.body[0])
+    main, *others = module.body or [ast.Pass()]
+    definitions = [node for node in (main, *others) if isinstance(node, ast.FunctionDef)]
+    if len(definitions) != len(module.body) or not definitions:
+        raise IRError("the text of a program is one `def`, with those that it calls behind it")
+    functions = {node.name: Function(node.name, _UNREAD) for node in definitions[1:]}
+    readers = {node.name: _Reader(text, functions) for node in definitions}
+    for node in definitions[1:]:
+        functions[node.name].program = readers[node.name].program(node)
+    for node in definitions[1:]:
+        if node.decorator_list:
+            readers[node.name].rule(node)
+    program = _Reader(text, functions).program(definitions[0])
     return replace(program, cotangents=frozenset(cotangents))
 
 
+_UNREAD = Program("", (), (), ())
+
+
 class _Reader:
-    def __init__(self, text: str):
+    def __init__(self, text: str, functions: dict[str, Function]):
+        self.functions = functions
         self.lines = [line.encode() for line in re.split(r"\r\n|\r|\n", text)]
         self.vars: dict[str, Var] = {}
         self.sizes = Sizes()
@@ -69,6 +100,23 @@ class _Reader:
                 raise self.refused(value, f"the result is a {result.type}, declared is {type}")
         return Program(node.name, tuple(params), body, results)
 
+    def rule(self, node: ast.FunctionDef) -> None:
+        """`@rule(count, own, vjp=(f_fwd, f_bwd), jvp=f_jvp)` above a definition."""
+        function, programs = self.functions[node.name], {}
+        match node.decorator_list:
+            case [ast.Call(func=ast.Name(id="rule"), args=[ast.Constant(count), ast.Constant(own)], keywords=keywords)]:
+                function.count, function.own = count, own
+            case _:
+                raise self.refused(node, "above a definition stands its rule, and nothing else")
+        for keyword in keywords:
+            names = [getattr(item, "id", "") for item in _items(keyword.value)]
+            if keyword.arg not in ("vjp", "jvp") or not self.functions.keys() >= set(names):
+                raise self.refused(node, "the parts of a rule are definitions of the text")
+            programs[keyword.arg] = [self.functions[name].program for name in names]
+        forward, backward = programs.get("vjp", (None, None))
+        (push,) = programs.get("jvp", (None,))
+        function.rule = Rule(forward, backward, push)
+
     # -- statements ----------------------------------------------------------------------------------
 
     def body(self, statements: list[ast.stmt]) -> tuple[Node, ...]:
@@ -80,6 +128,8 @@ class _Reader:
             match statement:
                 case ast.Pass():
                     pass
+                case ast.AnnAssign(value=ast.Call(func=ast.Name(id=name))) if name in self.functions:
+                    nodes.append(self.call(statement, name, rest))
                 case ast.AnnAssign(value=ast.expr()):
                     nodes.append(self.let(statement))
                 case ast.Assert(test=test, msg=ast.Constant(value=str(message))):
@@ -93,6 +143,29 @@ class _Reader:
                 case _:
                     raise self.refused(statement, "this is not a statement of a program")
         return tuple(nodes)
+
+    def call(self, node: ast.AnnAssign, name: str, rest: list[ast.stmt]) -> Call:
+        """The line of a call; behind it, where there are several results, a line for each."""
+        assert isinstance(node.value, ast.Call)
+        program = self.functions[name].program
+        types = [p.type for p in program.params] or [Type("f64")] * len(node.value.args)
+        args = tuple(self.atom(a, t.dtype) for a, t in zip(node.value.args, types))
+        found: dict[int, Var] = {}
+        if not isinstance(node.annotation, ast.Tuple):
+            found[0] = self.bind(node.target, getattr(node.target, "id", ""), node.annotation)
+        else:
+            for _ in node.annotation.elts:
+                match rest.pop(0) if rest else None:
+                    case ast.AnnAssign(
+                        target=target, annotation=annotation,
+                        value=ast.Subscript(value=ast.Name(id=whole), slice=ast.Constant(value=int(k))),
+                    ) if whole == getattr(node.target, "id", ""):  # fmt: skip
+                        found[k] = self.bind(target, getattr(target, "id", ""), annotation)
+                    case _:
+                        raise self.refused(node, "behind a call of several results stands a line for each")
+        for var in found.values():
+            self.sizes.bind(var)
+        return Call(tuple(found[k] for k in sorted(found)), self.functions[name], args)
 
     def loop(self, node: ast.For, rest: list[ast.stmt]) -> For:
         call, reverse = node.iter, False

@@ -11,7 +11,13 @@
             ...
         if c:                                     phis behind it: value of the first arm, of the second
             ...
+        t: (f64, i64) = g(x, w)                   a Call of another program; of one result without the tuple
+        y: f64 = t[0]
+        k: i64 = t[1]
         return s_end, x
+
+    @rule(2, 1, vjp=(g_fwd, g_bwd), jvp=g_jvp)    the programs that are called follow, with their rules; the numbers say
+    def g(x: f64[n], w: f64) -> (f64, i64):       how many parameters the rule is for, and how many results
 
 `show` writes it, `parse` (parse.py) reads it, and `parse(show(p)) == p`. How an operation prints is the
 `text` template of its declaration; nothing here knows a single operation.
@@ -29,12 +35,28 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..program import Check, Exit, For, If, Index, Let, Lit, Node, Phi, Program, Slice, Var, While
+from ..program import (
+    Call,
+    Check,
+    Exit,
+    For,
+    Function,
+    If,
+    Index,
+    Let,
+    Lit,
+    Node,
+    Phi,
+    Program,
+    Slice,
+    Var,
+    While,
+)
 from ..sizes import Sizes
 from ..types import BOOL, I64, Dim, Type
 from .notation import PLACEHOLDER, context_dtype, full, literal_type, slice_sizes, template
 from .page import WIDTH, Line, page
-from .parse import parse
+from .parse import parse, templates
 
 __all__ = ["Line", "lines", "operation", "parse", "show"]
 
@@ -66,24 +88,94 @@ def show(program: Program, spans: bool = False) -> str:
 
 def lines(program: Program) -> list[Line]:
     """The printed lines with their nodes, for those who annotate them."""
-    sizes = Sizes()
+    called = _Called()
+    result = _definition(program, called.taken(program.name), called)
+    return [*result, *called.definitions()]
+
+
+def _definition(program: Program, name: str, called: _Called) -> list[Line]:
+    sizes = _Scope(called)
     for param in program.params:
         sizes.bind(param)
-    result = list(_signature(program))
+    result = list(_signature(program, name))
     result += _body(program.body, "    ", sizes)
     result.append(Line(f"    return {_results(program)}", program))
     return result
 
 
-def _signature(program: Program) -> Iterator[Line]:
+class _Called:
+    """The functions that a text calls, and how they are named in it: no two alike, none as an operation is."""
+
+    def __init__(self, neutral: bool = False) -> None:
+        self.neutral = neutral
+        self.names: dict[int, str] = {}
+        self.waiting: list[Function] = []
+        self.used: set[str] = set()
+
+    def taken(self, name: str) -> str:
+        """The name, with a number if something is called so."""
+        stem, k = re.sub(r"_\d+$", "", name), 0
+        if self.neutral:
+            name = stem = "function"
+        while name in self.used or (self.names and f"{name}()" in templates()):
+            k += 1
+            name = f"{stem}_{k}"
+        self.used.add(name)
+        return name
+
+    def name(self, function: Function) -> str:
+        if id(function) not in self.names:
+            self.names[id(function)] = ""
+            self.names[id(function)] = self.taken(function.name)
+            self.waiting.append(function)
+        return self.names[id(function)]
+
+    def definitions(self) -> Iterator[Line]:
+        while self.waiting:
+            function = self.waiting.pop(0)
+            name, rule = self.name(function), function.rule
+            halves: dict[str, Program] = {}
+            if rule is not None:
+                given: list[str] = []
+                if rule.forward is not None and rule.backward is not None:
+                    both = self.taken(f"{name}_fwd"), self.taken(f"{name}_bwd")
+                    halves |= zip(both, (rule.forward, rule.backward))
+                    given.append(f"vjp=({', '.join(both)})")
+                if rule.push is not None:
+                    halves[self.taken(f"{name}_jvp")] = rule.push
+                    given.append(f"jvp={list(halves)[-1]}")
+                yield from (Line(""), Line(f"@rule({', '.join([str(function.count), str(function.own), *given])})"))
+            else:
+                yield Line("")
+            yield from _definition(function.program, name, self)
+            for half, program in halves.items():
+                yield from (Line(""), *_definition(program, half, self))
+
+
+class _Scope(Sizes):
+    """What is known of sizes where a line is printed, and of the functions of the text."""
+
+    def __init__(self, called: _Called) -> None:
+        super().__init__()
+        self.called = called
+
+
+def text_of(function: Function) -> str:
+    """The definitions of a function and of what it calls, under names that say nothing."""
+    called = _Called(neutral=True)
+    called.name(function)
+    return "\n".join(line.text for line in called.definitions())
+
+
+def _signature(program: Program, name: str) -> Iterator[Line]:
     params = [f"{p.name}: {p.type}" for p in program.params]
     types = ", ".join(str(r.type) for r in program.results)
     arrow = types if len(program.results) == 1 else f"({types})"
-    line = f"def {program.name}({', '.join(params)}) -> {arrow}:"
+    line = f"def {name}({', '.join(params)}) -> {arrow}:"
     if not any(program.origins) and len(line) <= WIDTH:
         yield Line(line, program)
         return
-    yield Line(f"def {program.name}(", program)
+    yield Line(f"def {name}(", program)
     for k, param in enumerate(params):
         origin = program.origins[k] if k < len(program.origins) else ""
         yield Line(f"    {param},  # {origin}" if origin else f"    {param},", program)
@@ -94,19 +186,19 @@ def _results(program: Program) -> str:
     return ", ".join(_operand(result, result.type.dtype) for result in program.results) or "()"
 
 
-def _body(nodes: tuple[Node, ...], pad: str, sizes: Sizes) -> Iterator[Line]:
+def _body(nodes: tuple[Node, ...], pad: str, sizes: _Scope) -> Iterator[Line]:
     for node in nodes:
         yield from _node(node, pad, sizes)
 
 
-def _region(nodes: tuple[Node, ...], pad: str, sizes: Sizes) -> Iterator[Line]:
+def _region(nodes: tuple[Node, ...], pad: str, sizes: _Scope) -> Iterator[Line]:
     with sizes.region():
         yield from _body(nodes, pad, sizes)
     if not nodes:
         yield Line(f"{pad}pass")
 
 
-def _node(node: Node, pad: str, sizes: Sizes) -> Iterator[Line]:
+def _node(node: Node, pad: str, sizes: _Scope) -> Iterator[Line]:
     inner = pad + "    "
     match node:
         case Let(var):
@@ -115,6 +207,8 @@ def _node(node: Node, pad: str, sizes: Sizes) -> Iterator[Line]:
         case Check(cond, message):
             quoted = json.dumps(message, ensure_ascii=False)
             yield Line(f"{pad}assert {_plain(cond, BOOL)}, {quoted}", node, node.span)
+        case Call():
+            yield from _call(node, pad, sizes)
         case For(index, start, stop, reverse, phis, body, exits):
             zero = start == Lit("0", I64)
             bounds = _plain(stop, I64) if zero else f"{_plain(start, I64)}, {_plain(stop, I64)}"
@@ -144,7 +238,23 @@ def _node(node: Node, pad: str, sizes: Sizes) -> Iterator[Line]:
             yield from _phis(phis, pad, sizes)
 
 
-def _phis(phis: tuple[Phi, ...], pad: str, sizes: Sizes) -> Iterator[Line]:
+def _call(node: Call, pad: str, sizes: _Scope) -> Iterator[Line]:
+    """Several results are parts of a tuple, which has a name in the text alone; sizes stand before what they are of."""
+    name = sizes.called.name(node.function)
+    params = node.function.program.params
+    args = ", ".join(_plain(arg, param.type) for arg, param in zip(node.args, params))
+    if len(node.vars) == 1:
+        yield Line(f"{pad}{node.vars[0].name}: {node.vars[0].type} = {name}({args})", node, node.span)
+    else:
+        types = ", ".join(str(v.type) for v in node.vars)
+        yield Line(f"{pad}{name}_: ({types}) = {name}({args})", node, node.span)
+        for k, var in sorted(enumerate(node.vars), key=lambda entry: entry[1].type.rank > 0):
+            yield Line(f"{pad}{var.name}: {var.type} = {name}_[{k}]", node, node.span)
+    for var in node.vars:
+        sizes.bind(var)
+
+
+def _phis(phis: tuple[Phi, ...], pad: str, sizes: _Scope) -> Iterator[Line]:
     for phi in phis:
         type = phi.var.type
         operands = f"{_plain(phi.first, type)}, {_plain(phi.second, type)}"
@@ -152,7 +262,7 @@ def _phis(phis: tuple[Phi, ...], pad: str, sizes: Sizes) -> Iterator[Line]:
         sizes.bind(phi.var)
 
 
-def _exits(exits: tuple[Exit, ...], pad: str, sizes: Sizes) -> Iterator[Line]:
+def _exits(exits: tuple[Exit, ...], pad: str, sizes: _Scope) -> Iterator[Line]:
     for exit in exits:
         yield Line(f"{pad}{exit.var.name}: {exit.var.type} = last({exit.phi.name})", exit)
         sizes.bind(exit.var)
@@ -243,3 +353,4 @@ def _slice(item: Slice, axis: Dim | None, size: Dim | None) -> str:
 
 # Programs print as their text; program.py itself knows nothing of printing.
 Program.__str__ = show  # type: ignore[method-assign, assignment]
+Function.text = text_of  # type: ignore[method-assign, assignment]
