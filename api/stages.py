@@ -17,7 +17,7 @@ from .ir.program import Program
 from .runtime import options
 from .runtime.compile import compile_source
 
-IN_SOURCE = ("bounds_check", "reassociate", "parallel")
+IN_SOURCE = ("bounds_check", "reassociate", "parallel", "checkpoint")
 """The options that decide what is written."""
 
 

@@ -20,6 +20,8 @@ from typing import Any
 
 from . import locks
 
+SCHEDULES = ("sqrt",)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -38,6 +40,7 @@ class Options:
                   (True is two million, about half a millisecond)
     timings       print where the time of each first call goes; `f.timings` has the last one as data anyway
     progress      say in the terminal or the notebook if a first call compiles for more than two seconds
+    checkpoint    how gradients of long loops save memory: "sqrt"; see `grad`
     check_nan     find the line and the operation that make the first NaN or inf: programs are interpreted, slowly
     """
 
@@ -48,6 +51,7 @@ class Options:
     vector_math: bool = True
     reassociate: bool = True
     parallel: bool | int = False
+    checkpoint: str | int | None = None
     check_nan: bool = False
     timings: bool = False
     progress: bool = True
@@ -73,9 +77,18 @@ def _parallel(name: str, value: Any) -> bool | int:
     return value
 
 
+def schedule(name: str, value: Any) -> str | int | None:
+    """A schedule of checkpoints."""
+    if value is None or (isinstance(value, str) and value in SCHEDULES):
+        return value  # type: ignore[no-any-return]
+    names = ", ".join(f'"{s}"' for s in SCHEDULES)
+    raise TypeError(f"{name} must be None or {names}, not {value!r}")
+
+
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "jit": _flag, "cache": _flag, "cache_dir": _directory, "bounds_check": _flag,
-    "vector_math": _flag, "reassociate": _flag, "parallel": _parallel, "check_nan": _flag,
+    "vector_math": _flag, "reassociate": _flag, "parallel": _parallel,
+    "checkpoint": lambda name, value: schedule(f"options: {name}", value), "check_nan": _flag,
     "timings": _flag, "progress": _flag,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(Options))

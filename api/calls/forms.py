@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.adjoint.checkpoint import Schedule
 from ..ir.errors import PullbackError, TracedValueError, TypeMismatch
 from ..ir.once import once
 from ..ir.passes import optimise
@@ -55,7 +56,7 @@ class Specialisation:
         self.results = [entry[1] for entry in traced.out_leaves]
         self.lock = locks.make()
         self._compiled: dict[Any, Callable[..., Any]] = {}
-        self._programs: dict[str, Program] = {}
+        self._programs: dict[tuple[str, Schedule], Program] = {}
         self._sources: dict[str, str] = {}
         self.entries: dict[Any, Any] = {}
 
@@ -93,12 +94,13 @@ class Specialisation:
 
     def derived(self, kind: str, make: Callable[[Program], Program]) -> Program:
         """The program of this kind (the gradient, ...), made when it is first asked for."""
-        if kind not in self._programs:
+        key = kind, options.current().checkpoint
+        if key not in self._programs:
             with timings.stage("differentiate"):
                 program = make(self.program)
             with timings.stage("optimise"):
-                self._programs[kind] = optimise(program)
-        return self._programs[kind]
+                self._programs[key] = optimise(program)
+        return self._programs[key]
 
     def source(self, kind: str, make: Callable[[Program], Program]) -> str:
         """The generated Python; from the disk cache if this program was generated before."""
@@ -164,8 +166,9 @@ class Traceable:
                 f"expected a function, not {type(function).__name__}: give the function itself, not its value"
             )
         self.function = function
-        self.forms: dict[Tree, Forms] = {}
-        self.plain: dict[int, tuple[Tree, Forms]] = {}  # of calls with positional leaves only: by their number
+        # By the schedule of checkpoints too, which gradients inside of the function go by.
+        self.forms: dict[tuple[Tree, Schedule], Forms] = {}
+        self.plain: dict[tuple[int, Schedule], tuple[Tree, Forms]] = {}  # calls with so many positional leaves only
         self.pins: frozenset[Slot] = frozenset()
         self.traces = 0
         self.recalled = 0  # forms that came from the disk instead
@@ -210,13 +213,14 @@ class Traceable:
     def _find(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], check: Callable[[list[Any], Tree], None] | None
     ) -> tuple[Specialisation, tuple[Any, ...], Sequence[Any], Tree]:
-        if not kwargs and len(args) in self.plain:
-            tree, plain = self.plain[len(args)]
+        schedule = options.current().checkpoint
+        if not kwargs and (len(args), schedule) in self.plain:
+            tree, plain = self.plain[len(args), schedule]
             found = plain.match(args)  # a container is of another type than any leaf
             if found is not None:
                 return *found, args, tree
         leaves, tree = flatten((args, kwargs))
-        forms = self.forms.get(tree)
+        forms = self.forms.get((tree, schedule))
         found = None if forms is None else forms.match(leaves)
         if found is not None:
             return *found, leaves, tree
@@ -234,9 +238,10 @@ class Traceable:
         self, leaves: list[Any], tree: Tree, check: Callable[[list[Any], Tree], None] | None
     ) -> tuple[Specialisation, tuple[Any, ...]]:
         with self._lock:
-            forms = self.forms.setdefault(tree, Forms())
+            schedule = options.current().checkpoint
+            forms = self.forms.setdefault((tree, schedule), Forms())
             if not tree.children[1].children and all(c.is_leaf for c in tree.children[0].children):
-                self.plain[tree.count] = tree, forms
+                self.plain[tree.count, schedule] = tree, forms
             found = forms.match(leaves)
             if found is not None:  # another thread was faster
                 return found

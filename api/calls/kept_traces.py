@@ -56,9 +56,15 @@ def key(function: Any, leaves: Sequence[Any], tree: Tree) -> str | None:
     try:
         types_ = [repr(_described(leaf)) for leaf in leaves]
         classes = [repr(encode(kind)) for kind in _classes(tree)]
-        return cache.key("trace", repr(encode(function)), _where(function), repr(tree), *types_, *classes)
+        return cache.key("trace", repr(encode(function)), _where(function), repr(tree), *types_, *classes, *_schedule())
     except Unknown:
         return None
+
+
+def _schedule() -> list[str]:
+    """Gradients inside of a function go by the schedule of checkpoints."""
+    schedule = options.current().checkpoint
+    return [] if schedule is None else [f"checkpoint={schedule!r}"]
 
 
 def _classes(tree: Tree) -> list[type]:

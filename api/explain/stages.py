@@ -16,6 +16,7 @@ from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
 from ..ir.program import Node, Program, Span
 from ..ir.walk import bound, walk
+from ..runtime import options
 from ..stages import Compilation
 from ..transforms.base import Transform
 from ..transforms.gradient import Gradient, ValueAndGradient
@@ -66,7 +67,7 @@ def stages_of(
     values = (program.results[value_at],) if scalar else program.results
     aux = tuple(r for k, r in enumerate(program.results) if k != value_at) if scalar else ()
     own = replace(program, results=values)
-    sweeps = differentiate(own, wrt, seeds=seeded)
+    sweeps = differentiate(own, wrt, seeds=seeded, checkpoint=options.current().checkpoint)
     origins = program.origins and (*program.origins, *("" for _ in sweeps.seeds))
     name = f"{program.name}_pullback" if seeded else f"{program.name}_value_and_grad"
     results = (*values, *sweeps.cotangents, *aux)

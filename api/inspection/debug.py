@@ -49,7 +49,7 @@ def debug(
     except PullbackError as error:  # says all; our frames would only hide it
         raise error.with_traceback(None) from None
     sweeps = Sweeps(form, tree)
-    both = split_adjoint(form.program, sweeps.wrt, own_count(form))
+    both = split_adjoint(form.program, sweeps.wrt, own_count(form), checkpoint=options.current().checkpoint)
     sweeps.use(*_stoppable([optimise(p) for p in both], stop))
     run, effects = sweeps.forward, sweeps.effects
     values = run(*params) if effects is None else effects.run(run, params, flatten((args, kwargs))[0])

@@ -17,6 +17,7 @@ from ..ir.passes import optimise
 from ..ir.passes.unroll import unroll
 from ..ir.program import Program, Var
 from ..ir.tangent import tangent
+from ..runtime import options
 from ..stages import Compilation
 from ..tracer.values.foreign import title
 from ..transforms.base import Text, Transform
@@ -242,7 +243,7 @@ def _adjoint_by(program: Program, wrt: tuple[int, ...]) -> Callable[[Program], P
     scalar = len(program.results) == 1 and not floats[0].type.dims
 
     def make(p: Program) -> Program:
-        made = adjoint(p, wrt, seeds=not scalar)
+        made = adjoint(p, wrt, seeds=not scalar, checkpoint=options.current().checkpoint)
         name = f"{p.name}_grad" if scalar else made.name
         return replace(made, name=name)
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.adjoint.checkpoint import Schedule
 from ..ir.errors import ArgumentError, TypeMismatch
 from ..ir.program import Span
+from ..runtime.options import schedule
 
 
 def checked_argnums(argnums: Any, span: Span | None = None) -> int | tuple[int, ...]:
@@ -57,3 +59,11 @@ def checked_flag(name: str, value: Any, span: Span | None = None) -> bool:
 
 def is_integer(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def checked_schedule(value: Any, span: Span | None = None) -> Schedule:
+    """A schedule of checkpoints. Raises TypeMismatch for anything else."""
+    try:
+        return schedule("checkpoint", int(value) if is_integer(value) else value)
+    except TypeError as error:
+        raise TypeMismatch(str(error), span) from None

@@ -12,7 +12,9 @@ from ..calls.effects import effects_of
 from ..calls.fast_call import Results, finished, put_together
 from ..calls.forms import Specialisation
 from ..calls.guards import SCALARS
+from ..calls.pickling import reduced
 from ..calls.tree import Tree, flatten
+from ..ir.adjoint.checkpoint import Schedule
 from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.errors import PullbackError, TypeMismatch
 from ..ir.once import once
@@ -25,7 +27,7 @@ from ..tracer.nested import capture
 from ..tracer.outside.paths import named
 from ..tracer.session import Session, current
 from ..tracer.values.symbol import Array, Cell, Scalar, Symbol, as_value
-from .argnums import positions
+from .argnums import checked_schedule, positions
 from .base import Direct, Entry, Lowered, P, R, Text, Transform
 from .saved import kept, report
 
@@ -40,11 +42,29 @@ class Gradient(Direct[P, R]):
     _otherwise = "use y, pull = pb.vjp(f, *args) and give pull a seed of that shape"
     """What to do for an array."""
 
+    def __init__(
+        self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False, checkpoint: Schedule = None
+    ):
+        super().__init__(function, argnums, has_aux)
+        self._checkpoint = checked_schedule(checkpoint, self._traceable.span)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return reduced(self, self._given, self._has_aux, self._checkpoint)
+
+    @property
+    def _schedule(self) -> Schedule:
+        """How loops save memory: as this gradient was made, or as the options say."""
+        return options.current().checkpoint if self._checkpoint is None else self._checkpoint
+
+    def _named(self, wrt: tuple[int, ...]) -> str:
+        """Under which name a form has the programs of this gradient."""
+        return f"{self._kind} {wrt}" + ("" if self._checkpoint is None else f" {self._checkpoint!r}")
+
     @once
     def _method(self) -> Transform:
         if self._given is not None:
             return self
-        method = type(self)(self.__wrapped__, 1, self._has_aux)
+        method = type(self)(self.__wrapped__, 1, self._has_aux, self._checkpoint)
         method._traceable, method._skipped = self._traceable, 1
         return method
 
@@ -134,7 +154,7 @@ class Gradient(Direct[P, R]):
 
         def make(p: Program) -> Program:
             own = replace(p, results=(p.results[value_at],))
-            gradient = adjoint(own, wrt, seeds=False, value=True)
+            gradient = adjoint(own, wrt, seeds=False, value=True, checkpoint=self._schedule)
             aux = tuple(r for k, r in enumerate(p.results) if k != value_at)
             results = gradient.results if self._value else gradient.results[1:]
             name = f"{p.name}_value_and_grad" if self._value else f"{p.name}_grad"
@@ -144,7 +164,7 @@ class Gradient(Direct[P, R]):
 
     def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
         self._check_result(form)
-        return Lowered(form.program, form.derived(f"{self._kind} {wrt}", self._make(form, wrt)))
+        return Lowered(form.program, form.derived(self._named(wrt), self._make(form, wrt)))
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way: find the form, or make it."""
@@ -162,7 +182,7 @@ class Gradient(Direct[P, R]):
 
     def _entry_key(self, settings: Any) -> Any:
         argnums = self._argnums if isinstance(self._argnums, int) else tuple(self._argnums)
-        return self._kind, argnums, self._has_aux, settings
+        return self._kind, argnums, self._has_aux, self._checkpoint, settings
 
     def _prepare(self, form: Specialisation, tree: Tree, leaves: Sequence[Any], settings: Any) -> Entry:
         wrt = self._wrt(form, tree, leaves)
@@ -170,7 +190,7 @@ class Gradient(Direct[P, R]):
         results = self._results(form, tree, wrt)
         value_at, first = form.results[0].k, len(wrt) + int(self._value)
         effects = effects_of(form.traced, lambda k: first + k - (k > value_at))
-        entry = Entry(form, wrt, settings, f"{self._kind} {wrt}", self._make(form, wrt), results, effects)
+        entry = Entry(form, wrt, settings, self._named(wrt), self._make(form, wrt), results, effects)
         form.entries[self._entry_key(settings)] = entry
         return entry
 
@@ -213,7 +233,7 @@ class Gradient(Direct[P, R]):
         """What the gradient keeps from the forward sweep of this call: values, lines and bytes."""
         form, params, leaves, tree = self._traceable.find(args, kwargs, self._check_arguments)
         self._check_result(form)
-        return Text(report(self._name(), kept(form, self._wrt(form, tree, leaves), params)))
+        return Text(report(self._name(), kept(form, self._wrt(form, tree, leaves), params, self._schedule)))
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
         """Inside of a traced function: the gradient's program becomes part of the outer one."""
@@ -248,7 +268,7 @@ class Gradient(Direct[P, R]):
                 bars.append(None if param is None else 1 + len(wrt))
                 wrt += [] if param is None else [param]
         own = replace(program, results=program.results[:1])
-        gradient = adjoint(own, wrt, seeds=False, value=True)
+        gradient = adjoint(own, wrt, seeds=False, value=True, checkpoint=self._schedule)
         full = replace(gradient, results=(*gradient.results, *program.results[1:]))
         atoms = inline(session.builder, full, part.values)
         given = [leaf for p in chosen for leaf in (leaves[k] for k in self._leaf_range(tree, p))]

@@ -14,6 +14,7 @@ from ..ir.adjoint.reverse_mode import adjoint
 from ..ir.errors import TypeMismatch
 from ..ir.tangent import tangent
 from ..ir.walk import inline
+from ..runtime import options
 from .argnums import positions
 from .base import P
 from .composed import Composed, Part
@@ -210,7 +211,8 @@ class ProductHessian(HessianProduct):
         builder, values = part.session.builder, part.captured.values
         own = replace(part.program, results=part.program.results[:1])
         along = tangent(own, list(dots), value=False)
-        bars = inline(builder, adjoint(along, wrt, seeds=False), [*values, *dots.values()])
+        pulled = adjoint(along, wrt, seeds=False, checkpoint=options.current().checkpoint)
+        bars = inline(builder, pulled, [*values, *dots.values()])
         found = dict(zip(wrt, bars))
         products = []
         for position in chosen:

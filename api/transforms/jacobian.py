@@ -21,6 +21,7 @@ from ..ir.tangent import tangent
 from ..ir.types import I64, Type
 from ..ir.vmap import mapped
 from ..ir.walk import inline, names_of
+from ..runtime import options
 from ..tracer.session import Session
 from ..tracer.values.symbol import Scalar, as_value, size, wrap
 from .argnums import is_integer, positions
@@ -324,7 +325,7 @@ class ReverseBlocks(Blocks):
     def row(self, program: Program, wrt: list[int]) -> Sequence[Atom]:
         """The cotangents of the parameters for every element of the one result."""
         b = self.builder
-        forward, backward = split_adjoint(program, wrt)
+        forward, backward = split_adjoint(program, wrt, checkpoint=options.current().checkpoint)
         value, *residuals = inline(b, forward, self.part.captured.values)
         if not value.type.dims:
             return inline(b, backward, [*residuals, b.ref(1, value.type.dtype).atom])

@@ -108,7 +108,7 @@ def _gradient(transform: Gradient, form: Specialisation, tree: Tree, leaves: Seq
                 flat.append(entry)
         aux = form.out.children[1].unflatten(flat)
         answer = ((value, aux), gradient) if transform._value else (gradient, aux)
-    return Layout(form, f"{transform._kind} {wrt}", transform._make(form, wrt), *flatten(answer))
+    return Layout(form, transform._named(wrt), transform._make(form, wrt), *flatten(answer))
 
 
 def _seeded(form: Specialisation, tree: Tree) -> Layout:
@@ -123,7 +123,7 @@ def _seeded(form: Specialisation, tree: Tree) -> Layout:
     def half(k: int) -> Callable[[Program], Program]:
         def make(program: Program) -> Program:
             if not halves:
-                halves.extend(split_adjoint(program, wrt))
+                halves.extend(split_adjoint(program, wrt, checkpoint=options.current().checkpoint))
             return halves[k]
 
         return make

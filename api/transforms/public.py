@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 import numpy as np  # noqa: F401  (for the examples)
 
 from ..calls.forms import Traceable
+from ..ir.adjoint.checkpoint import Schedule
 from ..ir.program import Program
 from .base import Jit
 from .gradient import Gradient, ValueAndGradient
@@ -32,40 +33,62 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _made(kind: type[Gradient[..., object]], function: Any, argnums: Any, has_aux: bool) -> Any:
+def _made(
+    kind: type[Gradient[..., object]], function: Any, argnums: Any, has_aux: bool, checkpoint: Schedule
+) -> Any:
     if function is None:
-        return lambda f: kind(f, argnums, has_aux)
-    return kind(function, argnums, has_aux)
+        return lambda f: kind(f, argnums, has_aux, checkpoint)
+    return kind(function, argnums, has_aux, checkpoint)
 
 
 @overload
 def grad(
-    function: Callable[Concatenate[A, P], tuple[object, X]], argnums: None = None, *, has_aux: Literal[True]
+    function: Callable[Concatenate[A, P], tuple[object, X]],
+    argnums: None = None,
+    *,
+    has_aux: Literal[True],
+    checkpoint: Schedule = None,
 ) -> Gradient[Concatenate[A, P], tuple[A, X]]: ...
 @overload
 def grad(
-    function: Callable[Concatenate[A, P], object], argnums: None = None, has_aux: Literal[False] = False
+    function: Callable[Concatenate[A, P], object],
+    argnums: None = None,
+    has_aux: Literal[False] = False,
+    checkpoint: Schedule = None,
 ) -> Gradient[Concatenate[A, P], A]: ...
 @overload
 def grad(
-    function: Callable[Concatenate[A, P], object], argnums: Literal[0], has_aux: Literal[False] = False
+    function: Callable[Concatenate[A, P], object],
+    argnums: Literal[0],
+    has_aux: Literal[False] = False,
+    checkpoint: Schedule = None,
 ) -> Gradient[Concatenate[A, P], A]: ...
 @overload
 def grad(
-    function: Callable[Concatenate[A, B, P], object], argnums: Literal[1], has_aux: Literal[False] = False
+    function: Callable[Concatenate[A, B, P], object],
+    argnums: Literal[1],
+    has_aux: Literal[False] = False,
+    checkpoint: Schedule = None,
 ) -> Gradient[Concatenate[A, B, P], B]: ...
 @overload
 def grad(
-    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[P, object],
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
+    checkpoint: Schedule = None,
 ) -> Gradient[P, Any]: ...
 @overload
 def grad(
-    function: None = None, argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: None = None,
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
+    checkpoint: Schedule = None,
 ) -> Callable[[Callable[P, object]], Gradient[P, Any]]: ...
 def grad(
     function: Callable[..., object] | None = None,
     argnums: int | Sequence[int] | None = None,
     has_aux: bool = False,
+    checkpoint: Schedule = None,
 ) -> object:
     """The gradient of a function that returns one float.
 
@@ -73,6 +96,8 @@ def grad(
               gradient has the structure, shapes and dtypes of the argument, a tuple of them for several.
               Without it the first one, of a method the first behind `self`; numbers count `self`, as it is written
     has_aux   the function returns (value, aux); the result is (gradient, aux)
+    checkpoint  "sqrt": of loops of n trips save what they carry about sqrt(n) times, and run the parts between again.
+              None: as `pb.options(checkpoint=...)` says
 
     Raises TypeMismatch (a TypeError) if the argument or the result is no float, ValueError if argnums is
     out of range. Inputs are never changed.
@@ -80,44 +105,64 @@ def grad(
     >>> grad(lambda x: x ** 3)(2.0)
     12.0
     """
-    return _made(Gradient, function, argnums, has_aux)
+    return _made(Gradient, function, argnums, has_aux, checkpoint)
 
 
 @overload
 def value_and_grad(
-    function: Callable[Concatenate[A, P], tuple[V, X]], argnums: None = None, *, has_aux: Literal[True]
+    function: Callable[Concatenate[A, P], tuple[V, X]],
+    argnums: None = None,
+    *,
+    has_aux: Literal[True],
+    checkpoint: Schedule = None,
 ) -> ValueAndGradient[Concatenate[A, P], tuple[tuple[V, X], A]]: ...
 @overload
 def value_and_grad(
-    function: Callable[Concatenate[A, P], V], argnums: None = None, has_aux: Literal[False] = False
+    function: Callable[Concatenate[A, P], V],
+    argnums: None = None,
+    has_aux: Literal[False] = False,
+    checkpoint: Schedule = None,
 ) -> ValueAndGradient[Concatenate[A, P], tuple[V, A]]: ...
 @overload
 def value_and_grad(
-    function: Callable[Concatenate[A, P], V], argnums: Literal[0], has_aux: Literal[False] = False
+    function: Callable[Concatenate[A, P], V],
+    argnums: Literal[0],
+    has_aux: Literal[False] = False,
+    checkpoint: Schedule = None,
 ) -> ValueAndGradient[Concatenate[A, P], tuple[V, A]]: ...
 @overload
 def value_and_grad(
-    function: Callable[Concatenate[A, B, P], V], argnums: Literal[1], has_aux: Literal[False] = False
+    function: Callable[Concatenate[A, B, P], V],
+    argnums: Literal[1],
+    has_aux: Literal[False] = False,
+    checkpoint: Schedule = None,
 ) -> ValueAndGradient[Concatenate[A, B, P], tuple[V, B]]: ...
 @overload
 def value_and_grad(
-    function: Callable[P, V], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[P, V],
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
+    checkpoint: Schedule = None,
 ) -> ValueAndGradient[P, tuple[V, Any]]: ...
 @overload
 def value_and_grad(
-    function: None = None, argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: None = None,
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
+    checkpoint: Schedule = None,
 ) -> Callable[[Callable[P, V]], ValueAndGradient[P, tuple[V, Any]]]: ...
 def value_and_grad(
     function: Callable[..., object] | None = None,
     argnums: int | Sequence[int] | None = None,
     has_aux: bool = False,
+    checkpoint: Schedule = None,
 ) -> object:
     """As `grad`, but returns (value, gradient), and ((value, aux), gradient) with has_aux.
 
     >>> value_and_grad(lambda x: x ** 3)(2.0)
     (8.0, 12.0)
     """
-    return _made(ValueAndGradient, function, argnums, has_aux)
+    return _made(ValueAndGradient, function, argnums, has_aux, checkpoint)
 
 
 @overload

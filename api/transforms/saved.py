@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..calls.forms import Specialisation
+from ..ir.adjoint.checkpoint import Schedule
 from ..ir.adjoint.reverse_mode import Saved, differentiate
 from ..ir.passes import optimise
 from ..ir.program import Program
@@ -23,9 +24,9 @@ class Kept:
     bytes: int
 
 
-def kept(form: Specialisation, wrt: Sequence[int], params: Sequence[Any]) -> list[Kept]:
+def kept(form: Specialisation, wrt: Sequence[int], params: Sequence[Any], checkpoint: Schedule = None) -> list[Kept]:
     """Run the forward sweep and look at the arrays it leaves behind."""
-    sweeps = differentiate(form.program, wrt, seeds=True)
+    sweeps = differentiate(form.program, wrt, seeds=True, checkpoint=checkpoint)
     if not sweeps.saved:
         return []
     p = form.program

@@ -125,7 +125,9 @@ class Sweeps:
         self.hot: Call | None = None
         self.again = False
         self.effects = effects_of(form.traced)
-        self.use(*form.pair(wrt, functools.partial(split_adjoint, count=own_count(form))))
+        self.use(*form.pair(wrt, functools.partial(
+            split_adjoint, count=own_count(form), checkpoint=options.current().checkpoint
+        )))
         self._finish = finish_function(results_of(form.traced, form.out))
         self._count = len(form.traced.program.results)
         # Where the value is one float of this form, its seed needs no look at containers.
@@ -191,7 +193,8 @@ class Seeded(Transform[P, R]):
 
     def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
         own = own_count(form)
-        return Lowered(form.program, form.derived(f"vjp {wrt}", lambda p: adjoint(p.returning(own), wrt, value=True)))
+        return Lowered(form.program, form.derived(f"vjp {wrt}", lambda p: adjoint(
+            p.returning(own), wrt, value=True, checkpoint=options.current().checkpoint)))
 
 
 def own_count(form: Specialisation) -> int:
@@ -296,7 +299,8 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
             for value, k in zip(flat, part.results)
             if k is not None and atoms[k].type.is_float
         ]
-        bars = dict(zip(wrt, inline(session.builder, adjoint(program, wrt), [*part.values, *seeds])))
+        pulled = adjoint(program, wrt, checkpoint=options.current().checkpoint)
+        bars = dict(zip(wrt, inline(session.builder, pulled, [*part.values, *seeds])))
         found = [None if p is None else like(session, bars[p], leaf) for p, leaf in zip(part.positions, leaves)]
         return tree.unflatten(found)[0]
 

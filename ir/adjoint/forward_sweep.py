@@ -6,7 +6,7 @@ where the value is at hand, left in an exit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..affine import Affine
@@ -36,6 +36,8 @@ class Forward:
     trips: dict[int, tuple[Var, Var]]
     """By the id of a While whose trips are counted: the counter inside, and the number behind it."""
     extra_exits: dict[int, list[Exit]] = field(default_factory=dict)
+    instead: Mapping[str, Node] = field(default_factory=dict)
+    """By name, what is written instead of the operation that binds it."""
     state: dict[Thread, Atom] = field(default_factory=dict)
     exported: dict[str, Var] = field(default_factory=dict)
     """What leaves arms, with its final type."""
@@ -55,7 +57,7 @@ class Forward:
         for node in nodes:
             match node:
                 case Let():
-                    self.builder.add(node)
+                    self.builder.add(self.instead.get(node.var.name, node))
                     self.builder.know(node)
                     self.bound(node.var)
                 case Check():
@@ -218,7 +220,7 @@ class Forward:
         inner = Builder()
         inner.names = b.names
         inner.facts = b.facts.copy()
-        again = Forward(self.scopes, inner, Plan(), threads, trips)
+        again = Forward(self.scopes, inner, Plan(), threads, trips, instead=self.instead)
         again.nodes((nest,))
         total = again.state[threads[0]] if threads else trips[id(nest)][1]
         assert isinstance(total, Var)

@@ -130,8 +130,10 @@ class Recipes:
                     continue
                 if not isinstance(inner, Let) or not self.is_cheap(inner):
                     return None
-                needed.update(used_here(inner))
-                kept.append(inner)
+                again = self.scopes.definition[inner.var.name]
+                assert isinstance(again, Let)
+                needed.update(used_here(again))
+                kept.append(again)
             arms.append(tuple(reversed(kept)))
         if len(arms[0]) + len(arms[1]) > BRIEF:
             return None

@@ -34,7 +34,7 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
         woven: list[Node] = []
         for node in nodes:
             match node:
-                case For(index, start, stop, back, phis, body, exits, span):
+                case For(index, start, stop, back, phis, body, exits, span) if id(node) in forward_of:
                     original = forward_of[id(node)]
                     (region,) = scopes.body[id(original)]
                     for f in following.pop(id(original), ()):
@@ -43,14 +43,14 @@ def restored(nodes: Sequence[Node], reverse: Reverse, forward: Forward, builder:
                         phis = (*phis, Phi(seen, f.exit, f.phi.var))
                     inner = (*_ordered(heads.pop(region, {})), *weave(body))
                     woven.append(For(index, start, stop, back, phis, inner, exits, span))
-                case If(cond, then, orelse, phis, span):
+                case If(cond, then, orelse, phis, span) if id(node) in forward_of:
                     regions = scopes.body[id(forward_of[id(node)])]
                     arms = [
                         (*_ordered(heads.pop(region, {})), *weave(arm))
                         for region, arm in zip(regions, (then, orelse))
                     ]
                     woven.append(If(cond, arms[0], arms[1], phis, span))
-                case _:
+                case _:  # also what is done again in the reverse sweep
                     woven.append(node)
         return tuple(woven)
 

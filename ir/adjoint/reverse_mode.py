@@ -11,7 +11,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..affine import Affine
+from ..affine import Affine, Facts
 from ..build import Builder
 from ..calls import inline_calls
 from ..errors import TypeMismatch
@@ -24,7 +24,9 @@ from ..sizes import facts_of
 from ..types import I64
 from ..walk import bound, free, in_sweep, map_type, rename, substitution, walk
 from .activity import activity
+from .checkpoint import Cut, Schedule, checkpointed
 from .forward_sweep import Forward
+from .recompute import Around
 from .restore import restored
 from .reverse_sweep import Bars, Reverse, pruned
 from .rules import with_halves
@@ -33,13 +35,20 @@ from .scopes import Scopes, scopes_of
 
 
 def adjoint(
-    p: Program, wrt: Sequence[int], *, seeds: bool = True, value: bool = False, masked: bool = False
+    p: Program,
+    wrt: Sequence[int],
+    *,
+    seeds: bool = True,
+    value: bool = False,
+    masked: bool = False,
+    checkpoint: Schedule = None,
 ) -> Program:
     """The program that pulls cotangents of the results back to the parameters `wrt`.
 
     Its parameters are those of p and one seed per float result; its results are p's own, if `value`, and
     the cotangents. Without `seeds` p has one float result, a scalar, and the cotangents are its gradient.
     `masked`: the seeds may have come through a `where`, so that where they are 0 products with them are.
+    `checkpoint`: how loops are done again instead of saving what they compute, see checkpoint.py.
 
     >>> from ..text import parse
     >>> print(adjoint(parse('''
@@ -83,7 +92,7 @@ def adjoint(
         w_bar: f64 = last(w_bar_1)
         return x_bar_1, w_bar
     """
-    sweeps = differentiate(p, wrt, seeds=seeds, masked=masked)
+    sweeps = differentiate(p, wrt, seeds=seeds, masked=masked, checkpoint=checkpoint)
     results = (*(p.results if value else ()), *sweeps.cotangents)
     body = (*sweeps.forward, *sweeps.reverse)
     origins = p.origins and (*p.origins, *("" for _ in sweeps.seeds))
@@ -92,13 +101,15 @@ def adjoint(
     return inline_calls(whole, plain=True)
 
 
-def split_adjoint(p: Program, wrt: Sequence[int], count: int | None = None) -> tuple[Program, Program]:
+def split_adjoint(
+    p: Program, wrt: Sequence[int], count: int | None = None, *, checkpoint: Schedule = None
+) -> tuple[Program, Program]:
     """The adjoint as two programs: what runs forward, and what consumes what it leaves and the seeds.
 
     The forward program returns p's results and then the residuals, which are the first parameters of the
     backward program; the seeds follow. With `count` only the first results are differentiated.
     """
-    sweeps = differentiate(p if count is None else p.returning(count), wrt, split=True)
+    sweeps = differentiate(p if count is None else p.returning(count), wrt, split=True, checkpoint=checkpoint)
     own = {v.name for v in bound(sweeps.reverse)}
     used = (free(sweeps.reverse) | {a.name for a in sweeps.cotangents if isinstance(a, Var)}) - own
     made = [v for v in (*p.params, *bound(sweeps.forward)) if v.name in used]
@@ -200,7 +211,7 @@ class Saved:
         return " * ".join(map(str, (self.array.type.numpy.itemsize, *self.array.type.dims)))
 
 
-def saved_report(p: Program, wrt: Sequence[int]) -> tuple[Saved, ...]:
+def saved_report(p: Program, wrt: Sequence[int], *, checkpoint: Schedule = None) -> tuple[Saved, ...]:
     """What the adjoint saves: which variable, of which line, in which array.
 
     >>> from ..text import parse
@@ -216,7 +227,7 @@ def saved_report(p: Program, wrt: Sequence[int]) -> tuple[Saved, ...]:
     ...     print(saved.variable, saved.array.type, saved.bytes)
     z f64[t] 8 * t
     """
-    return differentiate(p, wrt).saved
+    return differentiate(p, wrt, checkpoint=checkpoint).saved
 
 
 @dataclass(frozen=True)
@@ -235,16 +246,88 @@ class Sweeps:
 
 
 def differentiate(
-    p: Program, wrt: Sequence[int], *, seeds: bool = True, split: bool = False, masked: bool = False
+    p: Program,
+    wrt: Sequence[int],
+    *,
+    seeds: bool = True,
+    split: bool = False,
+    masked: bool = False,
+    checkpoint: Schedule = None,
 ) -> Sweeps:
     params, floats = _ends(p, wrt, seeds)
-    results = [r.name for r in floats if isinstance(r, Var)]
-    p = with_halves(p, [v.name for v in params], results, split_adjoint)
+    p = with_halves(p, [v.name for v in params], [r.name for r in floats if isinstance(r, Var)], split_adjoint)
+    both = _both(p, wrt, seeds, split, masked)
+    left: set[int] = set()
+    while checkpoint is not None:
+        cut = checkpointed(p, both.planner, checkpoint, left)
+        if not cut.parts:
+            break
+        again = _both(cut.program, wrt, seeds, split, masked, cut)
+        wasted = cut.wasted(again.nodes)
+        if not wasted:
+            return again.finished()
+        left |= wasted
+    return both.finished()
+
+
+@dataclass
+class _Both:
+    """Both sweeps on the way: the reverse sweep is written, in the forward sweep's names, and what is saved decided."""
+
+    p: Program
+    reverse: Reverse
+    nodes: tuple[Node, ...]
+    facts: Facts
+    planner: Planner
+    seeds: list[Var]
+    cotangents: tuple[Atom, ...]
+    parts: Around
+
+    def finished(self) -> Sweeps:
+        p, reverse, plan = self.p, self.reverse, self.planner.plan
+        scopes, builder = reverse.scopes, reverse.builder
+        forward_builder = Builder()
+        forward_builder.facts = self.facts.copy()
+        forward_builder.names = builder.names
+        forward = Forward(scopes, forward_builder, plan, plan.threads(), reverse.trips, reverse.extra_exits)
+        forward.nodes(p.body)
+        nodes = restored(self.nodes, reverse, forward, _builder(p, scopes, builder.names))
+        kept = {*(v.name for v in p.params), *(s.name for s in self.seeds), *(v.name for v in bound(p.body))}
+        kept |= {d for s in self.seeds for d in s.type.dims if isinstance(d, str)}
+        written = (*forward_builder.region, *nodes)
+        names = _tidy(written, kept, reverse.hints)
+        count = len(forward_builder.region)
+        bare = not any(getattr(node, "span", None) for node in walk(p.body))
+        written = rename(written, names)
+        written = (*in_sweep(written[:count], "", bare), *in_sweep(written[count:], "again", bare))
+        _, renamed, _ = substitution({old: Var(new, I64) for old, new in names.items()})
+        cotangents = tuple(
+            Var(names.get(a.name, a.name), renamed(a).type) if isinstance(a, Var) else a for a in self.cotangents
+        )
+        integers = (*builder.integers, *builder.aliases)
+        sizes = {names.get(n, n): _renamed(builder.affine(n), names) for n in integers}
+        arrays = {v.name: v for v in bound(written[:count])}
+        kept_in = {s.var.name: s.array.name for s in plan.saves if s.array is not None}
+        saved = tuple(Saved(n, scopes.span(n), arrays[names.get(a, a)]) for n, a in kept_in.items())
+        marked = builder.names.cotangents
+        named = frozenset({names[n] for n in marked if n in names} | marked & kept)
+        return Sweeps(written[:count], written[count:], tuple(self.seeds), cotangents, saved, sizes, named)
+
+
+def _both(
+    p: Program, wrt: Sequence[int], seeds: bool, split: bool, masked: bool, cut: Cut | None = None
+) -> _Both:
+    """How the program is reversed, and what that needs to be saved."""
+    p = cut.program if cut is not None else p
+    params, floats = _ends(p, wrt, seeds)
     scopes = scopes_of(p)
     scopes.split = split
+    results = [r.name for r in floats if isinstance(r, Var)]
     flow = activity(p, [v.name for v in params], results, masked)
     builder = _builder(p, scopes, Names(scopes.var, p.cotangents))
-    reverse = Reverse(scopes, flow, builder)
+    reread = cut.reread if cut is not None else {}
+    parts = Around(lambda names: _builder(p, scopes, names), facts_of(p, builder.affine), reread)
+    reverse = Reverse(scopes, flow, builder, special=cut.reversals(parts) if cut is not None else {})
     bars: Bars = {}
     seed_vars = []
     for result in floats:
@@ -258,31 +341,9 @@ def differentiate(
     cotangents = tuple(reverse.total_or_zero(bars, v).atom for v in params)
     nodes = pruned(builder.region, {a.name for a in cotangents if isinstance(a, Var)})
     facts = facts_of(p, builder.affine)
-    plan = Planner(scopes, reverse, builder, facts).run(nodes)
-    forward_builder = Builder()
-    forward_builder.facts = facts.copy()
-    forward_builder.names = builder.names
-    forward = Forward(scopes, forward_builder, plan, plan.threads(), reverse.trips, reverse.extra_exits)
-    forward.nodes(p.body)
-    nodes = restored(nodes, reverse, forward, _builder(p, scopes, builder.names))
-    kept = {*(v.name for v in p.params), *(s.name for s in seed_vars), *(v.name for v in bound(p.body))}
-    kept |= {d for s in seed_vars for d in s.type.dims if isinstance(d, str)}
-    written = (*forward_builder.region, *nodes)
-    names = _tidy(written, kept, reverse.hints)
-    count = len(forward_builder.region)
-    bare = not any(getattr(node, "span", None) for node in walk(p.body))
-    written = rename(written, names)
-    written = (*in_sweep(written[:count], "", bare), *in_sweep(written[count:], "again", bare))
-    _, renamed, _ = substitution({old: Var(new, I64) for old, new in names.items()})
-    cotangents = tuple(Var(names.get(a.name, a.name), renamed(a).type) if isinstance(a, Var) else a for a in cotangents)
-    integers = (*builder.integers, *builder.aliases)
-    sizes = {names.get(n, n): _renamed(builder.affine(n), names) for n in integers}
-    arrays = {v.name: v for v in bound(written[:count])}
-    kept_in = {s.var.name: s.array.name for s in plan.saves if s.array is not None}
-    saved = tuple(Saved(n, scopes.span(n), arrays[names.get(a, a)]) for n, a in kept_in.items())
-    marked = builder.names.cotangents
-    named = frozenset({names[n] for n in marked if n in names} | marked & kept)
-    return Sweeps(written[:count], written[count:], tuple(seed_vars), cotangents, saved, sizes, named)
+    planner = Planner(scopes, reverse, builder, facts)
+    planner.run(nodes)
+    return _Both(p, reverse, nodes, facts, planner, seed_vars, cotangents, parts)
 
 
 def _ends(p: Program, wrt: Sequence[int], seeds: bool) -> tuple[list[Var], list[Atom]]:

@@ -58,6 +58,8 @@ class Reverse:
     """Local integers of the forward sweep that the reverse sweep has anyway: indices, counters, sizes."""
     extra_exits: dict[int, list[Exit]] = field(default_factory=dict)
     """By the id of a loop: exits that the reverse sweep needs and the forward sweep does not have yet."""
+    special: Mapping[int, Callable[[Reverse, Any, Bars], None]] = field(default_factory=dict)
+    """By the id of a loop: how it is reversed, if not as loops are."""
 
     # -- cotangents ------------------------------------------------------------------------------------
 
@@ -125,7 +127,7 @@ class Reverse:
                 case Call():
                     self.call(node, bars)
                 case For() | While():
-                    self.loop(node, bars)
+                    self.special.get(id(node), Reverse.loop)(self, node, bars)
                 case If():
                     self.branch(node, bars)
                 case Check():
