@@ -46,12 +46,14 @@ from .types import I64, Type
 from .walk import names_of
 
 
-def tangent(p: Program, wrt: Sequence[int], *, value: bool = True, batch: bool = False) -> Program:
+def tangent(
+    p: Program, wrt: Sequence[int], *, value: bool = True, batch: bool = False, of: Sequence[int] | None = None
+) -> Program:
     """The program that pushes tangents of the parameters `wrt` forward to the results.
 
     Its parameters are those of p and a tangent for each of `wrt`; its results are p's own, if `value`, and a tangent
-    for each float result of p. With `batch` there are many directions at once: every tangent has one more axis for
-    them, its last, so that they are the innermost loop of what is generated.
+    for each float result of p, or of those at the places `of`. With `batch` there are many directions at once: every
+    tangent has one more axis for them, its last, so that they are the innermost loop of what is generated.
 
     >>> from .text import parse
     >>> print(tangent(parse('''
@@ -88,7 +90,8 @@ def tangent(p: Program, wrt: Sequence[int], *, value: bool = True, batch: bool =
         if not param.type.is_float:
             raise TypeMismatch(f"cannot differentiate by {param.name}: it is {param.type}, not a float")
     p = inline_calls(p, plain=True)
-    floats = [r for r in p.results if r.type.is_float]
+    moving = p.results if of is None else [p.results[k] for k in of]
+    floats = [r for r in moving if r.type.is_float]
     flow = activity(p, [v.name for v in params], [r.name for r in floats if isinstance(r, Var)])
     builder = Builder()
     builder.names = names_of(p)

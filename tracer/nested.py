@@ -15,25 +15,29 @@ import numpy as np
 
 from ..ir.build import dim_atom
 from ..ir.errors import TracedValueError
+from ..ir.passes.dead_code import dead_code
 from ..ir.program import Atom, Lit, Node, Program, Var, dim_names
 from ..ir.types import I64, Type
 from ..ir.walk import Nodes, bound, free, rename, substitute, substitution, used_atoms, walk
+from .changes import SHARED, Changes
 from .control.branches import region
 from .naming import equal_sizes
 from .returned import refuse_from_inside
 from .session import Session
-from .snapshot import ContainerChange, Frame, State
+from .snapshot import State
 from .values.exact import with_checks
 from .values.optional import present
 from .values.symbol import Array, Cell, Scalar, Symbol, as_value, wrap
 
 
 def capture(
-    session: Session, function: Callable[[list[Any]], list[Any]], leaves: list[Any], name: str
+    session: Session, function: Callable[[list[Any]], list[Any]], leaves: list[Any], name: str, *, pure: str = ""
 ) -> Captured:
     """Trace function(leaves) as a program of its own.
 
     Floats among the leaves are its parameters; everything else that is traced stays a value of the outer program.
+    What the function changes outside of itself is changed when `Captured.store` is called; with
+    `pure`, which says what it is, it may not.
     """
     builder = session.builder
     # What is passed is computed by the caller: a view is read before the region of the function opens.
@@ -60,46 +64,56 @@ def capture(
             else:
                 positions.append(None)
             symbols.append(_argument(session, leaf, atom, weak, hint))
-        marks = session.hidden.shadows.marks()
         session.captures += 1
+        session.pure.append(pure)
         try:
             returned = [present(value) for value in function(symbols)]
+            after = State(session)
+            changes = Changes(session, before, after, list(zip(symbols, leaves)))
+            _refuse_writes(session, before, after)
+            if pure:
+                changes.refuse()
         finally:
             session.captures -= 1
-        session.hidden.shadows.refuse_changes(marks, session.hidden.effects)
+            session.pure.pop()
         for value in returned:
             if not _is_result(value) and id(value) not in before.holders:
                 refuse_from_inside(session, value)
         read = [as_value(session, r) if _is_result(r) else (r, False) for r in returned]
         # The names of integers that may not wrap are not those that they get in the outer program.
         nodes[:] = with_checks(session, nodes, builder.open_regions[:-1])
-        after = State(session)
-    _refuse_effects(session, before, after)
+    changes.take_back()
     results = [atom for atom, _ in read if isinstance(atom, (Var, Lit))]
+    own = len(results)
+    results += changes.atoms
     wishes = builder.wishes
     names = {v.name: builder.fresh(wishes[v.name], v.name) for v in bound(nodes) if v.name in wishes}
     nodes[:] = rename(nodes, names)
     results = [Var(names.get(r.name, r.name), r.type) if isinstance(r, Var) else r for r in results]
     nodes[:], params, results = _equal_sizes_named_once(session, nodes, params, results)
-    own = {v.name for v in (*bound(nodes), *params)}
+    inside = {v.name for v in (*bound(nodes), *params)}
     for outer, type in sorted(mentioned(nodes, params, results).items()):
-        if outer not in own:
+        if outer not in inside:
             params.append(Var(outer, type))
             values.append(Var(outer, type))
     cotangents = frozenset(builder.names.cotangents)
     program = Program(name, tuple(params), tuple(nodes), tuple(results), cotangents=cotangents)
     program = _named_as_outside(program, values)
-    return Captured(program, values, positions, read, builder.open_regions)
+    held = [changes.shares(r) for r in returned]
+    return Captured(program, values, positions, read, builder.open_regions, own, changes, held)
 
 
 @dataclass(frozen=True)
 class Captured:
     """A part of the outer program as a program of its own.
 
+    program     its results are those of the function, and behind these what it stores outside
     values      what its parameters are in the outer program
     positions   for each leaf of the arguments its parameter, None for what is no float
     read        what the function returned: values of the program, and is each weak; other objects as they are
     regions     where the values are known
+    count       how many results are the function's own
+    changes     what it changes outside; `held`: is a leaf of what it returned an array that is stored as well?
     """
 
     program: Program
@@ -107,6 +121,31 @@ class Captured:
     positions: list[int | None]
     read: list[tuple[Any, bool]]
     regions: tuple[list[Node], ...]
+    count: int
+    changes: Changes
+    held: list[bool]
+
+    @property
+    def own(self) -> Program:
+        """The program of what the function returns."""
+        return replace(self.program, results=self.program.results[: self.count])
+
+    def store(self, atoms: Sequence[Atom]) -> None:
+        """Do what the function does outside of itself, once for each call; `atoms` are the program's results."""
+        if self.changes:
+            self.changes.make(atoms[self.count :])
+
+    def require_unread(self, session: Session) -> None:
+        """It is run once more, and changes nothing: refuse if it reads what it has changed then."""
+        self.changes.settled()
+        names = free(dead_code(self.own).body) | {r.name for r in self.own.results if isinstance(r, Var)}
+        used = {a.name for p, a in zip(self.program.params, self.values) if p.name in names and isinstance(a, Var)}
+        if self.changes and not self.changes.unread(used):
+            raise session.error(
+                TracedValueError,
+                f"{self.program.name!r} reads what it changes outside of itself, and pb.linearize runs it again with "
+                "every tangent. Use pb.jvp or pb.jacobian, or pass what it reads as an argument",
+            )
 
     @property
     def results(self) -> list[int | None]:
@@ -116,10 +155,14 @@ class Captured:
 
     def returned(self, session: Session, atoms: Sequence[Atom]) -> list[Any]:
         """What the function returned, with these values of its results."""
-        return [
+        found = [
             value if k is None else wrap(session, atoms[k], weak=weak)
             for k, (value, weak) in zip(self.results, self.read)
         ]
+        for value, held in zip(found, self.held):
+            if held and isinstance(value, Array):
+                value.cell.freeze(SHARED.format(value.cell.name))
+        return found
 
     def require_scope(self, session: Session) -> None:
         """Refuse to use the values where they are not known: after the loop or the branch that made them."""
@@ -143,23 +186,12 @@ def own(session: Session, leaf: Any) -> Any:
     return Array(session, Cell(session, leaf.read(), leaf.cell.name)) if isinstance(leaf, Array) else leaf
 
 
-def _refuse_effects(session: Session, before: State, after: State) -> None:
-    """A transform's function may change nothing that lives on: the outer program would see it too early or never."""
-    try:
-        changed = [(before.holder(slot), slot[1]) for slot in before.changed(after)]
-    except ContainerChange:
-        changed = [(None, None)]
+def _refuse_writes(session: Session, before: State, after: State) -> None:
+    """A transform's function may write to no array of the function around: that would see it too early or never."""
     if before.written(after):
         raise session.error(
             TracedValueError, "a function that is differentiated inside another one writes to an array of the outer "
             "function. Return the new array instead",
-        )  # fmt: skip
-    if changed:
-        holder, key = changed[0]
-        what = repr(key) if isinstance(holder, Frame) else "a list, a dict or an object"
-        raise session.error(
-            TracedValueError, f"a function that is differentiated inside another one changes {what} of the outer "
-            "function. Return the new value instead",
         )  # fmt: skip
 
 

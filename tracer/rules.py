@@ -28,6 +28,9 @@ from .values.symbol import Array, Cell, as_value, wrap
 Run = Callable[[list[Any]], tuple[list[Any], Any]]
 """Of symbols for the leaves of arguments: the leaves of what the user's function returns, and the form."""
 
+RULED = "a function that has a derivative rule of its own, or its rule,"
+"""It is a node of the program, which others may run again."""
+
 
 @dataclass
 class UserRule:
@@ -126,7 +129,7 @@ class _Tracing:
             shown: list[tuple[int, Cell | int]] = []
             sharing: list[tuple[int, int]] = []
             primal = functools.partial(self.primal, run, shown, sharing)
-            captured = capture(session, primal, self.leaves, self.name)
+            captured = capture(session, primal, self.leaves, self.name, pure=RULED)
             body, results = self.inlined(captured)
             slots = self.local_sizes(results, body)
             program = self.program(self.name, body, [*results, *self.sizes(results, slots)])
@@ -196,7 +199,7 @@ class _Tracing:
             return [*outs, *kept]
 
         name = f"{self.name}_fwd"
-        captured = capture(session, run, self.leaves, name)
+        captured = capture(session, run, self.leaves, name, pure=RULED)
         body, atoms = self.inlined(captured)
         outs, sizes = self.matched(captured, atoms, primal, results, slots, body, "the forward half")
         rest = atoms[len(results) :]
@@ -218,7 +221,9 @@ class _Tracing:
             atom = next(read)
             residuals.append(wrap(session, stands.get(getattr(atom, "name", ""), atom), weak=weak))
         bars, seeds = self.beside(primal, ends, "bar")
-        pulled = capture(session, lambda symbols: backward(residuals, symbols), seeds, f"{self.name}_bwd")
+        pulled = capture(
+            session, lambda symbols: backward(residuals, symbols), seeds, f"{self.name}_bwd", pure=RULED
+        )
         second, cotangents = self.inlined(pulled)
         whole = self.program(f"{self.name}_bwd", second, cotangents)
         return first, replace(whole, params=(*whole.params, *ends, *bars))
@@ -244,7 +249,7 @@ class _Tracing:
             outs, tangents = push(symbols[:count], symbols[count:])
             return [*outs, *tangents]
 
-        captured = capture(session, run, [*self.leaves, *moved], name)
+        captured = capture(session, run, [*self.leaves, *moved], name, pure=RULED)
         body, atoms = self.inlined(captured)
         outs, sizes = self.matched(captured, atoms, primal, results, slots, body, "the pushforward")
         program = self.program(name, body, [*outs, *sizes, *atoms[len(results) :]])

@@ -101,6 +101,8 @@ class Session:
     states    snapshots that somebody may go back to
     shadows   stand for containers that live on after the call: what is done to them is done to these
     captures  how many functions are being differentiated inside of the traced one
+    pure      for each of them what it is that may change nothing outside, if it may not
+    unmade    changes of functions that transforms took, which these have yet to make
     handling  the exceptions whose handlers are traced, the innermost last
     raised    the classes of exceptions that Checks stand for, by the Checks' texts
     written_out  loops that run as Python's own, and for how many iterations
@@ -121,6 +123,8 @@ class Session:
     states: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     shadows: list[Any] = field(default_factory=list)
     captures: int = 0
+    pure: list[str] = field(default_factory=list)
+    unmade: list[Any] = field(default_factory=list)
     printed: set[Span | None] = field(default_factory=set)
     reports: int = 0
     open: list[frozenset[str] | None] = field(default_factory=list)

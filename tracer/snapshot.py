@@ -168,17 +168,7 @@ class State:
 
     def restore(self) -> None:
         for holder, content in self.holders.values():
-            if isinstance(holder, StagedList):
-                holder.restore(content)
-            elif isinstance(holder, list):
-                holder[:] = list(content.values())
-            elif isinstance(holder, deque):
-                holder.clear()
-                holder.extend(content.values())
-            elif isinstance(holder, (dict, set)):
-                replace_items(holder, content)
-            else:
-                replace_attributes(holder, content)
+            refill(holder, content)
         for cell, value in self.cells.items():
             cell.value = value
 
@@ -215,6 +205,21 @@ class State:
 
     def written(self, later: State) -> list[Cell]:
         return [c for c, value in self.cells.items() if c in later.cells and later.cells[c] is not value]
+
+
+def refill(holder: Any, content: dict[Any, Any]) -> None:
+    """Make a frame, a container or an object hold this and nothing else."""
+    if isinstance(holder, StagedList):
+        holder.restore(content)
+    elif isinstance(holder, list):
+        holder[:] = list(content.values())
+    elif isinstance(holder, deque):
+        holder.clear()
+        holder.extend(content.values())
+    elif isinstance(holder, (dict, set)):
+        replace_items(holder, content)
+    else:
+        replace_attributes(holder, content)
 
 
 def replace_items(holder: dict[Any, Any] | set[Any], content: dict[Any, Any]) -> None:

@@ -370,6 +370,7 @@ class _Run:
             else:
                 placed.append(value)
         shared = {entry.k: value for value, entry in zip(flat, placed) if isinstance(entry, _Result)}
+        assert not session.unmade, "a transform loses what its function changes"
         stores = collected(session, self.params, positions, shared, atoms)
         head = self._head()
         session.builder.region[:] = with_checks(session, session.builder.region)

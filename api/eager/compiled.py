@@ -198,7 +198,7 @@ def _pulled(plan: Plan, operands: list[Any], bar: Any) -> list[Any]:
         return [plan.entry.applied(*symbols)]
 
     operands = [_canonical(as_value(session, x)[0]) for x in operands]
-    part = capture(session, run, operands, plan.entry.function.name)
+    part = capture(session, run, operands, plan.entry.function.name, pure="an operation")
     seed = _canonical(as_value(session, bar)[0]).read()
     wrt = [param for k in plan.wrt if (param := part.positions[k]) is not None]
     cotangents = adjoint(part.program, wrt, masked=plan.after_mask)

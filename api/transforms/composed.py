@@ -135,8 +135,9 @@ class Part:
     """A call of a function inside of a traced one, as a program of its own; with the forms of arguments and result."""
 
     def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], has_aux: bool = False
-    ):
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], has_aux: bool = False,
+        *, pure: str = "",
+    ):  # fmt: skip
         self.session = session_here()
         self.leaves, self.tree = flatten((args, kwargs))
         self.name = getattr(function, "__name__", "the function")
@@ -148,7 +149,7 @@ class Part:
             out.append(form)
             return flat
 
-        self.captured: Captured = capture(self.session, run, self.leaves, self.name)
+        self.captured: Captured = capture(self.session, run, self.leaves, self.name, pure=pure)
         self.program = self.captured.program
         self.form = self.out = out[0]
         self.aux: Tree | None = None

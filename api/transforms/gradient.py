@@ -277,7 +277,9 @@ class Gradient(Direct[P, R]):
             positional[p].unflatten([next(cotangents) for _ in range(positional[p].count)]) for p in chosen
         ]
         gradient_value = grads[0] if isinstance(self._argnums, int) else tuple(grads)
-        value = form.unflatten(part.returned(session, [atoms[0], *atoms[1 + len(wrt) :]]))
+        primal = [atoms[0], *atoms[1 + len(wrt) :]]
+        value = form.unflatten(part.returned(session, primal))
+        part.store(primal)
         if self._value:
             return value, gradient_value
         return (gradient_value, value[1]) if self._has_aux else gradient_value

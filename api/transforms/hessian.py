@@ -137,6 +137,7 @@ class HessianDiagonal(Hessian):
         blocks = Diagonals(part, self._kind, [position], self._chunk)
         leaves = [blocks.block(k, leaf) for k, leaf in enumerate(part.argument(position))]
         diagonal = part.tree.children[0].children[position].unflatten(leaves)
+        part.captured.store(blocks.values)
         return (diagonal, part.returned(blocks.values)[1]) if self._has_aux else diagonal
 
 
@@ -222,6 +223,6 @@ class ProductHessian(HessianProduct):
                 leaves.append(None if param is None else like(part.session, found[param], part.leaves[leaf]))
             products.append(part.tree.children[0].children[position].unflatten(leaves))
         product = products[0] if isinstance(self._argnums, int) else tuple(products)
-        if not self._has_aux:
-            return product
-        return product, part.returned(inline(builder, part.program, values))[1]
+        atoms = inline(builder, part.program, values)
+        part.captured.store(atoms)
+        return (product, part.returned(atoms)[1]) if self._has_aux else product

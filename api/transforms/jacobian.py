@@ -148,6 +148,7 @@ class Jacobian(Composed):
             rows.append(columns[0] if isinstance(self._argnums, int) else tuple(columns))
         matrix = part.form.unflatten(rows)
         value, aux = part.returned(blocks.values)
+        part.captured.store(blocks.values)
         if self._value:
             return ((value, aux), matrix) if self._has_aux else (value, matrix)
         return (matrix, aux) if self._has_aux else matrix

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..calls.pickling import reduced
 from ..calls.same import Same
 from ..calls.tree import Tree, flatten
 from ..ir.build import dim_atom
@@ -42,9 +43,12 @@ def jvp(
     for what, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, (tuple, list)):
             raise TypeMismatch(f"jvp takes the {what} as a tuple, one for each argument, not {type(given).__name__}")
-    pushforward = _known(function, has_aux)
+    return _push(_known(function, has_aux), tuple(primals), tuple(tangents))
+
+
+def _push(pushforward: Pushforward, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     call = pushforward if current() is None else pushforward.__pullback_call__
-    return call(tuple(primals), tuple(tangents))
+    return call(primals, tangents)
 
 
 def linearize(function: Callable[..., object], *primals: object) -> tuple[Any, Callable[..., Any]]:
@@ -60,15 +64,22 @@ def linearize(function: Callable[..., object], *primals: object) -> tuple[Any, C
     none = flatten(primals)[1].unflatten([None] * len(flatten(primals)[0]))
 
     def push(*tangents: Any) -> Any:
-        return jvp(function, primals, tangents)[1]
+        return _push(_known(function, False, again=True), primals, tangents)[1]
 
     return jvp(function, primals, none)[0], push
 
 
 class Pushforward(Composed):
-    """jvp as a function of (primals, tangents)."""
+    """jvp as a function of (primals, tangents); `again` if the function has been called with these primals."""
 
     _kind = "jvp"
+
+    def __init__(self, function: Callable[..., Any], argnums: Any = None, has_aux: bool = False, again: bool = False):
+        super().__init__(function, argnums, has_aux)
+        self._again = again
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return reduced(self, self._given, self._has_aux, self._again)
 
     def _called_like(self) -> inspect.Signature:
         return inspect.signature(lambda primals, tangents: None)
@@ -79,7 +90,9 @@ class Pushforward(Composed):
     def traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, tangents = args
         part = Part(self._function, primals, {}, self._has_aux)
-        return pushed(part, directions(part, part.tree.children[0], tangents))
+        if self._again:
+            part.captured.require_unread(part.session)
+        return pushed(part, directions(part, part.tree.children[0], tangents), store=not self._again)
 
 
 class Along(Composed):
@@ -114,18 +127,23 @@ def directions(part: Part, form: Tree, tangents: Any) -> dict[int, Atom]:
     return found
 
 
-def pushed(part: Part, dots: dict[int, Atom]) -> Any:
-    """(value, tangent), or (value, tangent, aux), of a call and the tangents of its parameters."""
+def pushed(part: Part, dots: dict[int, Atom], store: bool = True) -> Any:
+    """(value, tangent), or (value, tangent, aux), of a call and the tangents of its parameters.
+
+    store   what the function changes outside of itself is changed
+    """
     program, session = part.program, part.session
-    count = len(program.results)
+    own, count = part.captured.own, len(program.results)
     if dots:
-        derived = tangent(program, list(dots))
+        derived = tangent(program, list(dots), of=range(len(own.results)))
         atoms = inline(session.builder, derived, [*part.captured.values, *dots.values()])
     else:
         atoms = inline(session.builder, program, part.captured.values)
     ends = iter(atoms[count:])
-    moved = {k: next(ends) for k, r in enumerate(program.results) if r.type.is_float} if dots else {}
+    moved = {k: next(ends) for k, r in enumerate(own.results) if r.type.is_float} if dots else {}
     value, aux = part.returned(atoms[:count])
+    if store:
+        part.captured.store(atoms[:count])
     weak = {k: of[1] for k, of in zip(part.captured.results, part.captured.read)}
     leaves: list[Any] = []
     for k in part.floats:
@@ -143,10 +161,10 @@ def zeros_like(session: Session, atom: Atom) -> Atom:
 
 
 @functools.lru_cache(maxsize=256)
-def _cached(function: Same, has_aux: bool) -> Pushforward:
-    return Pushforward(function.it, None, has_aux)
+def _cached(function: Same, has_aux: bool, again: bool) -> Pushforward:
+    return Pushforward(function.it, None, has_aux, again)
 
 
-def _known(function: Callable[..., Any], has_aux: bool) -> Pushforward:
+def _known(function: Callable[..., Any], has_aux: bool, again: bool = False) -> Pushforward:
     """The transform of a function, the same one at each call."""
-    return _cached(Same(function), has_aux)
+    return _cached(Same(function), has_aux, again)

@@ -287,6 +287,7 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         raise session.error(TypeMismatch, "vjp: there is no float among the arguments to differentiate by")
     atoms = inline(session.builder, program, part.values)
     y = form.unflatten(part.returned(session, atoms))
+    part.store(atoms)
 
     def pull(seed: Any) -> tuple[Any, ...]:
         part.require_scope(session)
@@ -299,7 +300,7 @@ def _nested_vjp(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
             for value, k in zip(flat, part.results)
             if k is not None and atoms[k].type.is_float
         ]
-        pulled = adjoint(program, wrt, checkpoint=options.current().checkpoint)
+        pulled = adjoint(part.own, wrt, checkpoint=options.current().checkpoint)
         bars = dict(zip(wrt, inline(session.builder, pulled, [*part.values, *seeds])))
         found = [None if p is None else like(session, bars[p], leaf) for p, leaf in zip(part.positions, leaves)]
         return tree.unflatten(found)[0]

@@ -39,6 +39,9 @@ def vmap(
     return Mapped(function, in_axes, out_axes)
 
 
+MAPPED = "a function that vmap runs for all examples at once"
+
+
 class Mapped(Composed):
     """vmap."""
 
@@ -95,7 +98,7 @@ class Mapped(Composed):
             rows.append(wrap(session, row))
         if first is None:
             raise session.error(TypeMismatch, "vmap has no argument to map over: every one of in_axes is None")
-        part = Part(self._function, *tree.unflatten(rows, construct=False))
+        part = Part(self._function, *tree.unflatten(rows, construct=False), pure=MAPPED)
         values, builder = part.captured.values, session.builder
         given = [stacks.get(v.name, v) if isinstance(v, Var) else v for v in values]
         over = [k for k, v in enumerate(values) if isinstance(v, Var) and v.name in stacks]

@@ -35,7 +35,7 @@ ORDER = {
     "api": "missing stages | calls | transforms | adapters eager explain export inspection native scipy | testing "
     "| __init__ | command | __main__",
     "tracer": "__init__ depth memory_order naming | session | values | recursion snapshot staging | outside raising "
-    "| objects | lists | drawn returned | calls | control | nested numpy staged_code | rules | trace",
+    "| objects | lists | drawn returned | calls | changes control | nested numpy staged_code | rules | trace",
     "ir": "types once | errors | program | names primitive | affine ops | build sizes | evaluate walk | calls text "
     "| draw samples verify | verify_level | pipeline | __init__ passes | adjoint | tangent vmap",
     "codegen": "index_maps primitives | analysis | emit loops memory | cotangents lower parallel | matmul | __init__",

@@ -159,13 +159,13 @@ class Effects:
         self.places[key].span = self.session.span
         vars(self.frame)[key] = value
 
-    def refuse_inside(self, shown: str, inside: bool = False) -> None:
-        """A function that is differentiated within a traced one is not called there: it has no effects."""
-        if inside or self.session.captures:
+    def refuse_inside(self, shown: str) -> None:
+        """A function that `vmap` maps is traced once for all examples: it has no effects."""
+        what = next(filter(None, self.session.pure), None)
+        if what is not None:
             raise self.session.error(
                 UnsupportedSyntax,
-                f"a function that is differentiated inside of another one changes {shown}, which lives outside of it. "
-                "Return the new value with has_aux=True, and store it in the outer function",
+                f"{what} changes {shown}, which lives outside of it. Return the new value, and store it outside",
             )
 
     def place_of(self, holder: Any, name: str) -> Place | None:

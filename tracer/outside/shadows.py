@@ -107,19 +107,6 @@ class Shadows:
         if shadow is not None and isinstance(holder, (list, deque)) and key_of(shadow.path) not in self.read:
             raise NeedAppend(frozenset((key_of(shadow.path),)))
 
-    def marks(self) -> dict[int, Any]:
-        """What the containers hold at this moment."""
-        found = {id(s.now): copy.copy(s.now) for s in self.all.values()}
-        return found | {id(a._pending_): list(a._pending_) for a in self.appended.values()}
-
-    def refuse_changes(self, marks: dict[int, Any], effects: Any) -> None:
-        """Since the marks nothing may have changed."""
-        held: list[Shadow | Appended] = [*self.all.values(), *self.appended.values()]
-        for one in held:
-            now, entry = (one.now, one.entry) if isinstance(one, Shadow) else (one._pending_, [])
-            if not same_content(now, marks.get(id(now), entry)):
-                effects.refuse_inside(one.shown, True)
-
 
 class Appended:
     """A list that is appended to only: anything else that is asked of it starts the trace again."""
