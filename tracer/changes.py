@@ -67,9 +67,8 @@ class Changes:
         for holder, content in self.all:
             old = self.before.holders[id(holder)][1]
             name = next((n for n, v in content.items() if n not in old or not same(old[n], v)), None)
-            self.session.hidden.effects.refuse_inside(
-                repr(name) if isinstance(holder, Frame) and name else f"a {type(holder).__name__}"
-            )
+            shown = repr(name) if isinstance(holder, Frame) and name else f"a {type(holder).__name__}"
+            self.session.hidden.effects.refuse_inside(self.session.hidden.shadows.shown(holder) or shown)
 
     def error(self, name: Any, what: str) -> Exception:
         where = repr(name) if name else "a container"

@@ -296,14 +296,17 @@ class Session:
         self._settle(cond, answer)
 
     def _settle(self, cond: Atom, answer: bool) -> None:
-        """A truth value is known, and with it some of those that it was made of."""
-        if not isinstance(cond, Var):
-            return
-        self.builder.facts.truths[cond.name] = answer
-        op, parts = self.made_of.get(cond.name, ("", ()))
-        if op == "not" or (op == "and") == answer:
-            for part in parts:
-                self._settle(part, not answer if op == "not" else answer)
+        """A truth value is known, and with it some of those that it was made of (one of them may be itself)."""
+        known: dict[str, bool] = {}
+        todo = [(cond, answer)]
+        while todo:
+            atom, answer = todo.pop()
+            if not isinstance(atom, Var) or atom.name in known:
+                continue
+            self.builder.facts.truths[atom.name] = known[atom.name] = answer
+            op, parts = self.made_of.get(atom.name, ("", ()))
+            if op == "not" or (op == "and") == answer:
+                todo += [(part, not answer if op == "not" else answer) for part in parts]
 
     def truth_of(self, cond: Atom) -> bool | None:
         """What a truth value is here, None if only a run can tell."""

@@ -95,6 +95,11 @@ class Shadows:
         """The shadow whose copy this is."""
         return next((s for s in self.all.values() if s.now is now), None)
 
+    def shown(self, holder: Any) -> str | None:
+        """The name of what a container stands for."""
+        held = [(s.now, s.shown) for s in self.all.values()] + [(a._pending_, a.shown) for a in self.appended.values()]
+        return next((name for now, name in held if now is holder), None)
+
     def settle(self) -> None:
         """Start again if lists turn out to be appended to only."""
         found = {key_of(s.path) for s in self.all.values() if s.only_appended} - self.read
