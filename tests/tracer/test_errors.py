@@ -505,7 +505,7 @@ def test_side_effects():
         return x * model.w[0]
 
     for function, name in ((appends, "kept"), (counts, "model.calls"), (stores, "TABLE")):
-        refused(SyntaxError, f"over many examples changes {name}.*Return the new value", pb.vmap(function), np.ones(2))
+        refused(SyntaxError, f"for all examples at once changes {name}", pb.vmap(function), np.ones(2))
         refused(SyntaxError, f"changes {name}.*cannot do that", pb.grad(function).cfunc, "float64(float64)")
     refused(
         TypeError,
