@@ -16,7 +16,7 @@ from .calls.ravel import Ravel
 from .ir.errors import PullbackError, TypeMismatch
 from .runtime.lazy import lazy
 from .transforms.base import Jit, Transform
-from .transforms.gradient import ValueAndGradient
+from .transforms.gradient import Gradient, ValueAndGradient
 from .transforms.hessian import hvp
 from .transforms.higher import DenseJacobian
 
@@ -101,7 +101,8 @@ def _curvature(fun: Callable[..., Any], form: Ravel, args: tuple[Any, ...], name
                 return {}
             raise
         return {"hessp": hessp}
-    return {"hess": lambda vector: np.array([hessp(vector, row) for row in np.eye(form.size)])}
+    gradient = DenseJacobian(Gradient[..., Any](fun, 0), 0, form)
+    return {"hess": lambda vector: gradient(form.unravel(vector), *args)}
 
 
 def _callback(callback: Callable[..., Any], form: Ravel) -> Callable[..., Any]:
@@ -139,7 +140,7 @@ def _structured(result: Any, form: Ravel, *names: str) -> Any:
 
 
 def least_squares(fun: Callable[..., Any], x0: Any, args: Sequence[Any] = (), **options: Any) -> Any:
-    """scipy.optimize.least_squares with the Jacobian.
+    """scipy.optimize.least_squares with the Jacobian, by the cheaper of forward and reverse mode.
 
     fun      a function (x, *args) -> residuals, an array of any shape or a container of arrays
     x0       an array of any shape, a number, or a container of them

@@ -41,12 +41,15 @@ class Ravel:
 
     def ravel(self, value: Any) -> np.ndarray:
         """The vector of a value of this form."""
-        leaves, tree = flatten(value)
-        if tree != self.tree:
-            leaves = self._matched(value, tree)
+        leaves = self.leaves_of(value)
         if len(self.slots) == 1:
             return np.asarray(leaves[self.slots[0][0]], np.float64).reshape(-1)
         return np.concatenate([np.asarray(leaves[k], np.float64).reshape(-1) for k, _ in self.slots])
+
+    def leaves_of(self, value: Any) -> list[Any]:
+        """The leaves of a value of this form."""
+        leaves, tree = flatten(value)
+        return leaves if tree == self.tree else self._matched(value, tree)
 
     @property
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Dense Jacobians of vectors, for solvers: composed of the reverse mode."""
+"""Dense Jacobians of vectors, for solvers."""
 
 from __future__ import annotations
 
@@ -7,56 +7,52 @@ from typing import Any
 
 import numpy as np
 
-from ..calls.ravel import Ravel
+from ..calls.ravel import Ravel, is_float
 from ..calls.tree import flatten
+from ..tracer.calls import call_given
 from ..tracer.session import current
+from ..tracer.values.symbol import Symbol
 from .composed import known_outside
-from .gradient import Gradient
-from .vjp import vjp
-
-
-def _inner(bars: Any, v: Any) -> Any:
-    """The sum of products of the leaves that are floats."""
-    total = 0.0
-    directions, tree = flatten(v)
-    for bar, direction in zip(tree.take(bars), directions):
-        if bar is not None:
-            total = total + np.sum(bar * direction)
-    return total
+from .jacobian import Chosen
 
 
 class DenseJacobian:
     """The Jacobian of function(x, *args) by x as a matrix of float64: a row for each float of the result.
 
-    Rows are pulled back one by one. Where there are more of them than columns, columns are pushed forward:
-    u -> <v, pull(u)> is linear, and its gradient is the Jacobian times v.
+    It is made by the cheaper of forward and reverse mode, as `jacobian` chooses it.
 
     position  of x among the arguments
     rows      the form of the result, if it is to be that of something else
     """
 
     def __init__(self, function: Callable[..., Any], position: int = 0, rows: Ravel | None = None):
-        self.function = function
         self.position = position
-        self.rows = rows
 
-        def push(u: Any, v: Any, *args: Any) -> Any:
+        def floats(*args: Any) -> list[Any]:
             session = current()
-            if session is not None:
+            if session is None:
+                value = function(*args)
+            else:
                 known_outside(session, function)
-            _, pull = vjp(function, *args)
-            return _inner(pull(u)[position], v)
+                value = call_given(function, args, {})
+            if rows is None:
+                return [leaf for leaf in flatten(value)[0] if _floating(leaf)]
+            leaves = rows.leaves_of(value)
+            return [leaves[k] for k, _ in rows.slots]
 
-        self._column = Gradient[..., Any](push, 0)
+        floats.__name__ = getattr(function, "__name__", "the function")
+        self.jacobian = Chosen(floats, position)
 
     def __call__(self, *args: Any) -> np.ndarray:
-        y, pull = vjp(self.function, *args)
-        rows, columns = self.rows or Ravel(y, "the result"), Ravel(args[self.position])
-        out = np.empty((rows.size, columns.size))
-        if rows.size <= 2 * columns.size:
-            for k, seed in enumerate(np.eye(rows.size)):
-                out[k] = columns.ravel(pull(rows.unravel(seed))[self.position])
-        else:
-            for k, direction in enumerate(np.eye(columns.size)):
-                out[:, k] = rows.ravel(self._column(y, columns.unravel(direction), *args))
-        return out
+        columns = Ravel(args[self.position])
+        rows = []
+        for row in self.jacobian(*args):
+            blocks = [np.asarray(b, np.float64) for b in flatten(row)[0]]
+            sizes = [part.stop - part.start for _, part in columns.slots]
+            flat = [b.reshape(-1, size) for b, size in zip(blocks, sizes, strict=True)]
+            rows.append(flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1))
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+
+def _floating(leaf: Any) -> bool:
+    return leaf.type.is_float if isinstance(leaf, Symbol) else is_float(leaf)

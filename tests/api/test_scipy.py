@@ -98,6 +98,13 @@ def test_dense_jacobians_by_rows_and_by_columns():
     x = np.array([2.0, 3.0])
     assert np.allclose(tall(x, t), np.stack([np.sin(3 * t), 2 * t * np.cos(3 * t)], axis=1))
     assert np.allclose(tall(x, t[:2]), tall(x, t)[:2])
+    assert tall.jacobian.plan.startswith("forward") and jacobian.jacobian.plan.startswith("forward")
+    flat = DenseJacobian(lambda x: np.array([np.sum(x**2)]))
+    assert flat(np.arange(9.0)).tolist() == [(2 * np.arange(9.0)).tolist()]
+    assert flat.jacobian.plan.startswith("reverse")
+    mixed = DenseJacobian(lambda p, n: [p["b"] * n, n, p["a"] * p["b"]])
+    p = {"b": np.array([1.0, 2.0]), "n": 3, "a": 4.0}
+    assert mixed(p, 2).tolist() == [[2, 0, 0], [0, 2, 0], [4, 0, 1], [0, 4, 2]]
 
 
 def test_root():
