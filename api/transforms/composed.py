@@ -12,6 +12,8 @@ from ..calls.pickling import reduced
 from ..calls.tree import Tree, flatten
 from ..ir.errors import PullbackError, TypeMismatch
 from ..ir.once import once
+from ..ir.program import Atom
+from ..ir.walk import inline
 from ..runtime.timings import Timings
 from ..tracer.calls import call_given
 from ..tracer.nested import Captured, capture
@@ -166,6 +168,11 @@ class Part:
         """For each leaf of the value, without aux, its result of the program if that is a float."""
         found = self.captured.results[: self.form.count]
         return [k if k is not None and self.program.results[k].type.is_float else None for k in found]
+
+    @functools.cached_property
+    def values(self) -> tuple[Atom, ...]:
+        """The program's results in the program around: their sizes are known there under these names."""
+        return inline(self.session.builder, self.program, self.captured.values)
 
     def argument(self, position: int) -> range:
         """The leaves of one positional argument."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -190,11 +191,11 @@ class Blocks:
         dims = (*value.dims, *self.part.captured.values[param].type.dims)
         if block.type.dims != dims:
             block = self.builder.emit("reshape", block, tuple(map(dim_atom, dims)))
-        return self.wrapped(block, k, leaf)
+        return self.wrapped(block, leaf, self.part.captured.read[k][1])
 
-    def wrapped(self, atom: Atom, k: int, leaf: int) -> Any:
-        """A block, which is a number of Python's where value and argument are."""
-        weak = self.part.captured.read[k][1] and as_value(self.session, self.part.leaves[leaf])[1]
+    def wrapped(self, atom: Atom, leaf: int, weak: bool = True) -> Any:
+        """A block, which is a number of Python's where the value (if it is `weak`) and the argument are."""
+        weak = weak and as_value(self.session, self.part.leaves[leaf])[1]
         return wrap(self.session, atom, weak=weak and not atom.type.dims)
 
 
@@ -203,7 +204,7 @@ class ForwardBlocks(Blocks):
 
     def __init__(self, part: Part, kind: str, chosen: Sequence[int], chunk: int | None = None):
         super().__init__(part, kind, chosen)
-        self.values = inline(self.builder, part.program, part.captured.values)
+        self.values = part.values
         self.chunk = chunk or self.usual_chunk()
         self.columns: dict[int, dict[int, Atom]] = {}
         for k, (leaf, param) in enumerate(self.params.items()):
@@ -287,8 +288,13 @@ class Diagonals(ForwardBlocks):
     """Of the blocks whose value and argument have one form the diagonals, in that form."""
 
     def results(self, leaf: int) -> list[int]:
-        found = self.part.floats[leaf]
-        return [] if found is None else [found]
+        return [self._own[leaf]]
+
+    @functools.cached_property
+    def _own(self) -> dict[int, int]:
+        """For each float of the argument the result that has its form: there is nothing in place of the others."""
+        floats = [k for k, param in enumerate(self.params.values()) if param is not None]
+        return dict(zip(floats, (k for k in self.part.floats if k is not None), strict=True))
 
     def room(self, result: Type, count: Atom) -> Atom:
         return self.builder.emit("empty", (count,), result.dtype)
@@ -301,14 +307,13 @@ class Diagonals(ForwardBlocks):
         return b.emit("getitem", square, Index((rows, places)))
 
     def block(self, k: int, leaf: int) -> Any:
-        param, result = self.params[leaf], self.part.floats[k]
+        param = self.params[leaf]
         if param is None:
             return None
-        assert result is not None
-        found, dims = self.columns[leaf][result], self.part.captured.values[param].type.dims
+        found, dims = self.columns[leaf][self._own[k]], self.part.captured.values[param].type.dims
         if found.type.dims != dims:
             found = self.builder.emit("reshape", found, tuple(map(dim_atom, dims)))
-        return self.wrapped(found, k, leaf)
+        return self.wrapped(found, leaf)
 
 
 class ReverseBlocks(Blocks):
@@ -317,7 +322,7 @@ class ReverseBlocks(Blocks):
     def __init__(self, part: Part, kind: str, chosen: Sequence[int]):
         super().__init__(part, kind, chosen)
         wrt = [param for param in self.params.values() if param is not None]
-        self.values = inline(self.builder, part.program, part.captured.values)
+        self.values = part.values
         self.rows: list[dict[int, Atom]] = []
         for k in part.floats:
             assert k is not None
@@ -403,7 +408,7 @@ class Chosen(Jacobian):
             if param is not None:
                 columns = columns + elements(session, part.captured.values[param].type)
         for k in part.floats:
-            rows = rows + (elements(session, part.program.results[k].type) if k is not None else 0)
+            rows = rows + (elements(session, part.values[k].type) if k is not None else 0)
         forward = holds(session, columns <= BEST_FORWARD * rows)
         if forward is None:  # a size is not known: many parameters, or more results than one can say
             forward = not (isinstance(rows, int) and not isinstance(columns, int))

@@ -18,7 +18,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import page  # noqa: E402
 import processes  # noqa: E402
 import report  # noqa: E402
-from peers import functional, limit  # noqa: E402
+from peers import functional, limit, whole  # noqa: E402
 from peers.limit import arrays, dense, loops, stencils  # noqa: E402
 from problems import PROBLEMS  # noqa: E402
 from worker import flat  # noqa: E402
@@ -156,3 +156,14 @@ def test_the_libraries_compute_the_same_loss(problem):
     expected = problem.function(*problem.arguments(problem.tiny))
     found = functional.losses(PLAIN)[problem.name](*problem.arguments(problem.tiny))
     assert found == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("case", whole.CASES)
+def test_whole_matrices_by_hand_are_right(case, monkeypatch):
+    """The loops written by hand, as plain Python at a small size, against the formula; and pullback."""
+    monkeypatch.setattr(whole, "point", lambda case: np.linspace(0.1, 0.9, 70))
+    monkeypatch.setattr("numba.njit", lambda **options: lambda function: function)
+    assert whole.right(case, whole.limit(case)())
+    with pb.options(jit=False, cache=False):
+        assert whole.right(case, whole.pullback(case)())
+    assert not whole.right(case, np.zeros((70, 70)))
