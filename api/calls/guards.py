@@ -152,8 +152,8 @@ def refuse_orders(traced: Traced, leaves: Sequence[Any]) -> None:
         array = given[k]
         if isinstance(array, np.ndarray) and not array.flags.c_contiguous:
             raise TypeMismatch(
-                f"{traced.inputs[k].name} is not in C order: whether a reshape of it, or of what NumPy gives its "
-                "order, is a view or a copy depends on that, and the function writes to one of them. Pass "
+                f"{traced.inputs[k].name} is not in C order: what its strides are, or whether a reshape of it, or of "
+                "what NumPy gives its order, is a view or a copy and shows what is written, depends on that. Pass "
                 f"np.ascontiguousarray({traced.inputs[k].name})"
             )
 
