@@ -235,6 +235,9 @@ class Control(Patterns):
             result = choose(session, cond, evaluated, lambda: left)
         else:
             result = choose(session, cond, lambda: present(left), evaluated)
+        same = bool(others) and others[-1] is (op == "and") and isinstance(getattr(result, "atom", None), Var)
+        if same and isinstance(cond, Var) and cond.name in session.conditions:  # it is what the left side is
+            session.conditions[result.atom.name] = session.conditions[cond.name]
         truths = (left, *others[-1:], result)
         if all(isinstance(v, Scalar) and v.type.dtype == "bool" for v in truths) and isinstance(result.atom, Var):
             session.made_of[result.atom.name] = op, (left.atom, *(v.atom for v in others[-1:]))

@@ -35,12 +35,16 @@ def without_our_frames(error: BaseException) -> BaseException:
 def as_refusal(error: Exception) -> Exception:
     """What to raise for an error of tracing that a plain run of the function does not have.
 
-    Where what NumPy's functions mean is stricter than NumPy itself, that is a refusal, with the user's line. What
-    only a defect can raise (an assertion, a missing attribute) is left as it is.
+    Where what NumPy's functions mean is stricter than NumPy itself, or code of a library or of the user's asks a traced
+    value for what it has not, that is a refusal, with the user's line. What only a defect can raise (an assertion
+    of ours, a missing key) is left as it is.
     """
-    kind = next((ours for theirs, ours in _REFUSALS.items() if isinstance(error, theirs)), None)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if kind is None or isinstance(error, PullbackError) or not frames or not _ours(frames[-1]):
+    if isinstance(error, PullbackError) or not frames:
+        return error
+    kind = next((ours for theirs, ours in _REFUSALS.items() if isinstance(error, theirs)), None)
+    asked = not _ours(frames[-1]) or isinstance(error, AttributeError)
+    if kind is None and not asked:
         return error
     span = None
     for frame, line in traceback.walk_tb(error.__traceback__):
@@ -48,11 +52,14 @@ def as_refusal(error: Exception) -> Exception:
             file = frame.f_code.co_filename
             span = Span(file, line, linecache.getline(file, line).strip())
     text = _PLACEHOLDERS.sub(lambda met: _PLACEHOLDER[met[0]], str(error))
+    if kind is None:
+        kind, text = UnsupportedFunction, f"{type(error).__name__}: {text}".rstrip(": ")
     return kind(f"pullback cannot trace this line as it is written, which Python can run: {text}", span)
 
 
 _PLACEHOLDER = {
-    "'Array'": "'numpy.ndarray'", "'Scalar'": "'float'", "not Scalar": "not float", "not Array": "not ndarray",
+    "'Array'": "'numpy.ndarray'", "'List'": "'list'", "'Scalar'": "'float'", "not Scalar": "not float",
+    "not Array": "not ndarray",
 }  # fmt: skip
 """What stands for the user's values while they are traced, in the messages of Python's own operators."""
 _PLACEHOLDERS = re.compile("|".join(_PLACEHOLDER))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.errors import BoundsError, IRError, PullbackError, ShapeMismatch, TypeMismatch
+from ..ir.errors import BoundsError, IRError, PullbackError, ShapeMismatch, TypeMismatch, UnsupportedFunction
 from .frames import without_our_frames
 from .tree import flatten
 
@@ -24,6 +24,12 @@ def own_error(
     if own is not None:
         return own
     kind = _REFUSALS.get(type(error))
+    if type(error) in _OF_TYPES and " (line " in str(error):  # a check's text has its line, a defect's has none
+        kind_, text = type(error).__name__, str(error)
+        return UnsupportedFunction(
+            f"pullback stops at a check that Python does not make for these arguments: {kind_}: {text}. What the code "
+            "asks of a value has another answer while it is traced: pass in what it decides"
+        )
     if kind is None:
         return for_user(error)
     return kind(
@@ -50,6 +56,8 @@ _REFUSALS: dict[type[BaseException], type[PullbackError]] = {
     ValueError: ShapeMismatch, IndexError: BoundsError, TypeError: TypeMismatch,
 }  # fmt: skip
 """The classes of checks that pullback makes of its own accord, and those of refusals."""
+_OF_TYPES = {AssertionError, AttributeError, KeyError, NotImplementedError, RuntimeError}
+"""The classes of what a program raises that asks what its values are."""
 
 
 def for_user(error: Exception) -> Exception:

@@ -382,3 +382,116 @@ def test_tuples_with_names_of_their_own():
         return best * x
 
     right(limited, X)
+
+
+# -- ranges where numbers are expected -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, n: (np.array(range(n)) * x[:n]).sum(),
+        lambda x, n: x * range(len(x)),
+        lambda x, n: range(1, len(x) + 1) * x,
+        lambda x, n: x / np.asarray(range(1, len(x) + 1), float),
+        lambda x, n: np.dot(range(len(x)), x),
+        lambda x, n: x[range(n - 1, 0, -2)],
+        lambda x, n: np.mean(range(n)) * x,
+        lambda x, n: np.vstack([range(len(x)), x]),
+        lambda x, n: np.array([range(n), range(n)]) @ x[:n],
+        lambda x, n: np.cumsum(range(n, 2 * n)) * x[0],
+    ],
+)
+def test_a_range_for_an_array(f):
+    right(f, X[0], 4)
+
+
+# -- a number that becomes an array in a loop that may end early -----------------------------------------------
+
+
+def summed_until(a, n, limit):
+    total = 0.0
+    for i in range(n):
+        total = total + a[i]
+        if total[0] > limit:
+            break
+    return total
+
+
+def returned_early(a, n, limit):
+    total = 0.0
+    for i in range(n):
+        total = total + a[i] * (i + 1)
+        if total[0] > limit:
+            return total * 2.0
+    else:
+        total = total * 3.0
+    return total
+
+
+def two_loops(a, n, limit):
+    total = 0.0
+    for i in range(n):
+        for j in range(3):
+            total = total + a[i] * (j + 1)
+            if total[0] > limit:
+                break
+        if total[1] > 2.0:
+            break
+    return total
+
+
+def root(x, n, limit):
+    guess, trips, close = 0.1, 0, False
+    while trips < n and not close:
+        new = guess - (guess * guess - np.abs(x)) / (2.0 * guess + 1.0)
+        close = np.all(np.abs(new - guess) < limit)
+        trips += 1
+        guess = new
+    return guess
+
+
+@pytest.mark.parametrize("f", [summed_until, returned_early, two_loops, root])
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("limit", [-9.0, 0.1, 9.0])
+def test_a_number_that_becomes_an_array(f, n, limit):
+    right(f, X, n, limit)
+
+
+# -- what a library asks ---------------------------------------------------------------------------------------
+
+
+class Labelled:
+    def __init__(self, label):
+        self.label = label
+
+
+def named_lowest(values):
+    return min(values, key=lambda v: v.label)
+
+
+def test_a_missing_attribute_of_a_traced_value():
+    """What Python has and a traced value has not is refused with the user's line."""
+
+    def unlike(x):
+        return x * memoryview(x).nbytes
+
+    with pytest.raises(pb.PullbackError, match=r"which Python can run(?s:.*)memoryview\(x\)"):
+        pb.vjp(unlike, X)
+
+
+@pytest.mark.parametrize("shape", [None, (12,), (4, -1), (-1, 2, 3)])
+def test_a_shape_of_attributes(shape):
+    class Reshape:
+        def __init__(self, shape):
+            self.shape = shape
+
+        def __call__(self, x):
+            return x.reshape(self.shape) if self.shape is None else x.reshape(*self.shape)
+
+    right(Reshape(shape), X)
+    right(lambda x, k: x.reshape(k, 2), X, -1)
+
+
+def test_products_of_signals_of_sizes_that_data_decides():
+    right(lambda x: np.convolve(x[x > 0.0], x[x < 0.5])[:5], X.ravel())

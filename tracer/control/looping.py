@@ -194,7 +194,8 @@ class Looping(Streams):
         """A value changes its rank in the first iteration (`acc = 0.0; acc += A[i]`): run that one first."""
         session = require_session()
         start, marks = State(session), session.marks()
-        cannot = flag is not None or sequence.peeled
+        stops = [*([] if flag is None else [(frame, flag)]), *session.stops]
+        cannot = sequence.peeled or self._stopped(stops) is not False
         if cannot or not session.ensure(session.builder.affine(sequence.length) - 1):
             again = lambda: self.for_(sequence, body, frame, head, after, stored, target, flag, line)
             if self._started_as_optional(change, start):
@@ -329,7 +330,8 @@ class Looping(Streams):
             if restaged(session, problem, None) or self._started_as_optional(problem, start):
                 self.while_(test, body, frame, head, after, stored, line)
                 return
-            self._python_while(test, body, problem, line)
+            again = lambda: self.while_(test, body, frame, head, after, stored, line)
+            self._python_while(test, body, problem, line, again if isinstance(problem, LoopTypeChange) else None)
             return
         if cond == literal(True, "bool"):
             # Known while tracing: it may change as a list gets shorter, or by what else Python counts.
@@ -346,8 +348,11 @@ class Looping(Streams):
         line: int,
         again: Callable[[], None] | None = None,
     ) -> None:
-        """Run as Python does; `again` traces the loop from where its condition is a traced one."""
-        for _ in range(UNROLL_LIMIT):
+        """Run as Python does; `again` traces the loop from where its condition is a traced one.
+
+        That is worth a try after a problem, too, if the iterations that were run may have settled it.
+        """
+        for ran in range(UNROLL_LIMIT):
             self.at(line)
             cond = self._condition(test())
             if problem is not None and not isinstance(cond, bool):
@@ -356,7 +361,7 @@ class Looping(Streams):
             if cond is False:
                 return
             if cond is not True:
-                if again is not None:
+                if again is not None and (problem is None or ran):
                     again()
                     return
                 break

@@ -308,7 +308,13 @@ def _joined(first: Any, second: Any) -> Any:
     session = require_session()
     like = second if is_stacked(second) else first
     parts: list[Any] = [v if is_stacked(v) else stacked_copy(session, v, like) for v in (first, second)]
-    template = join(session, parts[0].template(), parts[1].template())
+    try:
+        template = join(session, parts[0].template(), parts[1].template())
+    except Unlike as unlike:
+        raise session.error(
+            UnsupportedSyntax,
+            f"lists whose length is not known are put together, and their elements differ: {unlike}. Keep them apart",
+        ) from None
     copies = [v.copy() for v in parts]
     for part in copies:
         part.retype(session, template)

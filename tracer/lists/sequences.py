@@ -14,6 +14,7 @@ from ...ir.program import Atom, Lit, Var
 from ...ir.types import I64
 from ..session import Session
 from ..snapshot import Frame
+from ..values.staged_list import Numbers
 from ..values.subscripts import session_int, whole
 from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session
 from .elements import Unlike, freeze
@@ -58,7 +59,7 @@ class Sequence:
         return self.item(as_value(require_session(), k)[0])
 
 
-class Range(Sequence):
+class Range(Sequence, Numbers):
     """`range(start, stop, step)` of traced or plain integers; step is plain."""
 
     def __init__(self, session: Session, start: Atom, stop: Atom, step: int):
@@ -89,6 +90,11 @@ class Range(Sequence):
         if isinstance(value, Lit):
             return int(value.text)
         return Scalar(self.session, value, weak=True)
+
+    def numbers(self) -> Any:
+        places = FUNCTIONS["iota"](self.session, self.length)
+        first = int(self.start.text) if isinstance(self.start, Lit) else Scalar(self.session, self.start, weak=True)
+        return places * self.step + first
 
     def contains(self, value: Any) -> Any:
         """Is the number one of the range?"""

@@ -269,6 +269,7 @@ def emit_transpose(x: Scalar | Array, axes: Sequence[int]) -> Any:
     return wrap(session, session.builder.emit("transpose", x.read(), tuple(axes)))
 
 
+@implements("iota")
 def iota(session: Session, dim: Dim | Atom) -> Any:
     """0, 1, ..., dim - 1."""
     atom = dim_atom(dim) if isinstance(dim, (int, str)) else dim

@@ -159,6 +159,8 @@ def _convolved(a: Any, v: Any, mode: str, what: str, turned: bool) -> Any:
     for size, name in ((n, "a" if turned else "first array argument"), (m, "v" if turned else "second array argument")):
         require_elements(session, (size,), f"{name} cannot be empty")
     longer = builder.holds(builder.affine(n) - builder.affine(m))
+    if longer is None and mode == "full":  # the same, whichever is longer
+        longer = True
     if longer is None:
         raise session.error(
             UnsupportedFunction, f"{what} of arrays of which the longer is only known when it runs"

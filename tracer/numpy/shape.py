@@ -12,7 +12,7 @@ from ...ir.affine import Affine
 from ...ir.build import atom_dim, dim_atom
 from ...ir.errors import ShapeMismatch, UnsupportedFunction
 from ...ir.ops.array import full_slice
-from ...ir.program import Atom, Index, Lit
+from ...ir.program import Atom, Index, Lit, Var
 from ...ir.types import Dim
 from ..session import NeedStatic, Session
 from ..values.symbol import METHODS, Array, Scalar, Symbol, as_value, implements, require_session
@@ -42,6 +42,11 @@ def _entries(shape: Any) -> tuple[Any, ...]:
 def new_dims(session: Session, old: tuple[Dim, ...], shape: Any) -> tuple[Dim, ...]:
     """The sizes that a user's shape stands for, -1 resolved; they are shown to fit, or checked."""
     entries = _entries(shape)
+    for entry in entries:
+        if isinstance(entry, Scalar) and isinstance(entry.atom, Var):
+            form = session.builder.affine(entry.atom)
+            if session.from_inputs(form) and form.value(session.present) == -1:
+                raise NeedStatic(session.root_names(form))
     unknown = [
         k for k, entry in enumerate(entries) if not isinstance(entry, Symbol) and operator.index(entry) == -1
     ]
@@ -140,6 +145,8 @@ def _refuse_order(what: str, order: Any) -> None:
 
 
 def _reshape_method(x: Any, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
+    if shape == (None,):  # the shape that it has
+        return reshaped(array_operand(x, "reshape"), dims_of(x), copy)
     return reshape(x, shape[0] if len(shape) == 1 else shape, order, copy=copy)
 
 

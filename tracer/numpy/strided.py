@@ -49,7 +49,7 @@ def _strides(x: Array) -> list[Monomial]:
         raise session.error(
             UnsupportedFunction,
             "the strides of this array depend on its order in memory, or on sizes that only a run knows. Take "
-            "windows with np.lib.stride_tricks.sliding_window_view or index arrays, or those of np.ascontiguousarray(x)",
+            "windows with np.lib.stride_tricks.sliding_window_view or index arrays, or the strides of x.copy()",
         )
     order.matters |= order_from(session, x)
     return strides
@@ -67,14 +67,10 @@ METHODS["strides"] = property(strides)
 
 @implements(np.lib.stride_tricks.as_strided)
 def as_strided(
-    x: Any, shape: Any = None, strides: Any = None, subok: Any = False, writeable: Any = True, **options: Any
+    x: Any, shape: Any = None, strides: Any = None, subok: Any = False, writeable: Any = True
 ) -> Any:
     array = array_operand(x, "np.lib.stride_tricks.as_strided")
     session = array.session
-    if options:
-        raise session.error(
-            UnsupportedFunction, f"np.lib.stride_tricks.as_strided with {', '.join(options)}= cannot be traced"
-        )
     if isinstance(array, Scalar):
         array = Array(session, Cell(session, array.atom))
     own = _strides(array)
@@ -114,7 +110,8 @@ def _offset(session: Session, x: Array) -> Any:
         if isinstance(step, Strided):
             for item, stride in zip(step.items, strides_of(session, whole) or ()):
                 at = item.at if isinstance(item, Fixed) else item.start
-                start = start + size_symbol(session, at) * size_symbol(session, product(session, (stride[0], *stride[1])))
+                step_size = size_symbol(session, product(session, (stride[0], *stride[1])))
+                start = start + size_symbol(session, at) * step_size
         whole = whole.mapped(step)
     return start
 

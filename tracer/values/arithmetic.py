@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .staged_list import Numbers
 from .symbol import FUNCTIONS, Array, PythonNumber, Scalar, Symbol, call_function
 
 PYTHON: dict[str, Callable[..., Any]] = {}
@@ -52,7 +53,7 @@ def _unary(name: str, function: Any) -> Callable[[Symbol], Any]:
 
 def _operand(symbol: Symbol, value: Any) -> bool:
     """Does NumPy's operation apply? A Python number leaves lists alone: `[0.0] * n` repeats one."""
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, Numbers)):
         return not (isinstance(symbol, Scalar) and symbol.weak)
     return isinstance(value, (Symbol, np.ndarray, np.generic, numbers.Number))
 

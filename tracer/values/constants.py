@@ -11,7 +11,7 @@ from ...ir.errors import TypeMismatch
 from ...ir.program import Atom
 from ..session import Session
 from .convert import stack_values
-from .staged_list import StagedList
+from .staged_list import Numbers, StagedList
 from .symbol import Symbol, as_value, dtype_name
 
 
@@ -19,7 +19,7 @@ def holds_symbol(value: Any) -> bool:
     """Is the value a symbol, a list kept in arrays, or a list or tuple with one?"""
     if isinstance(value, StagedList) and value.rows is not None:
         return True
-    return isinstance(value, Symbol) or (isinstance(value, (list, tuple)) and any(map(holds_symbol, value)))
+    return isinstance(value, (Symbol, Numbers)) or (isinstance(value, (list, tuple)) and any(map(holds_symbol, value)))
 
 
 def plain_array(session: Session, value: Any, what: str) -> np.ndarray:

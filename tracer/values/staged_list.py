@@ -14,6 +14,14 @@ class Optional:
     __slots__ = ()
 
 
+class Numbers:
+    """What NumPy takes for an array of numbers, and Python does not: a range."""
+
+    def numbers(self) -> Any:
+        """The array."""
+        raise NotImplementedError
+
+
 class StagedList(list):
     """A list made by staged code (tracer/lists/lists.py); its elements can be in arrays, then `rows` is not None."""
 

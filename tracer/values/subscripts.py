@@ -19,6 +19,7 @@ from ...ir.program import Atom, Index, Lit, Slice, Var
 from ...ir.types import I64, NARROW, Dim
 from ..session import Session
 from .convert import broadcast_value, cast, cast_value
+from .staged_list import Numbers
 from .symbol import Array, Cell, Scalar, Symbol, as_value, has_symbol, implements, type_name, wrap
 from .view import Run, Strided, with_stops
 
@@ -67,7 +68,7 @@ def expand_key(session: Session, x: Symbol, key: Any) -> list[Item]:
 
 def _as_array(session: Session, entry: Any) -> Any:
     """Index arrays in all their forms become array symbols; the rest stays."""
-    if isinstance(entry, (list, tuple)) and has_symbol(entry):
+    if isinstance(entry, (list, tuple, Numbers)) and has_symbol(entry):
         return wrap(session, as_value(session, entry, "an index list")[0])
     if isinstance(entry, (list, tuple, np.ndarray)):
         array = np.asarray(entry)

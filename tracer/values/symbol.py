@@ -22,7 +22,7 @@ from ...ir.types import I64, Dim, Type, dtype_name
 from ..session import NeedStatic, Session, current
 from .applied import apply
 from .foreign import refusal, title
-from .staged_list import Optional, StagedList
+from .staged_list import Numbers, Optional, StagedList
 from .text import may_show
 from .view import Strided, with_stops
 
@@ -437,9 +437,8 @@ def has_symbol(value: Any) -> bool:
     """Is the value a symbol, or a container with one?"""
     if isinstance(value, (Symbol, Optional)) or (isinstance(value, StagedList) and value.rows is not None):
         return True
-    if isinstance(value, (list, tuple)):
-        return any(map(has_symbol, value))
-    return isinstance(value, dict) and any(map(has_symbol, value.values()))
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return isinstance(value, Numbers) or any(map(has_symbol, items))
 
 
 PythonNumber = (bool, int, float)
@@ -466,6 +465,8 @@ def as_value(session: Session, value: Any, what: str = "this operation") -> tupl
         raise session.error(TypeMismatch, f"{what} of {title(value)}: {why}")
     if isinstance(value, (np.ndarray, list, tuple)):
         return session.hidden.constant(session, value, what), False
+    if isinstance(value, Numbers):
+        return value.numbers().read(), False
     raise session.error(TypeMismatch, f"{what} of a {type(value).__name__}: expected an array or a number")
 
 
