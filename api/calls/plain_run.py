@@ -6,12 +6,15 @@ as far as it might write to them; what it raises is let through, without our fra
 
 from __future__ import annotations
 
+import linecache
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..ir.errors import BoundsError, IRError, PullbackError, ShapeMismatch, TypeMismatch, UnsupportedFunction
+from ..ir.program import Span
 from .frames import without_our_frames
 from .tree import flatten
 
@@ -24,11 +27,14 @@ def own_error(
     if own is not None:
         return own
     kind = _REFUSALS.get(type(error))
-    if type(error) in _OF_TYPES and " (line " in str(error):  # a check's text has its line, a defect's has none
-        kind_, text = type(error).__name__, str(error)
+    check = _CHECK.fullmatch(str(error))  # a check's text has its line, a defect's has none
+    if check and type(error) in _OF_TYPES:
+        file, line = getattr(getattr(function, "__code__", None), "co_filename", ""), int(check["line"])
+        there = linecache.getline(file, line).strip() == check["text"]
         return UnsupportedFunction(
-            f"pullback stops at a check that Python does not make for these arguments: {kind_}: {text}. What the code "
-            "asks of a value has another answer while it is traced: pass in what it decides"
+            f"pullback stops at a check that Python does not make for these arguments: {_named(error)}. "
+            "What the code asks of a value has another answer while it is traced: pass in what it decides",
+            Span(file, line, check["text"]) if there else None,
         )
     if kind is None:
         return for_user(error)
@@ -56,6 +62,7 @@ _REFUSALS: dict[type[BaseException], type[PullbackError]] = {
     ValueError: ShapeMismatch, IndexError: BoundsError, TypeError: TypeMismatch,
 }  # fmt: skip
 """The classes of checks that pullback makes of its own accord, and those of refusals."""
+_CHECK = re.compile(r".*\(line (?P<line>\d+): (?P<text>.*)\)", re.DOTALL)
 _OF_TYPES = {AssertionError, AttributeError, KeyError, NotImplementedError, RuntimeError}
 """The classes of what a program raises that asks what its values are."""
 
@@ -84,3 +91,7 @@ def _run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     given, named = tree.unflatten([copies.get(id(leaf), leaf) for leaf in leaves])
     with np.errstate(all="ignore"):  # compiled code does not warn
         function(*given, **named)
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
