@@ -97,7 +97,8 @@ class Primitive:
     result     type of the result from the types of the operands (operands that are not values as they are)
     numpy      evaluates it: a function of NumPy values, or its name if `ir` may not import it
     linear     operands in which it is jointly linear
-    partials   elementwise operations: dy/d(operand k) as functions of (operands..., y), None where zero
+    partials   elementwise operations: dy/d(operand k) as functions of (operands..., y), None where zero,
+               NotImplemented where not known
     vjp        other operations: (y_bar, y, *operands) -> one cotangent per operand. A cotangent is a Ref,
                None, or a function from the accumulated cotangent to the new one (updates in place)
     jvp        (x_dots, y, *operands) -> y_dot, where it is neither linear nor has partials; x_dots holds for each

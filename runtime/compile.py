@@ -173,6 +173,8 @@ def _module(source: str, stem: str, folder: Path, kept: bool, swaps: list[Any]) 
         module.__dict__[swap.NAME] = swap
         tree = swap.swapped(tree)
     exec(compile(tree, str(path), "exec"), module.__dict__)
+    for name in re.findall(r"\bsupport\.(\w+)", source):
+        getattr(module.support, name)  # one that is made when it is asked for: numba looks into the dict alone
     sys.modules[module.__name__] = module  # inspect and numba look functions' modules up by name
     counts["sources"] += 1
     return module

@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import intrinsic, lower_builtin, overload, register_jitable, type_callable
 
 from .intrinsics import lapack as _lapack  # noqa: F401  (numba knows the functions of linalg)
+from .intrinsics import special
 from .intrinsics.blas import add_matmul, matmul
 from .intrinsics.linalg import cholesky, lu, lu_logdet, lu_solve, solve_triangular
 from .intrinsics.order import argsort, search_left, search_right
@@ -34,6 +35,14 @@ __all__ = [
     "solve_triangular", "total",
 ]  # fmt: skip
 jitable = register_jitable(error_model="numpy")
+
+
+def __getattr__(name):
+    """The functions of scipy.special that are one call."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    globals()[name] = found = special.function(name)
+    return found
 
 
 # -- steps of reductions, which the compiler may reorder -----------------------------------------------

@@ -238,7 +238,7 @@ def _partials(let: Let, operands: list[np.ndarray]) -> Program:
     params = tuple(builder.var("abcd"[k], type) for k, type in enumerate(types))
     refs = tuple(Ref(builder, p) for p in params)
     y = builder.apply(let.op, *refs)
-    parts = [p(*refs, y) for p in let.op.partials or () if p is not None]
+    parts = [p(*refs, y) for p in let.op.partials or () if callable(p)]
     return builder.program("partials", params, tuple(p.atom for p in parts if isinstance(p, Ref)))
 
 

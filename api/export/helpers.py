@@ -9,7 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..ir.errors import IRError
+from ..ir.primitive import REGISTRY
 
+STANDARD = ("import ctypes", "import importlib", "import math", "import re")
+"""The import lines of Python's own modules that may be needed."""
 PLAIN = {
     "rmax": '''@jitable
 def rmax(a, b):
@@ -29,6 +32,19 @@ def add_matmul(a, b, out, alpha=1.0):
     out += np.dot(np.ascontiguousarray(a), np.ascontiguousarray(b)) * alpha''',
 }
 """In place of what reaches deep into numba and LLVM: slower, but it works with any version."""
+SPECIAL = '''def {name}({arguments}):
+    """scipy.special.{name}."""
+    return scipy.special.{name}({arguments})
+
+
+add_symbol("scipy_special_{name}", address("{name}", {arity}))
+_{name} = types.ExternalFunction("scipy_special_{name}", types.float64({kinds}types.int32))
+
+
+@overload({name})
+def _{name}_compiled({arguments}):
+    return lambda {arguments}: _{name}({arguments}, np.int32(0))'''
+"""A function of scipy.special: compiled code calls the one that SciPy has compiled."""
 
 
 def helpers(sources: list[str]) -> tuple[list[str], list[str]]:
@@ -38,8 +54,7 @@ def helpers(sources: list[str]) -> tuple[list[str], list[str]]:
     needed: list[str] = []
     for name in used:
         _require(name, needed)
-    texts = _statements()
-    chosen = [PLAIN[n] if n in PLAIN else texts[n] for n in _ordered(needed)]
+    chosen = [_text(n) for n in _ordered(needed)]
     for name in needed:
         if name in taken and name in used:  # a variable of the user's has this name
             chosen = [re.sub(rf"\b{name}\b", f"{name}_helper", text) for text in chosen]
@@ -52,13 +67,26 @@ def _require(name: str, needed: list[str]) -> None:
     texts = _statements()
     if name in needed:
         return
-    if name not in texts and name not in PLAIN:
-        raise IRError(f"generated code calls support.{name}, which no helper defines")
-    text = PLAIN.get(name) or texts[name]
+    text = _text(name)
     needed.append(name)
     for mentioned in sorted({node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}):
         if mentioned in texts and mentioned not in needed:
             _require(mentioned, needed)
+
+
+def _text(name: str) -> str:
+    """The definition of a helper; raises IRError if there is none."""
+    if name in PLAIN:
+        return PLAIN[name]
+    if name in _statements():
+        return _statements()[name]
+    op = REGISTRY.get(name)
+    if op is None or op.numpy != f"scipy.special.{name}":
+        raise IRError(f"generated code calls support.{name}, which no helper defines")
+    arity = len(op.partials or ())
+    return SPECIAL.format(
+        name=name, arity=arity, arguments=", ".join("abcd"[:arity]), kinds="types.float64, " * arity
+    )  # fmt: skip
 
 
 def _ordered(names: list[str]) -> list[str]:
@@ -71,7 +99,7 @@ def _ordered(names: list[str]) -> list[str]:
 def _statements() -> dict[str, str]:
     """The top-level definitions of what generated code calls; what overloads a function belongs to it."""
     found: dict[str, str] = {}
-    for module in ("support", "intrinsics.linalg", "intrinsics.order"):
+    for module in ("support", "intrinsics.linalg", "intrinsics.order", "intrinsics.special"):
         name = f"{__name__.partition('.')[0]}.runtime.{module}"
         spec = importlib.util.find_spec(name)  # read, not imported: it loads numba
         assert spec is not None and spec.origin is not None
@@ -108,7 +136,9 @@ def imports_of(text: str) -> list[str]:
     extending = [n for n in names if re.search(rf"\b{n}\b", text)]
     numba = ["njit", *(["types"] if re.search(r"\btypes\.", text) else [])]
     return [
-        *(["import math"] if re.search(r"\bmath\.", text) else []),
+        *(line for line in STANDARD if re.search(rf"\b{line.removeprefix('import ')}\.", text)),
+        *(["import scipy.special"] if "scipy.special." in text else []),
+        *(["from llvmlite.binding import add_symbol"] if "add_symbol(" in text else []),
         f"from numba import {', '.join(numba)}",
         *([f"from numba.extending import {', '.join(extending)}"] if extending else []),
     ]

@@ -14,7 +14,7 @@ from ..ir.types import DTYPES, Type
 from ..runtime.lazy import lazy
 from ..transforms.layout import Layout, Result, built, hidden_values
 from .check import HELPERS, Check, self_check
-from .helpers import helpers, imports_of
+from .helpers import STANDARD, helpers, imports_of
 from .specialised import Form, array_text, public_name, wrapped
 
 MAX_CONSTANT = 10_000
@@ -52,9 +52,10 @@ def module_text(
     helping = [text for key, text in HELPERS.items() if re.search(rf"\b{key}\(", check)]
     body = [*definitions, *constants, *wanted, *compiled, *parts, *helping, check, MAIN]
     text = "\n\n\n".join(body)
-    imports = "\n".join(["import math"] if re.search(r"\bmath\.", text) else [])
+    needed = imports_of(text)
+    imports = "\n".join(line for line in needed if line in STANDARD)
     typing = "from typing import Any\n\n" if re.search(r"\bAny\b", text) else ""
-    numba = "\n".join(line for line in imports_of(text) if line != "import math")
+    numba = "\n".join(line for line in needed if line not in STANDARD)
     file = Path(span.file).name.replace("\\", "/").replace('"', "'") if span else ""
     where = f" ({file}, line {span.line})" if span else ""
     version = lazy("").__version__

@@ -68,6 +68,8 @@ def template(op: Primitive) -> str | None:
         return None
     if op.has(Trait.CONVERTS):
         return _conversion(next(dtype for dtype, convert in CONVERT.items() if convert is op))
+    if isinstance(op.numpy, str) and op.numpy == f"scipy.special.{op.name}":
+        return f"support.{op.text}"
     if _is_operator(op):
         return op.text
     if isinstance(op.numpy, np.ufunc):

@@ -162,6 +162,8 @@ class Reverse:
         pulled: list[tuple[Var, Ref | Update]] = []
         if op.partials is not None:
             for operand, partial in zip(let.args, op.partials):
+                if partial is NotImplemented and operand in wanted:
+                    raise UnsupportedFunction(f"the derivative of {op.name} by {operand.name} is not known")
                 if partial is not None and operand in wanted:
                     bar = self.times(y_bar, partial(*refs, y), let.var.name in self.flow.strong)
                     pulled.append((operand, self.fitted(bar, operand, True)))

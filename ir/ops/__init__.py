@@ -1,5 +1,5 @@
 """All primitives, one family per file. Importing this package fills the registry."""
 
-from . import arith, array, index, integers, linalg, masked, math, order, reduce, solving
+from . import arith, array, index, integers, linalg, masked, math, order, reduce, solving, special
 
-__all__ = ["arith", "array", "index", "integers", "linalg", "masked", "math", "order", "reduce", "solving"]
+__all__ = ["arith", "array", "index", "integers", "linalg", "masked", "math", "order", "reduce", "solving", "special"]

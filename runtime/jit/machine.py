@@ -21,7 +21,7 @@ from numba.core import caching, compiler, compiler_lock, serialize
 from numba.core.runtime import rtsys
 
 from .. import cache, locks, timings
-from ..intrinsics import lapack
+from ..intrinsics import lapack, special
 
 # Other people's functions compile as well, and in a child the compiler would be in the middle of something for ever.
 for _lock in (compiler_lock.global_compiler_lock, getattr(ffi.lib, "_lock", None)):
@@ -102,6 +102,7 @@ def _prepare(target_context: Any, symbols: list[str]) -> None:
     """
     rtsys.initialize(target_context)
     lapack.ready(symbols)
+    special.ready(symbols)
     if any(llvmlite.binding.address_of_symbol(symbol) is None for symbol in symbols):
         target_context.refresh()
 

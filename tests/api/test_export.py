@@ -18,7 +18,7 @@ import pullback as pb
 from pullback.calls.tree import flatten
 from pullback.codegen.emit.spelling import template
 from pullback.command import cli
-from pullback.export.helpers import helpers
+from pullback.export.helpers import helpers, imports_of
 from pullback.ir.errors import TypeMismatch
 from pullback.ir.primitive import REGISTRY
 
@@ -210,9 +210,9 @@ def test_every_helper_of_generated_code_can_be_written():
     for name in sorted(names | {"floor_divide"}):
         definitions, sources = helpers([f"def f(x):\n    return support.{name}(x)"])
         assert sources == [f"def f(x):\n    return {name}(x)"]
-        scope = {"np": np, "math": math}
-        exec("import numba\nfrom numba import types\nfrom numba.extending import *", scope)
-        exec("\n\n".join(definitions), scope)
+        text = "\n\n".join(definitions)
+        scope = {"np": np}
+        exec("\n".join([*imports_of(text), "import numba", text]), scope)
         assert callable(scope[name])
 
 

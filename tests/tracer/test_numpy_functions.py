@@ -19,6 +19,7 @@ import scipy.special as sp
 from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.errors import PullbackError
 from pullback.ir.evaluate import evaluate
+from pullback.ir.primitive import REGISTRY
 from pullback.ir.program import Program
 from pullback.ir.text import show
 from pullback.ir.verify import verify
@@ -419,6 +420,13 @@ case("piecewise", lambda x: np.piecewise(x, [x < -0.5, x > 0.5], [lambda t: t * 
 case("where of nonzero", lambda x: x[np.where(x > 0)] * 2.0, "n m")
 case("nonzero", lambda x: np.nonzero(x > 0), "n m", flat=True)
 case("flatnonzero", lambda x: np.flatnonzero(x > 0), "n m", flat=True)
+for op in REGISTRY.values():
+    if op.numpy == f"scipy.special.{op.name}" and op.partials is not None:
+        fixed = [0.7, 1.3, 2.2][: sum(p is NotImplemented for p in op.partials)]
+        known = len(op.partials) - len(fixed)
+        case(f"special {op.name}", eval(f"lambda x, y: f(*a, {'x, y' if known == 2 else 'x'}) * y",
+             {"f": getattr(sp, op.name), "a": fixed}), "u:n", "u:")  # fmt: skip
+case("comb", lambda x: sp.comb(5, x) + sp.factorial(x), "u:n")
 case("searchsorted", lambda x, y: np.searchsorted(np.cumsum(x), y), "+:n", "m", flat=True)
 case("searchsorted right", lambda x: np.searchsorted(np.arange(4), x, side="right"), "i8:m", flat=True)
 case("interp", lambda x, y, z: np.interp(x, np.cumsum(y), z), "+:n", "+:m", "m")
@@ -868,7 +876,7 @@ REFUSED = [
     (lambda x: np.pad(x, 9, mode="reflect"), "shorter"),
     (lambda x: np.reshape(x, -1, order="A"), "order"),
     (lambda x: np.sum(x, dtype=np.float16), "float16"),
-    (lambda x: sp.erfinv(x), "scipy.special.erfinv"),
+    (lambda x: sp.struve(1, x), "scipy.special.struve"),
     (lambda x: sp.logsumexp(x, return_sign=True), "return_sign"),
     (lambda x: sp.polygamma(x, x), "while tracing"),
     (lambda x: sorted(x[0]), "sorted"),

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.ops.declare import float_dtype
-from ...ir.primitive import REGISTRY
+from ...ir.primitive import REGISTRY, Primitive
 from ...ir.program import Atom
 from ...ir.types import DTYPES
 from ..calls import SPECIAL
@@ -29,18 +29,18 @@ from .values import gamma, gamma_sign
 Function = Callable[..., Any]
 
 
-def special(*names: str) -> Callable[[Function], Function]:
+def special(*names: str, arity: int | None = None) -> Callable[[Function], Function]:
     """Register functions of floats under their names in scipy.special."""
 
     def register(implementation: Function) -> Function:
-        arity = implementation.__code__.co_argcount
+        arguments = implementation.__code__.co_argcount if arity is None else arity
 
         def function(*args: Any, out: Any = None, **options: Any) -> Any:
             refuse_options(f"scipy.special.{names[0]}", options)
-            if len(args) == arity + 1 and out is None:
+            if len(args) == arguments + 1 and out is None:
                 *args, out = args  # type: ignore[assignment]
-            if len(args) != arity:
-                raise TypeError(f"{names[0]}() takes {arity} arguments, not {len(args)}")
+            if len(args) != arguments:
+                raise TypeError(f"{names[0]}() takes {arguments} arguments, not {len(args)}")
             atoms = _operands(names[0], list(args))
             result = operand(implementation(*(wrap(require_session(), a) for a in atoms)), names[0])
             return store_out(result.astype(atoms[0].type.numpy), out)
@@ -67,14 +67,16 @@ def _operands(name: str, args: list[Any]) -> list[Atom]:
     return [cast(session, atom, dtype) for atom, _ in values]
 
 
-def _primitive(op: str, *names: str) -> None:
-    special(*names)(lambda x: apply(op, [x], f"scipy.special.{names[0]}", at_least="float"))
+def _primitive(op: Primitive, name: str) -> None:
+    special(name, arity=len(op.partials or ()))(
+        lambda *args: apply(op.name, list(args), f"scipy.special.{name}", at_least="float")
+    )
 
 
 for _op in REGISTRY.values():
     for _name in (_op.numpy, *_op.also):
         if isinstance(_name, str) and _name.startswith("scipy.special.") and _op.result is float_dtype:
-            _primitive(_op.name, _name.removeprefix("scipy.special."))
+            _primitive(_op, _name.removeprefix("scipy.special."))
 SPECIAL["sinc"] = FUNCTIONS[np.sinc]
 
 
@@ -82,7 +84,7 @@ SPECIAL["sinc"] = FUNCTIONS[np.sinc]
 def special_function(function: Any) -> Function | None:
     """What a ufunc of scipy.special means on symbols, None if nothing is registered."""
     name: str = getattr(function, "__name__", "")
-    return SPECIAL.get(name) if isinstance(function, np.ufunc) and not hasattr(np, name) else None
+    return SPECIAL.get(name) if isinstance(function, np.ufunc) and getattr(np, name, None) is not function else None
 
 
 # -- gamma and its relatives ---------------------------------------------------------------------------
@@ -123,6 +125,32 @@ def gammasgn(x: Any) -> Any:
 def _gammaln(x: Any) -> Any:
     x = operand(x, "scipy.special.gammaln")
     return np.where(x == -np.inf, -np.inf, apply("gammaln", [x], "scipy.special.gammaln"))
+
+
+def comb(N: Any, k: Any, *, exact: Any = False, repetition: Any = False) -> Any:
+    _refuse_exact("comb", exact or repetition)
+    n, chosen = operand(N, "scipy.special.comb", float), operand(k, "scipy.special.comb", float)
+    outside = (n < 0) | (chosen < 0) | (chosen > n)
+    return np.where(outside, 0.0, apply("binom", [n, np.where(outside, n, chosen)], "scipy.special.comb"))[()]
+
+
+def factorial(n: Any, exact: Any = False, extend: Any = "zero") -> Any:
+    _refuse_exact("factorial", exact or extend != "zero")
+    x = operand(n, "scipy.special.factorial", float)
+    return np.where(x < 0.0, 0.0, gamma(operand(np.where(x < 0.0, 1.0, x + 1.0), "scipy.special.factorial")))[()]
+
+
+def _refuse_exact(name: str, option: Any) -> None:
+    if option:
+        raise require_session().error(
+            UnsupportedFunction,
+            f"scipy.special.{name} with whole numbers of any size, or other conventions, cannot be traced: leave its "
+            "options out",
+        )
+
+
+SPECIAL["comb"], SPECIAL["factorial"] = comb, factorial
+implements(np.i0)(lambda x: apply("i0", [x], "np.i0", at_least="float"))
 
 
 @special("betaln")
