@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .errors import UnsupportedFunction
 from .program import Atom, Lit, Var
 from .types import Type
 
@@ -188,6 +189,12 @@ class Primitive:
     def shares(self) -> bool:
         """May the result lie in the memory of the first operand?"""
         return self.writes or self.kind in (Kind.VIEW, Kind.READ)
+
+    def no_derivative(self, operand: Var) -> UnsupportedFunction:
+        return UnsupportedFunction(
+            f"the derivative of {self.name} by {operand.name} is not known. Leave it out of argnums, or give the "
+            "function a rule of its own with pb.custom_vjp"
+        )
 
     def has(self, trait: Trait) -> bool:
         return bool(self.traits & trait)

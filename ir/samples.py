@@ -35,7 +35,7 @@ def sample_program(op: Primitive, sample: str) -> tuple[Program, tuple[tuple[int
             case ast.Tuple(elts=items):
                 return tuple(value(item, k) for item in items)
             case ast.Constant(value=number):
-                return number if k in op.static else literal(number, "i64")
+                return number if k in op.static else literal(number, "f64" if isinstance(number, float) else "i64")
             case ast.UnaryOp():
                 return ast.literal_eval(node)
             case ast.Name(id=dtype) if k in op.static:

@@ -275,7 +275,7 @@ class _Push:
             for operand, partial in zip(let.args, op.partials):
                 dot = self.dot(operand)
                 if partial is NotImplemented and dot is not None:
-                    raise UnsupportedFunction(f"the forward derivative of {op.name} by {operand.name} is not known")
+                    raise op.no_derivative(operand)
                 if partial is not None and dot is not None:
                     term = self.times(dot, partial(*refs, y), refs, let.var.type)
                     total = term if total is None else total + term

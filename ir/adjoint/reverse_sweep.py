@@ -163,7 +163,7 @@ class Reverse:
         if op.partials is not None:
             for operand, partial in zip(let.args, op.partials):
                 if partial is NotImplemented and operand in wanted:
-                    raise UnsupportedFunction(f"the derivative of {op.name} by {operand.name} is not known")
+                    raise op.no_derivative(operand)
                 if partial is not None and operand in wanted:
                     bar = self.times(y_bar, partial(*refs, y), let.var.name in self.flow.strong)
                     pulled.append((operand, self.fitted(bar, operand, True)))
@@ -173,7 +173,7 @@ class Reverse:
             if operand not in wanted or bar is None:
                 continue
             if bar is NotImplemented:
-                raise UnsupportedFunction(f"the derivative of {op.name} by {operand.name} is not known")
+                raise op.no_derivative(operand)
             pulled.append((operand, self.fitted(bar, operand, op.elementwise)))
         return pulled
 

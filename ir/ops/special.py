@@ -17,20 +17,16 @@ from .math import erf, exp, gammaln, log, log1p, polygamma, sign, sqrt
 SQRT_PI, SQRT_2PI = math.sqrt(math.pi), math.sqrt(2.0 * math.pi)
 
 
-def _several(
-    name: str, *partials, sympy: str | None = None, domain: tuple[float, float] = (0.3, 2.0), **options
-) -> Primitive:
+def _several(name: str, *partials, sympy: str | None = None, domain=(0.3, 2.0), **options) -> Primitive:
+    """A function of several numbers. What there is no derivative by is a number in its samples."""
     places = ", ".join(f"{{{k}}}" for k in range(len(partials)))
-    return elementwise(
-        name,
-        f"{name}({places})",
-        f"scipy.special.{name}",
-        partials,
-        cost=50,
-        sympy=sympy,
-        domain=domain,
-        **options,
+    samples = tuple(
+        ", ".join("0.7" if p is NotImplemented else type for p in partials) for type in ("f64", "f64[4, 3]")
     )
+    return elementwise(
+        name, f"{name}({places})", f"scipy.special.{name}", partials, cost=50, sympy=sympy, domain=domain,
+        samples=samples, **options,
+    )  # fmt: skip
 
 
 def _unary(name: str, partial, sympy: str, domain: tuple[float, float] = (-2.0, 2.0), **options) -> Primitive:
@@ -159,14 +155,12 @@ gammainccinv = _several(
     "gammainccinv", NotImplemented, lambda a, p, y: -1.0 / _gamma_density(a, y),
     domain=(0.3, 0.9),
 )  # fmt: skip
-TRIPLES = ("f64, f64, f64", "f64[4, 3], f64, f64[3]", "f32[4], f32[4], f32[4]")
 betainc = _several(
     "betainc", NotImplemented, NotImplemented, lambda a, b, x, y: _beta_density(a, b, x), domain=(0.2, 0.8),
-    sympy="betainc_regularized({0}, {1}, 0, {2})", samples=TRIPLES,
+    sympy="betainc_regularized({0}, {1}, 0, {2})",
 )  # fmt: skip
 betaincinv = _several(
     "betaincinv", NotImplemented, NotImplemented, lambda a, b, p, y: 1.0 / _beta_density(a, b, y), domain=(0.2, 0.8),
-    samples=TRIPLES,
 )  # fmt: skip
 
 
@@ -206,10 +200,10 @@ hyp0f1 = _several(
 )
 hyp1f1 = _several(
     "hyp1f1", NotImplemented, NotImplemented, lambda a, b, z, y: hyp1f1(a + 1.0, b + 1.0, z) * a / b,
-    sympy="hyper([{0}], [{1}], {2})", samples=TRIPLES,
+    sympy="hyper([{0}], [{1}], {2})",
 )  # fmt: skip
 hyp2f1 = _several(
     "hyp2f1", NotImplemented, NotImplemented, NotImplemented,
     lambda a, b, c, z, y: hyp2f1(a + 1.0, b + 1.0, c + 1.0, z) * a * b / c, domain=(0.2, 0.6),
-    sympy="hyper([{0}, {1}], [{2}], {3})", samples=("f64, f64, f64, f64", "f64, f64, f64, f64[4]"),
+    sympy="hyper([{0}, {1}], [{2}], {3})",
 )  # fmt: skip

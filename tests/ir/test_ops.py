@@ -131,7 +131,7 @@ def test_partial_without_a_form_is_the_difference(op, rng):
 
 @pytest.mark.parametrize("op, program, ranges", cases())
 def test_partials_have_the_type_of_the_result(op, program, ranges):
-    types = [p.type for p in program.params]
+    types = [a.type for a in program.body[-1].args] if op.partials else []
     if not all(t.is_float for t in types):
         pytest.skip("not differentiated here")
     for k, partial in enumerate(op.partials or ()):
