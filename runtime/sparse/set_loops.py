@@ -1,0 +1,245 @@
+"""Loops over sets of numbers, as one text that is compiled.
+
+A set is a handle: 0 is the empty one, k + 1 the set of the number k. Small sets are sorted numbers; larger ones are pairs of
+sets, so that a union takes constant time, and what is in them is found out at the end. Equal pairs and equal small sets
+have one handle. The sets are five arrays: where each is in `data`, its size (-1: a pair), `data`, how much of both is
+used, and a table of hashes.
+"""
+
+import numpy as np
+
+SMALL = 16
+
+
+def join(off, size, data, used, table, a, b):
+    """The union of two sets. There is room for one set more, and for 2 * SMALL numbers."""
+    if a == b or b == 0:
+        return a
+    if a == 0:
+        return b
+    na = size[a]
+    nb = size[b]
+    start = used[1]
+    mask = table.size - 1
+    if na >= 0 and nb >= 0:
+        i = off[a]
+        j = off[b]
+        end_a = i + na
+        end_b = j + nb
+        k = start
+        while i < end_a and j < end_b:
+            p = data[i]
+            q = data[j]
+            if p <= q:
+                data[k] = p
+                i += 1
+                if p == q:
+                    j += 1
+            else:
+                data[k] = q
+                j += 1
+            k += 1
+        while i < end_a:
+            data[k] = data[i]
+            i += 1
+            k += 1
+        while j < end_b:
+            data[k] = data[j]
+            j += 1
+            k += 1
+        count = k - start
+        if count == na:
+            return a
+        if count == nb:
+            return b
+        if count <= SMALL:
+            slot = content_hash(data, start, count) & mask
+            while table[slot] != 0:
+                found = table[slot]
+                if size[found] == count and same(data, off[found], start, count):
+                    return found
+                slot = (slot + 1) & mask
+            made = used[0]
+            table[slot] = made
+            off[made] = start
+            size[made] = count
+            used[0] = made + 1
+            used[1] = k
+            return made
+    if a > b:
+        c = a
+        a = b
+        b = c
+    if size[b] < 0 and (data[off[b]] == a or data[off[b] + 1] == a):
+        return b
+    if size[a] < 0 and (data[off[a]] == b or data[off[a] + 1] == b):
+        return a
+    slot = pair_hash(a, b) & mask
+    while table[slot] != 0:
+        found = table[slot]
+        if size[found] < 0 and data[off[found]] == a and data[off[found] + 1] == b:
+            return found
+        slot = (slot + 1) & mask
+    made = used[0]
+    table[slot] = made
+    off[made] = start
+    size[made] = -1
+    data[start] = a
+    data[start + 1] = b
+    used[0] = made + 1
+    used[1] = start + 2
+    return made
+
+
+def pair_hash(a, b):
+    return mixed(np.int64(a) * 1000003 + np.int64(b))
+
+
+def mixed(value):
+    value = value & 0xFFFFFFFFFFF
+    value = value ^ (value >> 17)
+    value = (value * 31337) & 0xFFFFFFFFFFF
+    return value ^ (value >> 13)
+
+
+def content_hash(data, start, count):
+    total = np.int64(count)
+    for k in range(count):
+        total = (total * 40503 + np.int64(data[start + k]) + 1) & 0xFFFFFFFFFFF
+    return mixed(total)
+
+
+def same(data, a, b, count):
+    for k in range(count):
+        if data[a + k] != data[b + k]:
+            return False
+    return True
+
+
+def full(off, data, used):
+    """Is there too little room for another union?"""
+    return used[0] + 2 > off.size or used[1] + 2 * SMALL > data.size
+
+
+def grown(off, size, data, used, table):
+    """The arrays with twice the room."""
+    count = used[0]
+    new_off = np.zeros(2 * off.size + 64, np.int32)
+    new_size = np.zeros(2 * off.size + 64, np.int32)
+    new_data = np.zeros(2 * data.size + 64, np.int32)
+    new_off[:count] = off[:count]
+    new_size[:count] = size[:count]
+    new_data[: used[1]] = data[: used[1]]
+    length = 1
+    while length < 2 * new_off.size:
+        length *= 2
+    new_table = np.zeros(length, np.int32)
+    mask = length - 1
+    for old in range(table.size):
+        k = table[old]
+        if k != 0:
+            if new_size[k] < 0:
+                slot = pair_hash(np.int64(new_data[new_off[k]]), np.int64(new_data[new_off[k] + 1])) & mask
+            else:
+                slot = content_hash(new_data, new_off[k], new_size[k]) & mask
+            while new_table[slot] != 0:
+                slot = (slot + 1) & mask
+            new_table[slot] = k
+    return new_off, new_size, new_data, new_table
+
+
+def join_along(off, size, data, used, table, x, every):
+    """The unions along the rows of a matrix; of `every` beginning of a row, or of whole rows in one column."""
+    out = np.zeros((x.shape[0], x.shape[1] if every else 1), np.int64)
+    for i in range(x.shape[0]):
+        total = np.int64(0)
+        for k in range(x.shape[1]):
+            if full(off, data, used):
+                off, size, data, table = grown(off, size, data, used, table)
+            total = join(off, size, data, used, table, total, x[i, k])
+            if every:
+                out[i, k] = total
+        if not every:
+            out[i, 0] = total
+    return off, size, data, table, out
+
+
+def join_at(off, size, data, used, table, x, places, v):
+    """x with the sets v joined to those at these places, which may be there more than once."""
+    out = x.copy()
+    for k in range(places.size):
+        if full(off, data, used):
+            off, size, data, table = grown(off, size, data, used, table)
+        out[places[k]] = join(off, size, data, used, table, out[places[k]], v[k])
+    return off, size, data, table, out
+
+
+def contents(off, size, data, used, handles, count, most):
+    """What is in each of these sets, in order, which are different and ascending: as offsets and numbers below `count`.
+
+    Also how many sets were done before more than `most` numbers, or steps, would have been needed.
+    """
+    starts = np.zeros(handles.size + 1, np.int64)
+    numbers = np.empty(max(1024, handles.size * 4), np.int32)
+    where = np.full(used[0] + 1, -1, np.int64)
+    seen = np.zeros(used[0] + 1, np.int64)
+    marked = np.zeros(count + 1, np.int64)
+    stack = np.empty(1024, np.int64)
+    total = 0
+    steps = 0
+    for row in range(handles.size):
+        h = handles[row]
+        stamp = row + 1
+        stack[0] = h
+        depth = 1
+        first = total
+        while depth > 0:
+            depth -= 1
+            node = stack[depth]
+            if seen[node] == stamp:
+                continue
+            seen[node] = stamp
+            steps += 1
+            known = where[node]
+            if size[node] < 0 and known < 0:
+                if depth + 2 > stack.size:
+                    longer = np.empty(2 * stack.size, np.int64)
+                    longer[:depth] = stack[:depth]
+                    stack = longer
+                stack[depth] = data[off[node]]
+                stack[depth + 1] = data[off[node] + 1]
+                depth += 2
+                continue
+            if known < 0:
+                low = off[node]
+                high = low + size[node]
+                while total + (high - low) > numbers.size:
+                    more = np.empty(2 * numbers.size, np.int32)
+                    more[:total] = numbers[:total]
+                    numbers = more
+                for k in range(high - low):
+                    p = data[low + k]
+                    if marked[p] != stamp:
+                        marked[p] = stamp
+                        numbers[total] = p
+                        total += 1
+            else:
+                low = starts[known]
+                high = starts[known + 1]
+                steps += high - low
+                while total + (high - low) > numbers.size:
+                    more = np.empty(2 * numbers.size, np.int32)
+                    more[:total] = numbers[:total]
+                    numbers = more
+                for k in range(high - low):
+                    p = numbers[low + k]
+                    if marked[p] != stamp:
+                        marked[p] = stamp
+                        numbers[total] = p
+                        total += 1
+            if total > most or steps > 4 * most:
+                return starts, numbers, row
+        numbers[first:total] = np.sort(numbers[first:total])
+        starts[row + 1] = total
+        where[h] = row
+    return starts, numbers, handles.size
