@@ -2,7 +2,7 @@
 
 from importlib import import_module as _import_module
 
-from . import scipy, testing
+from . import scipy, sparse, testing
 from .explain import explain
 from .export.module import export
 from .inspection.debug import debug
@@ -58,6 +58,7 @@ __all__ = [
     "parse",
     "scipy",
     "show",
+    "sparse",
     "stop_gradient",
     "testing",
     "trace",

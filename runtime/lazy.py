@@ -24,6 +24,7 @@ LAZY = {
     "": "the package itself, for its version",
     "scipy.optimize": "SciPy",
     "scipy.integrate": "SciPy",
+    "scipy.sparse": "SciPy",
     "numba.np.arrayobj": "numba: machine code from disk does not need it",
     "numba.core.typing.npydecl": "numba: machine code from disk does not need it",
 }

@@ -1,4 +1,4 @@
-"""Which columns and rows of a sparse matrix one sweep can have together, and where its entries are in what comes out."""
+"""Which columns and rows of a sparse matrix one sweep can have together, and where its entries are in the products."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Colouring:
     def places(self) -> np.ndarray:
         """For each entry of the pattern its place in the products.
 
-        First the products with the directions, a row for each row of the matrix and a column for each colour; then those
-        of the reverse sweeps, a row for each colour and a column for each column of the matrix.
+        First those with the directions, a row for each row of the matrix and a column for each colour; then those of
+        the reverse sweeps, a row for each colour and a column for each column of the matrix.
         """
         (m, n), rows = self.pattern.shape, self.pattern.rows
         if self.symmetric:
@@ -87,7 +87,7 @@ def _number(k: int) -> str:
 
 
 def colouring(pattern: Pattern, mode: str | None = None) -> Colouring:
-    """The cheapest colouring found: of columns, of rows, or of both. With `mode` "forward" or "reverse" of that alone."""
+    """The cheapest colouring found: of columns, rows, or both; with `mode` "forward" or "reverse" of one alone."""
     m, n = pattern.shape
     matrix = pattern.matrix
     sizes = np.diff(matrix.ptr), np.diff(matrix.col_ptr)

@@ -41,18 +41,20 @@ class Pattern:
         self.indptr, self.indices = np.asarray(indptr, kind), np.asarray(indices, np.int32)
         self.notes = tuple(notes)
         if self.indptr.shape != (self.shape[0] + 1,) or self.indptr[-1] != self.indices.size:
-            raise ArgumentError("a pattern needs one offset for each row and one at the end, as indptr of a csr matrix")
+            raise ArgumentError(
+                "a pattern needs one offset for each row and one at the end, as indptr of a csr matrix"
+            )
 
     @classmethod
     def of(cls, matrix: Any) -> Pattern:
-        """The pattern of a sparse matrix of SciPy's (its stored entries), or of the entries of an array that are not 0."""
+        """The pattern of a sparse matrix of SciPy's (its stored entries), or of what is not 0 in an array."""
         if isinstance(matrix, cls):
             return matrix
         if not hasattr(matrix, "tocsr"):
             dense = np.asarray(matrix)
             if dense.ndim != 2 or dense.dtype.kind not in "biuf":
                 raise TypeMismatch(
-                    f"sparsity must be \"detect\", a Pattern, a sparse matrix of SciPy's or a matrix of truth values, "
+                    f'sparsity must be "detect", a Pattern, a sparse matrix of SciPy\'s or a matrix of truth values, '
                     f"not {matrix if isinstance(matrix, str) else type(matrix).__name__!r}"
                 )
             rows, columns = np.nonzero(dense)
@@ -115,7 +117,9 @@ class Pattern:
     def to_scipy(self, format: str = "csr") -> Any:
         """A sparse array of SciPy's of truth values."""
         data = np.ones(self.nnz, np.bool_)
-        made = lazy("scipy.sparse").csr_array((data, self.indices.copy(), self.indptr.copy()), shape=self.shape)
+        made = lazy("scipy.sparse").csr_array(
+            (data, self.indices.copy(), self.indptr.copy()), shape=self.shape
+        )
         return made.asformat(format)
 
     def toarray(self) -> np.ndarray:

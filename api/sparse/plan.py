@@ -25,7 +25,9 @@ def checked_format(format: Any) -> str:
 class Block:
     """One sparse matrix of the result: its rows and columns of the pattern, and how it is made of their numbers."""
 
-    def __init__(self, pattern: Pattern, places: np.ndarray, rows: slice, columns: slice, dtype: Any, format: str):
+    def __init__(
+        self, pattern: Pattern, places: np.ndarray, rows: slice, columns: slice, dtype: Any, format: str
+    ):
         whole = rows == slice(0, pattern.shape[0]) and columns == slice(0, pattern.shape[1])
         csr = lazy("scipy.sparse").csr_array
         if whole:
@@ -36,7 +38,10 @@ class Block:
             part = numbered[rows, columns].tocsr()
             part.sort_indices()
             self.places, shape = places[part.data], part.shape
-            self.indices, self.indptr = part.indices.astype(np.int32), part.indptr.astype(pattern.indptr.dtype)
+            self.indices, self.indptr = (
+                part.indices.astype(np.int32),
+                part.indptr.astype(pattern.indptr.dtype),
+            )
         self.dtype, self.format, self._csr = dtype, format, csr
         empty = csr((np.zeros(self.indices.size, dtype), self.indices, self.indptr), shape=shape, copy=True)
         self._like = dict(vars(empty))
@@ -131,5 +136,3 @@ def _ends(shapes: Sequence[tuple[int, ...]]) -> list[int]:
     for shape in shapes:
         sizes.append(sizes[-1] + int(np.prod(shape, dtype=np.int64)))
     return sizes
-
-

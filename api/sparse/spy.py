@@ -7,7 +7,9 @@ import numpy as np
 MARKS = " ░▒▓█"
 
 
-def counted(shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, most: tuple[int, int]) -> np.ndarray:
+def counted(
+    shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, most: tuple[int, int]
+) -> np.ndarray:
     """How full each cell of a grid of at most so many cells is, from 0 to 1."""
     grid = tuple(max(1, min(size, limit)) for size, limit in zip(shape, most))
     places = []
@@ -19,7 +21,9 @@ def counted(shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, most:
     return counts / np.maximum(1, np.outer(*sizes))
 
 
-def text(shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, height: int = 20, width: int = 40) -> str:
+def text(
+    shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, height: int = 20, width: int = 40
+) -> str:
     """The pattern in a frame: dots where it is small enough to show each entry, shades where it is not."""
     full = counted(shape, rows, columns, (height, width))
     small = shape[0] <= height and shape[1] <= width
@@ -46,7 +50,9 @@ def svg(
     for i, j in zip(*np.nonzero(full)):
         fill = f' fill="hsl({int(colours[j]) * 137 % 360} 60% 45%)"' if paint and colours is not None else ""
         strength = "" if full[i, j] == 1 else f' opacity="{0.3 + 0.7 * full[i, j]:.2f}"'
-        squares.append(f'<rect x="{j * cell:g}" y="{i * cell:g}" width="{cell:g}" height="{cell:g}"{fill}{strength}/>')
+        squares.append(
+            f'<rect x="{j * cell:g}" y="{i * cell:g}" width="{cell:g}" height="{cell:g}"{fill}{strength}/>'
+        )
     w, h = width * cell, height * cell
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-1 -1 {w + 2:g} {h + 2:g}" width="{w + 2:g}" '

@@ -21,21 +21,26 @@ from .composed import Composed, Part
 from .gradient import Gradient, like
 from .jacobian import Blocks, Diagonals, ForwardBlocks, Jacobian
 from .jvp import directions, pushed
+from .sparse import SparseHessian
 
 
 def hessian(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None,
+    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Hessian of a function that returns one float: the gradient's program, differentiated forward.
 
     argnums, has_aux   as for `grad`; with several arguments, or containers, blocks as `jax.hessian` has them
     chunk_size         as for `jacfwd`
+    sparsity, format   as for `jacobian`: an array of SciPy's, of which one half may be taken from the other;
+                       `.pattern`, `.colouring` and `.plan` say how
 
     >>> hessian(lambda x: np.sum(x ** 3) + x[0] * x[1])(np.array([1.0, 2.0]))
     array([[ 6.,  1.],
            [ 1., 12.]])
     """
+    if sparsity is not None:
+        return SparseHessian(function, argnums, has_aux, sparsity, format)
     return Hessian(function, argnums, has_aux, chunk_size)
 
 

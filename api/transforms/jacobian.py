@@ -28,6 +28,7 @@ from ..tracer.values.symbol import Scalar, as_value, size, wrap
 from .argnums import is_integer, positions
 from .base import P
 from .composed import Composed, Part
+from .sparse import SparseJacobian
 
 AT_ONCE = 64
 """Directions that forward mode takes at once: a few vectors of numbers. More only need more memory."""
@@ -41,13 +42,14 @@ the reverse sweeps do not."""
 
 def jacfwd(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None,
+    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Jacobian by forward mode: the function runs once, with all directions of the argument beside every value.
 
     argnums, has_aux   as for `grad`; the result is (jacobian, aux) with has_aux
     chunk_size         how many directions are taken at once: the function runs once for so many, and beside each of its
                        arrays are so many tangents. By default 64, and 8 beside arrays of more than a million numbers
+    sparsity, format   as for `jacobian`
 
     The result has the structure of the function's value, with the structure of the argument in place of each leaf; the
     array there has the value's shape and behind it the argument's. Best where the argument has fewer elements than the
@@ -58,11 +60,14 @@ def jacfwd(
     array([[4., 0.],
            [3., 2.]])
     """
+    if sparsity is not None:
+        return SparseJacobian(function, argnums, has_aux, sparsity, format, mode="forward")
     return Jacobian(function, argnums, has_aux, chunk_size, mode="forward")
 
 
 def jacrev(
-    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False
+    function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
+    *, sparsity: Any = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Jacobian by reverse mode: the function runs once, and the reverse sweep once for each element of its value.
 
@@ -72,16 +77,25 @@ def jacrev(
     >>> jacrev(lambda x: np.sum(x ** 2))(np.array([2.0, 3.0]))
     array([4., 6.])
     """
+    if sparsity is not None:
+        return SparseJacobian(function, argnums, has_aux, sparsity, format, mode="reverse")
     return Jacobian(function, argnums, has_aux, mode="reverse")
 
 
 def jacobian(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None,
+    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Jacobian by the cheaper of `jacfwd` and `jacrev`, chosen by the sizes of argument and value.
 
     As `jacfwd`; `.plan` says what was chosen for the last call, and why. chunk_size is for forward mode.
+
+    sparsity   "detect": the places where the Jacobian may have entries follow from the program, and a few sweeps find
+               them all. Or a `pb.sparse.Pattern`, a sparse array of SciPy's or a matrix of truth values that says where
+    format     of the result, an array of scipy.sparse: "csr", "csc", "coo", ...
+
+    With sparsity each block is a matrix: a row for each element of the value, in C order, a column for each element of
+    the argument. `.pattern` and `.colouring` say what the last call used.
 
     >>> J = jacobian(lambda x: x ** 2)
     >>> J(np.array([2.0, 3.0]))
@@ -89,13 +103,23 @@ def jacobian(
            [0., 6.]])
     >>> J.plan
     'forward: 2 directions of the argument at once, against 2 reverse sweeps'
+    >>> J = jacobian(lambda x: x[1:] * x[:-1], sparsity="detect")
+    >>> J(np.arange(5.0)).toarray()
+    array([[1., 0., 0., 0., 0.],
+           [0., 2., 1., 0., 0.],
+           [0., 0., 3., 2., 0.],
+           [0., 0., 0., 4., 3.]])
+    >>> J.plan
+    '2 directions forward instead of 5'
     """
+    if sparsity is not None:
+        return SparseJacobian(function, argnums, has_aux, sparsity, format)
     return Chosen(function, argnums, has_aux, chunk_size)
 
 
 def value_and_jacobian(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None,
+    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """As `jacobian`, but returns (value, jacobian), and ((value, aux), jacobian) with has_aux.
 
@@ -103,6 +127,8 @@ def value_and_jacobian(
     (array([4., 9.]), array([[4., 0.],
            [0., 6.]]))
     """
+    if sparsity is not None:
+        return SparseJacobian(function, argnums, has_aux, sparsity, format, value=True)
     return Chosen(function, argnums, has_aux, chunk_size, value=True)
 
 

@@ -1,8 +1,8 @@
 """The interpreter that propagates sets of inputs through a program, instead of numbers.
 
-Sizes, loop indices and integers are numbers; every float has the set of the inputs on which it depends. Where a condition
-depends on floats, both arms are taken; where a number of trips does, the loop is repeated until nothing changes. So the
-result holds for all floats. Nothing is probed.
+Sizes, loop indices and integers are numbers; every float has the set of the inputs on which it depends. Where a
+condition depends on floats, both arms are taken; where a number of trips does, the loop is repeated until nothing
+changes. So the result holds for all floats. Nothing is probed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from ..adjoint.activity import differentiated
+from ..adjoint.reverse_mode import adjoint
+from ..adjoint.rules import push_of
 from ..build import number
 from ..evaluate import function
 from ..ops.arith import and_, or_
 from ..ops.array import dim
-from ..program import Atom, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms, map_operand
+from ..program import Atom, Call, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms, map_operand
 from ..types import BOOL, Dim
 from ..walk import free
 from .rules import Rules, Unsized
-from .values import UNKNOWN, Depends, SetsOf, Value, everything, is_known, joined, same
+from .values import UNKNOWN, Depends, SetsOf, Value, everything, handles, is_known, joined, same
 
 STEPS = 300_000
 """Operations that are looked at one by one: some seconds. Loops after that are taken as a whole."""
@@ -102,6 +105,8 @@ class Flow:
                     self.repeat(node)
                 case If():
                     self.branch(node)
+                case Call():
+                    self.call(node)
                 case Check():
                     pass  # what fails has no derivative
 
@@ -113,9 +118,56 @@ class Flow:
             found = self.number(let)
             if found is not None:
                 return found
-        if let.op in (and_, or_) and let.var.type == BOOL and any(is_known(v) and v == (let.op is or_) for v in used):
+        if (
+            let.op in (and_, or_)
+            and let.var.type == BOOL
+            and any(is_known(v) and v == (let.op is or_) for v in used)
+        ):
             return np.bool_(let.op is or_)
         return self.rules.result(let)
+
+    def call(self, node: Call) -> None:
+        """A call of another program; of one with a rule, its derivative is what its pushforward says."""
+        function, given = node.function, [self.read(arg) for arg in node.args]
+        moving = [v for v in given if isinstance(v, Depends)]
+        if any(v.whole for v in moving) or not all(self.is_sized(arg) for arg in node.args):
+            total = everything(self.sets, moving)
+            for var in node.vars:
+                self.env[var.name] = Depends(total, whole=True) if var.type.is_float else UNKNOWN
+            return
+        program, own = function.program, len(node.vars)
+        shapes = [self.rules.shape(arg) for arg in node.args]
+        if function.rule is not None:
+            program = push_of(function, adjoint)
+            count = function.count
+            dots = [Depends(handles(v, shape)) for v, shape in zip(given[:count], shapes)]
+            given = [UNKNOWN if isinstance(v, Depends) else v for v in given] + dots
+            shapes += shapes[:count]
+        inner = Flow(self.sets)
+        inner.steps = self.steps
+        for param, value, shape in zip(program.params, given, shapes):
+            inner.env[param.name] = value
+            for name, size in zip(param.type.dims, shape):
+                if isinstance(name, str):
+                    inner.env.setdefault(name, np.int64(size))
+        inner.run(program.body)
+        self.steps = inner.steps
+        self.notes += [note for note in inner.notes if note not in self.notes]
+        found = [inner.result(r) for r in program.results]
+        ends = (
+            dict(zip((v.name for v in differentiated(node)), found[own:]))
+            if function.rule is not None
+            else {}
+        )
+        for var, value in zip(node.vars, found):
+            self.env[var.name] = ends.get(var.name, value)
+
+    def is_sized(self, atom: Atom) -> bool:
+        try:
+            self.rules.shape(atom)
+        except Unsized:
+            return False
+        return True
 
     def dim(self, let: Let) -> Value:
         array, axis = let.args
@@ -146,8 +198,12 @@ class Flow:
             arms = [arms[0 if cond else 1]]
         found = []
         for nodes, side in arms:
+            if isinstance(node.cond, Var):
+                self.env[node.cond.name] = np.bool_(not side)  # which is known in there
             self.run(nodes)
             found.append([self.read(phi.second if side else phi.first) for phi in node.phis])
+        if isinstance(node.cond, Var):
+            self.env[node.cond.name] = cond
         for phi, *values in zip(node.phis, *found):
             self.env[phi.var.name] = values[0] if len(values) == 1 else joined(self.sets, *values)
 
@@ -233,7 +289,9 @@ class Flow:
             shape = value.sets.shape if isinstance(value, Depends) and not value.whole else None
             if shape is None and is_known(value):
                 shape = np.shape(value)
-            fixed = shape is not None and not any(isinstance(d, str) and d in _changed(node) for d in phi.var.type.dims)
+            fixed = shape is not None and not any(
+                isinstance(d, str) and d in _changed(node) for d in phi.var.type.dims
+            )
             found.append(Depends(np.broadcast_to(total, shape) if fixed else total, whole=not fixed))  # type: ignore[arg-type]
         self.leave(node, found)
         line = f"line {node.span.line}, {node.span.text.strip()}" if node.span else "a loop"

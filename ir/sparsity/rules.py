@@ -71,7 +71,9 @@ class Rules:
                 return self.written(let)
             case Kind.REDUCE:
                 axes = let.args[1]
-                return self.sets.reduce(self.handles(let.args[0]), axes if isinstance(axes, tuple) else (axes,))  # type: ignore[arg-type]
+                return self.sets.reduce(
+                    self.handles(let.args[0]), axes if isinstance(axes, tuple) else (axes,)
+                )  # type: ignore[arg-type]
             case Kind.SCAN:
                 return self.sets.scan(self.handles(let.args[0]), let.args[1])  # type: ignore[arg-type]
         if op is concatenate:

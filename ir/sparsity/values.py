@@ -1,9 +1,9 @@
 """What is known of a value without its numbers: all of it, that it depends on nothing, or on which inputs.
 
-    a NumPy value   the number or the array itself, as follows from sizes and integers alone
-    UNKNOWN         some number, which does not depend on the inputs smoothly
-    Depends         for each element the set of inputs on which it depends, under a handle; `whole`: one set for all
-                    elements, of an array of any size
+a NumPy value   the number or the array itself, as follows from sizes and integers alone
+UNKNOWN         some number, which does not depend on the inputs smoothly
+Depends         for each element the set of inputs on which it depends, under a handle; `whole`: one set for all
+                elements, of an array of any size
 """
 
 from __future__ import annotations

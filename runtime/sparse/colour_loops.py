@@ -76,7 +76,7 @@ def star(ptr, ind, order):
             for q in range(ptr[w], ptr[w + 1]):
                 x = ind[q]
                 cx = colour[x]
-                if x == v or x == w or cx < 0 or taken[cx] == v:
+                if cx < 0 or taken[cx] == v or x == w:  # v has no colour yet
                     continue
                 if cw < 0:
                     taken[cx] = v

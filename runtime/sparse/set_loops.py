@@ -1,9 +1,9 @@
 """Loops over sets of numbers, as one text that is compiled.
 
-A set is a handle: 0 is the empty one, k + 1 the set of the number k. Small sets are sorted numbers; larger ones are pairs of
-sets, so that a union takes constant time, and what is in them is found out at the end. Equal pairs and equal small sets
-have one handle. The sets are five arrays: where each is in `data`, its size (-1: a pair), `data`, how much of both is
-used, and a table of hashes.
+A set is a handle: 0 is the empty one, k + 1 the set of the number k. Small sets are sorted numbers; larger ones are
+pairs of sets, so that a union takes constant time, and what is in them is found out at the end. Equal pairs and equal
+small sets have one handle. The sets are five arrays: where each is in `data`, its size (-1: a pair), `data`, how much
+of both is used, and a table of hashes.
 """
 
 import numpy as np
@@ -110,10 +110,10 @@ def content_hash(data, start, count):
 
 
 def same(data, a, b, count):
-    for k in range(count):
-        if data[a + k] != data[b + k]:
-            return False
-    return True
+    k = 0
+    while k < count and data[a + k] == data[b + k]:
+        k += 1
+    return k == count
 
 
 def full(off, data, used):

@@ -39,7 +39,9 @@ class Sets:
 
     def single(self, start: int, shape: tuple[int, ...]) -> np.ndarray:
         """The sets of one number each, from `start` on."""
-        return np.arange(start + 1, start + 1 + int(np.prod(shape, dtype=np.int64)), dtype=np.int64).reshape(shape)
+        return np.arange(start + 1, start + 1 + int(np.prod(shape, dtype=np.int64)), dtype=np.int64).reshape(
+            shape
+        )
 
     def join(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The unions, broadcast."""
@@ -64,7 +66,9 @@ class Sets:
     def scan(self, x: np.ndarray, axis: int) -> np.ndarray:
         """The unions of all before and at each place."""
         moved = np.ascontiguousarray(np.moveaxis(x, axis, -1))
-        found = self._run("join_along", moved.reshape(_product(moved, range(x.ndim - 1)), moved.shape[-1]), True)
+        found = self._run(
+            "join_along", moved.reshape(_product(moved, range(x.ndim - 1)), moved.shape[-1]), True
+        )
         return np.moveaxis(found.reshape(moved.shape), -1, axis)
 
     def join_at(self, x: np.ndarray, places: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -72,7 +76,7 @@ class Sets:
         return self._run("join_at", _flat(x), _flat(places), _flat(v)).reshape(x.shape)
 
     def contents(self, x: np.ndarray, most: int = 1 << 28) -> tuple[np.ndarray, np.ndarray]:
-        """What is in the sets, in C order: offsets, and sorted numbers. Raises TooLarge for more than `most` numbers."""
+        """What is in the sets, in C order: offsets, and sorted numbers. Raises TooLarge for more than `most`."""
         handles, places = np.unique(_flat(x), return_inverse=True)
         starts, numbers, done = loop(FILE, "contents")(
             self._off, self._size, self._data, self._used, handles, self.count, most

@@ -32,15 +32,15 @@ PACKAGES = {
     "runtime": {"numpy", "numba", "llvmlite"},
 }
 ORDER = {
-    "api": "missing stages | calls | transforms | adapters eager explain export inspection native scipy | testing "
-    "| __init__ | command | __main__",
+    "api": "missing stages | calls | sparse | transforms | adapters eager explain export inspection native scipy "
+    "| testing | __init__ | command | __main__",
     "tracer": "__init__ depth memory_order naming | session | values | recursion snapshot staging | outside raising "
     "| objects | lists | drawn returned | calls | changes control | nested numpy staged_code | rules | trace",
     "ir": "types once | errors | program | names primitive | affine ops | build sizes | evaluate walk | calls text "
-    "| draw samples verify | verify_level | pipeline | __init__ passes | adjoint | tangent vmap",
+    "| draw samples verify | verify_level | pipeline | __init__ passes | adjoint | sparsity tangent vmap",
     "codegen": "index_maps primitives | analysis | emit loops memory | cotangents lower parallel | matmul | __init__",
     "runtime": "__init__ lazy locks entry rewrite | collector intrinsics options timings | cache progress support "
-    "| jit compile",
+    "| jit compile | sparse",
 }
 """The sub-rooms and single modules of each room, bottom to top: each may import from those before a bar to its left."""
 NAMES_ONLY = {

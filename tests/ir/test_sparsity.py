@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from irprograms import arguments, load
+from random_programs import random_arguments, random_program
+from samples import cases, inputs
 
 import pullback as pb
-from irprograms import arguments, load
 from pullback.ir import parse
 from pullback.ir.adjoint.reverse_mode import adjoint
 from pullback.ir.errors import PullbackError
@@ -13,8 +15,6 @@ from pullback.ir.passes import optimise
 from pullback.ir.sparsity.flow import dependences
 from pullback.ir.tangent import tangent
 from pullback.runtime.sparse.sets import Sets
-from random_programs import random_arguments, random_program
-from samples import cases, inputs
 
 LOADED = load()
 
@@ -39,7 +39,9 @@ def pattern(program, args):
     for value, result in zip(flow.results, program.results):
         if result.type.is_float:
             handles = getattr(value, "sets", None)
-            shape = evaluated_shape(program, args, len(rows)) if handles is None or value.whole else handles.shape
+            shape = (
+                evaluated_shape(program, args, len(rows)) if handles is None or value.whole else handles.shape
+            )
             handles = np.broadcast_to(0 if handles is None else handles, shape)
             offsets, numbers = sets.contents(handles)
             block = np.zeros((offsets.size - 1, count), bool)
@@ -62,7 +64,9 @@ def jacobian(program, args):
         for place in range(np.size(args[k])):
             dots = [np.zeros(np.shape(args[j]), program.params[j].type.numpy) for j in wrt]
             dots[wrt.index(k)].reshape(-1)[place] = 1.0
-            columns.append(np.concatenate([np.ravel(d) for d in evaluate(pushed, *args, *dots)] or [np.zeros(0)]))
+            columns.append(
+                np.concatenate([np.ravel(d) for d in evaluate(pushed, *args, *dots)] or [np.zeros(0)])
+            )
     return np.stack(columns, 1)
 
 
