@@ -20,7 +20,7 @@ from typing import Any
 
 from . import locks
 
-SCHEDULES = ("sqrt",)
+SCHEDULES = ("sqrt", "binomial")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Options:
                   (True is two million, about half a millisecond)
     timings       print where the time of each first call goes; `f.timings` has the last one as data anyway
     progress      say in the terminal or the notebook if a first call compiles for more than two seconds
-    checkpoint    how gradients of long loops save memory: "sqrt"; see `grad`
+    checkpoint    how gradients of long loops save memory: "sqrt", "binomial", or a number of slots; see `grad`
     check_nan     find the line and the operation that make the first NaN or inf: programs are interpreted, slowly
     """
 
@@ -81,8 +81,10 @@ def schedule(name: str, value: Any) -> str | int | None:
     """A schedule of checkpoints."""
     if value is None or (isinstance(value, str) and value in SCHEDULES):
         return value  # type: ignore[no-any-return]
-    names = ", ".join(f'"{s}"' for s in SCHEDULES)
-    raise TypeError(f"{name} must be None or {names}, not {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        names = ", ".join(f'"{s}"' for s in SCHEDULES)
+        raise TypeError(f"{name} must be None, {names} or a number of slots from 1 up, not {value!r}")
+    return value
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {

@@ -96,8 +96,10 @@ def grad(
               gradient has the structure, shapes and dtypes of the argument, a tuple of them for several.
               Without it the first one, of a method the first behind `self`; numbers count `self`, as it is written
     has_aux   the function returns (value, aux); the result is (gradient, aux)
-    checkpoint  "sqrt": of loops of n trips save what they carry about sqrt(n) times, and run the parts between again.
-              None: as `pb.options(checkpoint=...)` says
+    checkpoint  for long loops: keep what they carry now and then, and run the trips between again. "sqrt": of n trips
+              about sqrt(n) are kept, each trip runs once more; a number: so many are kept at a time, and trips run
+              again as seldom as that allows (binomial checkpointing); "binomial": as few as let no trip run more
+              than 3 times again. None: as `pb.options(checkpoint=...)` says
 
     Raises TypeMismatch (a TypeError) if the argument or the result is no float, ValueError if argnums is
     out of range. Inputs are never changed.

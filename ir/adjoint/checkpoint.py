@@ -6,6 +6,7 @@ program in which those are cut (segments.py). A loop stays as it is if what it c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,14 +15,17 @@ from ..ops.index import getitem
 from ..program import Exit, For, Let, Node, Program, Var, While
 from ..walk import used_here, walk
 from .recipes import product_of
-from .recompute import Around, Segment
+from .recompute import Around, Binomial, Segment
 from .reverse_sweep import Bars, Reverse
 from .save import USUAL_TRIPS, Planner
 from .scopes import Loop
 from .segments import counted, segmented, with_loops
+from .slots import slotted
 
 Schedule = str | int | None
 """None, "sqrt", "binomial", or a number of slots."""
+
+ROOT = int(USUAL_TRIPS**0.5)
 
 Reversal = Callable[[Reverse, For, Bars], None]
 
@@ -32,11 +36,13 @@ class Part:
 
     loop: Loop
     inner: For
-    """What is done again."""
-    carried: frozenset[str]
-    """The names of what it starts from, where there is a value for each part."""
+    """What is reversed in another way."""
+    carried: Mapping[str, int]
+    """By the names of what is kept of its state, about how many elements that are in all."""
+    saved: int
+    """About how many elements are saved at a time, besides."""
     kept: int
-    """About how many elements it saves without being cut."""
+    """About how many it would save without being cut."""
     make: Callable[[Around], Reversal]
 
 
@@ -54,17 +60,14 @@ class Cut:
     def wasted(self, nodes: Iterable[Node]) -> set[int]:
         """The loops, by identity, for which a reverse sweep of these nodes needs too much of what they carry."""
         used = {name for node in walk(nodes) for name in used_here(node)}
-        types = {phi.var.name: phi.var.type for node in walk(self.program.body) for phi in getattr(node, "phis", ())}
-        root = int(USUAL_TRIPS**0.5)
-        found = set()
-        for part in self.parts:
-            sizes = [[d if isinstance(d, int) else USUAL_TRIPS for d in types[n].dims] for n in part.carried & used]
-            if root * sum(map(product_of, sizes)) + part.kept // root >= part.kept:
-                found.add(id(part.loop))
-        return found
+        return {
+            id(part.loop)
+            for part in self.parts
+            if part.saved + sum(size for name, size in part.carried.items() if name in used) >= part.kept
+        }
 
 
-def checkpointed(p: Program, planner: Planner, schedule: Schedule, left: set[int]) -> Cut:
+def checkpointed(p: Program, planner: Planner, schedule: str | int, left: set[int]) -> Cut:
     """The program with its outermost loops cut that save something in arrays, but for those `left`, by identity."""
     kept: dict[int, int] = {}
     loops: dict[int, Loop] = {}
@@ -79,13 +82,27 @@ def checkpointed(p: Program, planner: Planner, schedule: Schedule, left: set[int
     def rewrite(b: Builder, loop: Loop) -> None:
         whole: Loop = replace(loop, exits=(*loop.exits, *exits[id(loop)]))
         flat = counted(b, whole) if isinstance(whole, While) else whole
-        inner = segmented(b, flat)
-        carried = frozenset(phi.first.name for phi in inner.phis if isinstance(phi.first, Var))
-        cut.parts.append(Part(loop, inner, carried, kept[id(loop)], Segment))
+        least = kept[id(loop)]
+        if schedule == "sqrt":
+            inner = segmented(b, flat)
+            starts = [phi.first for phi in inner.phis if isinstance(phi.first, Var)]
+            carried = {v.name: ROOT * _elements(v) for v in starts}
+            cut.parts.append(Part(loop, inner, carried, least // ROOT, least, Segment))
+        else:
+            found = slotted(b, flat, schedule)
+            count = ROOT if isinstance(schedule, str) else min(schedule, ROOT)
+            carried = {v.name: count * _elements(p.var) for v, p in zip(found.left, found.flat.phis)}
+            make = functools.partial(Binomial, slotted=found)
+            cut.parts.append(Part(loop, found.loop, carried, least // USUAL_TRIPS, least, make))
 
     if loops:
         cut.program = with_loops(p, list(loops.values()), rewrite)
     return cut
+
+
+def _elements(var: Var) -> int:
+    """About how many elements it has."""
+    return product_of(d if isinstance(d, int) else USUAL_TRIPS for d in var.type.dims)
 
 
 def _reread(planner: Planner, loop: Loop, found: dict[str, Let]) -> list[Exit]:

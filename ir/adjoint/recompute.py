@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 from ..affine import Facts
 from ..build import Builder
 from ..names import Names
+from ..ops.arith import add, eq, sub, where
+from ..ops.index import getitem
 from ..passes.dead_code import dead_code
-from ..program import Atom, Check, For, Let, Node, Program, Var
+from ..primitive import Ref
+from ..program import Atom, Check, Exit, For, Index, Let, Node, Phi, Program, Var
+from ..types import I64
 from ..walk import Nodes, bound, free, rebuilt, rename, walk
-from .activity import Activity
+from .activity import Activity, touched
 from .forward_sweep import Forward
 from .restore import restored
-from .reverse_sweep import Bars, Reverse, pruned
+from .reverse_sweep import Bars, Cotangent, Reverse, pruned
 from .save import Planner, Save
 from .scopes import scopes_of
+from .segments import ZERO
+from .slots import Slotted, Stack, next_mark, popped, pushed, variable
 
 
 @dataclass
@@ -36,10 +42,15 @@ class Around:
     """What parts save."""
 
 
-def copied(outer: Reverse, nodes: Iterable[Node]) -> tuple[Nodes, dict[str, str]]:
-    """The nodes under new names, without checks, which have held before; and the names."""
+def copied(
+    outer: Reverse, nodes: Iterable[Node], values: Mapping[str, str] | None = None
+) -> tuple[Nodes, dict[str, str]]:
+    """The nodes under new names, without checks, which have held before; and the names.
+
+    `values` are names of what is put in place of values that the nodes use.
+    """
     nodes = _without_checks(nodes)
-    names = {v.name: outer.builder.fresh(v.name, v.name) for v in bound(nodes)}
+    names = {**(values or {}), **{v.name: outer.builder.fresh(v.name, v.name) for v in bound(nodes)}}
     return rename(nodes, names), names
 
 
@@ -61,14 +72,20 @@ def reversed_again(
     bars: Bars,
     ends: Callable[[Reverse], Sequence[Atom]],
     others: Mapping[str, Var],
+    begin: Callable[[Reverse], None] = lambda reverse: None,
 ) -> None:
     """Write the nodes, which are a copy, with what they save, and their reverse sweep.
 
     ends     called when their cotangents have been pulled back: what is read of them afterwards
     others   the types of values that the nodes use, besides those of the program around
+    begin    called before: gives what the nodes compute the cotangents that come from outside
     """
     b = outer.builder
-    instead = {names[n]: let for n, old in around.reread.items() if n in names for let in rename((old,), names)}
+    instead = {
+        names[name]: let
+        for name, old in around.reread.items() if name in names
+        for let in rename((old,), names) if isinstance(let, Let)
+    }  # fmt: skip
     used = (free(nodes) | free(instead.values())) - {v.name for v in bound(nodes)}
     params = tuple(others[n] if n in others else outer.scopes.var[n] for n in sorted(used))
     scopes = scopes_of(Program("again", params, nodes, ()))
@@ -77,6 +94,7 @@ def reversed_again(
             b.know(node, in_scope=False)
     reverse = Reverse(scopes, activity_of(outer.flow, names), b, outer.hints)
     with b.open() as written:
+        begin(reverse)
         reverse.nodes(nodes, bars)
         results = tuple(ends(reverse))
     live = {a.name for a in results if isinstance(a, Var)}
@@ -115,3 +133,98 @@ class Segment:
 
 def _totals(reverse: Reverse, bars: Bars) -> list[Atom]:
     return [bar.value.atom for bar in bars.values() if bar.value is not None]
+
+
+@dataclass
+class Binomial:
+    """The reverse of a loop that keeps its state in slots."""
+
+    around: Around
+    slotted: Slotted
+
+    def __call__(self, outer: Reverse, loop: For, bars: Bars) -> None:
+        b, flat = outer.builder, self.slotted.flat
+        active = outer.flow.active
+        exits = {e.phi.name: e.var for e in flat.exits}
+        phis = [p for p in flat.phis if p.var.name in active]
+        if not any(p.var.name in exits and exits[p.var.name].name in bars for p in phis):
+            return
+        used = list(touched(flat, active).values())
+        entry = [outer.entry(bars, p.var, exits, {}) for p in phis]
+        first = [outer.total_or_zero(bars, u) for u in used]
+        sums, carried = [outer.fresh_bar(u) for u in used], [outer.fresh_bar(p.var) for p in phis]
+        index = b.var(flat.index.name, I64)
+        stack = tuple(variable(b, v) for v in self.slotted.left)
+        with b.open() as written:
+            state, after = self.state_at(b, index, stack)
+            inner: Bars = {u.name: Cotangent(Ref(b, v)) for u, v in zip(used, sums)}
+            names = dict(zip((p.var.name for p in flat.phis), (v.name for v in state)))
+            nodes, names = copied(outer, flat.body, {**names, flat.index.name: index.name})
+            renamed = {p.var.name: _renamed(p.second, names) for p in phis}
+            seconds: list[Atom] = []
+
+            def begin(reverse: Reverse) -> None:
+                for phi, bar in zip(phis, carried):
+                    reverse.add(inner, renamed[phi.var.name], Ref(b, bar))
+
+            def ends(reverse: Reverse) -> list[Atom]:
+                at = [*used, *(Var(names[p.var.name], p.var.type) for p in phis)]
+                seconds.extend(reverse.total_or_zero(inner, u).atom for u in at)
+                return seconds
+
+            others = {v.name: v for v in (index, *state)}
+            reversed_again(outer, self.around, nodes, names, inner, ends, others, begin)
+        joined = [Phi(v, f.atom, s) for v, f, s in zip((*sums, *carried), (*first, *entry), seconds)]
+        stacked = [Phi(v, f, s) for v, f, s in zip(stack, self.slotted.left, after)]
+        targets = [*used, *(p.first for p in phis)]
+        left = [
+            (target, Exit(outer.fresh_bar(target), phi.var))
+            for target, phi in zip(targets, joined)
+            if isinstance(target, Var) and target.name in active
+        ]
+        body, results = tuple(written), tuple(e for _, e in left)
+        whole = For(index, ZERO, flat.stop, True, (*joined, *stacked), body, results, loop.span)
+        b.region.extend(dead_code(Program("again", (), (whole,), tuple(e.var for e in results))).body)
+        for u in used:
+            bars.pop(u.name, None)
+        for target, exit in left:
+            outer.add(bars, target, Ref(b, exit.var))
+
+    def state_at(self, b: Builder, index: Var, left: tuple[Var, ...]) -> tuple[list[Var], list[Atom]]:
+        """Run from the latest slot to the trip `index`: the state before it, and the stack afterwards."""
+        flat, slots = self.slotted.flat, self.slotted.slots
+        *snapshots, places, top = left
+        last = b.emit(sub, top, 1)
+        start = b.emit(getitem, places, Index((last,)))
+        values = popped(b, snapshots, last, flat.phis)
+        end = b.emit(add, index, 1)
+        mark = next_mark(b, start, b.emit(sub, end, start), b.emit(sub, slots, last))
+        entry = Stack((*snapshots,), places, top, mark)
+        stack = Stack.of(tuple(variable(b, atom) for atom in entry.atoms))
+        state = [b.again(phi.var) for phi in flat.phis]
+        trip = b.var(flat.index.name, I64)
+        names = {phi.var.name: v.name for phi, v in zip(flat.phis, state)} | {flat.index.name: trip.name}
+        with b.open() as body:
+            after = pushed(b, b.emit(eq, trip, stack.mark), stack, state, trip, end, slots)
+            again = _replaced(_without_checks(flat.body), self.around.reread)
+            names |= {v.name: b.fresh(v.name, v.name) for v in bound(again)}
+            body += rename(again, names)
+        phis = [Phi(v, f, _renamed(p.second, names)) for v, f, p in zip(state, values, flat.phis)]
+        phis += [Phi(v, f, s) for v, f, s in zip(stack.atoms, entry.atoms, after.atoms)]  # type: ignore[arg-type]
+        exits = [Exit(b.again(phi.var), phi.var) for phi in phis]
+        b.add(For(trip, start, index, False, tuple(phis), tuple(body), tuple(exits), flat.span))
+        here = [e.var for e in exits[: len(state)]]
+        *parts, top, _ = (e.var for e in exits[len(state) :])
+        done = b.emit(eq, start, index)  # then that slot has served
+        return here, [*parts, b.emit(where, done, b.emit(sub, top, 1), top)]
+
+
+def _replaced(nodes: Iterable[Node], instead: Mapping[str, Let]) -> Nodes:
+    return tuple(
+        instead.get(node.var.name, node) if isinstance(node, Let) else rebuilt(node, lambda n: _replaced(n, instead))
+        for node in nodes
+    )
+
+
+def _renamed(atom: Atom, names: Mapping[str, str]) -> Atom:
+    return Var(names.get(atom.name, atom.name), atom.type) if isinstance(atom, Var) else atom

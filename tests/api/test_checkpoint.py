@@ -7,7 +7,7 @@ import pytest
 
 import pullback as pb
 
-SCHEDULES = ["sqrt"]
+SCHEDULES = ["sqrt", "binomial", 1, 3]
 
 
 def logistic(r, x, n):
@@ -112,9 +112,10 @@ def test_gradients(function, x, c, schedule):
 
 
 @pytest.mark.compiled
-def test_compiled():
+@pytest.mark.parametrize("schedule", ["sqrt", "binomial"])
+def test_compiled(schedule):
     wanted = pb.grad(field)(U, 0.1, 50)
-    np.testing.assert_allclose(pb.grad(field, checkpoint="sqrt")(U, 0.1, 50), wanted, rtol=1e-12)
+    np.testing.assert_allclose(pb.grad(field, checkpoint=schedule)(U, 0.1, 50), wanted, rtol=1e-12)
 
 
 def test_less_is_kept():
@@ -153,7 +154,7 @@ def test_pickle():
 
 @pytest.mark.parametrize("wrong", ["sqr", 0, -1, 2.0, True, ()])
 def test_refused(wrong):
-    with pytest.raises(TypeError, match="checkpoint must be None"):
+    with pytest.raises(TypeError, match="must be None, \"sqrt\", \"binomial\" or a number of slots"):
         pb.grad(logistic, checkpoint=wrong)
-    with pytest.raises(TypeError, match="checkpoint must be None"):
+    with pytest.raises(TypeError, match="must be None, \"sqrt\", \"binomial\" or a number of slots"):
         pb.options(checkpoint=wrong)

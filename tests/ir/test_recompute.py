@@ -1,5 +1,8 @@
 """Loops that are done again by the reverse sweep give the gradient of those that save."""
 
+import functools
+import math
+
 import numpy as np
 import pytest
 from random_programs import random_arguments, random_program
@@ -7,11 +10,13 @@ from random_programs import random_arguments, random_program
 from pullback.ir.adjoint import checkpoint
 from pullback.ir.adjoint.reverse_mode import adjoint, saved_report, split_adjoint
 from pullback.ir.evaluate import evaluate
+from pullback.ir.ops.math import sin
 from pullback.ir.passes import optimise
+from pullback.ir.program import Let
 from pullback.ir.text import parse
 from pullback.ir.verify import verify
 
-SCHEDULES = ["sqrt"]
+SCHEDULES = ["sqrt", "binomial", 1, 2, 3, 4]
 PROGRAMS = {
     "for": """
 def f(r: f64, x: f64, n: i64) -> f64:
@@ -116,7 +121,7 @@ def test_same_bits(name, schedule):
 def test_random_programs(schedule, monkeypatch):
     monkeypatch.setattr(checkpoint.Cut, "wasted", lambda self, nodes: set())
     cut = 0
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         program, args = random_program(rng), random_arguments(rng)
         wrt = [k for k, v in enumerate(program.params) if v.type.is_float]
@@ -129,3 +134,78 @@ def test_random_programs(schedule, monkeypatch):
         for a, b in zip(evaluate(plain, *args, *seeds), evaluate(again, *args, *seeds), strict=True):
             np.testing.assert_array_equal(a, b)
     assert cut
+
+
+SINE = """
+def f(r: f64, x: f64, n: i64) -> f64:
+    for k in range(n):
+        z: f64 = phi(x, z1)
+        a: f64 = r * z
+        z1: f64 = sin(a)
+    y: f64 = last(z)
+    return y"""
+
+
+def steps(trips, schedule):
+    """How often the body of a loop runs in both sweeps, without the runs that are for its derivative."""
+    count = 0
+
+    def watch(node, *_):
+        nonlocal count
+        count += isinstance(node, Let) and node.op is sin
+
+    evaluate(adjoint(parse(SINE), [0, 1], checkpoint=schedule), 1.1, 0.7, trips, 1.0, watch=watch)
+    return count
+
+
+@functools.cache
+def fewest(length, slots):
+    """The fewest steps that reverse so many with so many slots, the one of the first state among them."""
+    if length == 1:
+        return 0
+    if slots == 1:
+        return length * (length - 1) // 2
+    return min(m + fewest(length - m, slots - 1) + fewest(m, slots) for m in range(1, length))
+
+
+def formula(length, slots):
+    """Griewank and Walther's."""
+    times = next(r for r in range(length + 1) if math.comb(slots + r, slots) >= length)
+    return times * length - math.comb(slots + times, slots + 1)
+
+
+def test_binomial_schedules_are_the_shortest():
+    """The last step runs as well: the value is of use, which the theory leaves out."""
+    for length in range(1, 16):
+        for slots in (1, 2, 4):
+            assert steps(length, slots) == fewest(length, slots) + 1 == formula(length, slots) + 1
+
+
+def test_of_225_steps_with_15_slots():
+    assert formula(225, 15) == 522
+    assert steps(225, 15) == 522 + 1
+
+
+def test_schedules_of_another_package():
+    """Revolve's, of the package checkpoint-schedules (pip install checkpoint-schedules)."""
+    schedules = pytest.importorskip("checkpoint_schedules", reason="checkpoint-schedules is not installed")
+    for length, slots in ((8, 2), (20, 3), (50, 5)):
+        count = 0
+        schedule = schedules.Revolve(length, slots)
+        for action in schedule:
+            if isinstance(action, schedules.Forward):
+                count += min(action.n1, length) - action.n0
+            if isinstance(action, schedules.EndReverse):
+                break
+        # It runs each step once more to save what its derivative needs, and keeps the first state in a slot too.
+        assert steps(length, slots) == count - length + 1
+
+
+def test_the_roots_segments():
+    assert steps(100, "sqrt") <= 200
+
+
+def test_binomial_runs_a_trip_at_most_three_times_again():
+    for length in (1, 2, 10, 100):
+        slots = max(1, math.floor((6 * length) ** (1 / 3) + 1e-9))
+        assert steps(length, "binomial") == steps(length, min(slots, max(length, 1))) <= 4 * length
