@@ -235,6 +235,8 @@ class Control(Patterns):
             result = choose(session, cond, evaluated, lambda: left)
         else:
             result = choose(session, cond, lambda: present(left), evaluated)
+        if others and type(others[-1]) is bool and isinstance(left, Scalar) and left.type.dtype == "bool":
+            return left if others[-1] == (op == "and") else others[-1]
         same = bool(others) and others[-1] is (op == "and") and isinstance(getattr(result, "atom", None), Var)
         if same and isinstance(cond, Var) and cond.name in session.conditions:  # it is what the left side is
             session.conditions[result.atom.name] = session.conditions[cond.name]

@@ -9,14 +9,14 @@ import numpy as np
 
 from ...ir.affine import Affine
 from ...ir.build import literal
-from ...ir.errors import UnsupportedSyntax
+from ...ir.errors import PullbackError, UnsupportedSyntax
 from ...ir.program import Atom, Lit, Var
 from ..lists.lists import is_stacked
 from ..lists.restage import restaged
 from ..lists.sequences import Once, Sequence, Stream, sequence_of, taken
 from ..lists.streams import SHORT, Streams, thaw
 from ..objects import operators
-from ..session import NeedConcrete
+from ..session import NeedConcrete, Session
 from ..snapshot import RUN_OVER, ContainerChange, Frame, MaybeUnbound, State, Unbound, assign
 from ..staging.source import span_of
 from ..values.optional import MaybeNone, present
@@ -333,6 +333,12 @@ class Looping(Streams):
             again = lambda: self.while_(test, body, frame, head, after, stored, line)
             self._python_while(test, body, problem, line, again if isinstance(problem, LoopTypeChange) else None)
             return
+        except (PullbackError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
+            session.reset(marks)
+            start.restore()
+            if not _never(session, condition()):
+                raise
+            return  # the body cannot be traced, and does not run in this call: sizes alone decide it
         if cond == literal(True, "bool"):
             # Known while tracing: it may change as a list gets shorter, or by what else Python counts.
             session.reset(marks)
@@ -377,3 +383,13 @@ class Looping(Streams):
                 "value decide",
             )
         raise problem
+
+
+def _never(session: Session, cond: Atom) -> bool:
+    """Is a condition false in the present call, by sizes alone?"""
+    if isinstance(cond, Lit):
+        return cond.text == "False"
+    op, parts = session.made_of.get(cond.name, ("", ()))
+    if op == "and" and any(_never(session, part) for part in parts if part != cond):
+        return True
+    return session.decide(cond) is False
