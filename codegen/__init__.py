@@ -14,6 +14,7 @@ from .loops.fuse_and_contract import fuse_and_contract
 from .loops.interchange import interchange
 from .loops.reorder import reorder
 from .loops.strip_mine_rows import strip_mine_rows
+from .lower.calls import lower_calls
 from .lower.rematerialise import rematerialise
 from .lower.scalarise import scalarise
 from .matmul.recognise import recognise_products
@@ -54,6 +55,7 @@ def apply_calls(program: Program) -> Program:
 TO_ORDER = Pipeline((
     Pass.of(apply_calls, Level.ARRAYS),
     Pass.of(elide_checks, Level.ARRAYS, options=_checks),
+    Pass.of(lower_calls, Level.ARRAYS),
     Pass.of(preaccumulate, Level.ARRAYS),
     Pass.of(rematerialise, Level.ARRAYS),
     Pass.of(merge_cotangents, Level.ARRAYS),

@@ -109,6 +109,8 @@ class Primitive:
     static     positions of operands that are plain Python values
     reads      of an operation that is a call into memory for its result: the operands that are read. The others are
                there for the derivative; `numpy` and `result` may get None for them
+    means      the same in terms of other operations, which generated code computes: a function of Refs. Operands of
+               which it asks the sizes alone are there for the derivative
     sizes      positions of operands that are sizes (an i64 atom, or a tuple of them): `result` and `vjp`
                get these as atoms, where they get types and Refs for the others
     cost       0 free (views, sizes), 1 a few cycles, 10 a transcendental function, 100 a whole-array kernel
@@ -136,6 +138,7 @@ class Primitive:
     batched: Callable[..., tuple[Any, ...]] | None = None
     static: tuple[int, ...] = ()
     reads: tuple[int, ...] | None = None
+    means: Callable[..., Ref] | None = None
     sizes: tuple[int, ...] = ()
     cost: int = 1
     traits: Trait = Trait.NONE

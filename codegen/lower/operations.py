@@ -13,14 +13,13 @@ from typing import Any
 from ...ir.affine import Affine
 from ...ir.build import Builder, dim_atom, literal
 from ...ir.errors import IRError
-from ...ir.ops.array import full_slice, iota, zeros
+from ...ir.ops.array import iota, zeros
 from ...ir.ops.index import index_dims
 from ...ir.primitive import REGISTRY, Kind, Trait
 from ...ir.program import Atom, Check, Index, Let, Lit, Operand, Span, Var, atoms
 from ...ir.types import I64, Dim, Type
 from .. import index_maps
 from ..index_maps import Along, Counted, Fixed, Place, Read, Source, Taken
-from ..primitives import set_call
 from .items import Item, Op, Plain, covers, distinct, frame, is_all, memory_order
 from .matrix_products import SMALL, factor, product
 
@@ -79,8 +78,6 @@ class Loops:
         if let.op.elementwise:
             return [self.elementwise(let)]
         lower = getattr(self, f"_{name}", None)
-        if lower is None and let.op.reads is not None:
-            return self.call(let)
         if lower is None and let.op.kind is Kind.KERNEL:
             return self.called(let)
         if lower is None:
@@ -98,41 +95,20 @@ class Loops:
             args.append(arg)
         return [*before, Plain(Let(let.var, let.op, tuple(args), let.span))]
 
-    def call(self, let: Let) -> list[Item]:
-        """A kernel that is called with memory for its result."""
-        assert let.op.reads is not None
-        args, before = self.in_memory(let.args[k] for k in let.op.reads)
-        out = self.again(let.var)
-        if not let.var.type.rank:
-            out = self.again(let.var, let.var.type.with_dims((1,)))
-        empty, all_of_it = self.room(out, let.span)
-        done = let.var if let.var.type.rank else self.again(out)
-        call = Let(done, set_call, (out, all_of_it, let.op.name, args), let.span)
-        items: list[Item] = [*before, Plain(empty, late=True), Plain(call)]
-        if not let.var.type.rank:
-            first = Index((literal(0, "i64"),))
-            items.append(Plain(Let(let.var, REGISTRY["getitem"], (done, first), let.span)))
-        return items
-
     def in_memory(self, operands: Iterable[Operand]) -> tuple[tuple[Operand, ...], list[Item]]:
-        """Operands of a call, and what must be done first; static numbers are literals."""
+        """Operands of a call, and what must be done first."""
         before: list[Item] = []
         args: list[Operand] = []
         for arg in operands:
             if isinstance(arg, Var) and arg.type.rank:
                 arg, first = self.memory(arg)
                 before += first
-            args.append(literal(arg, "i64") if isinstance(arg, int) else arg)
+            args.append(arg)
         return tuple(args), before
 
     def _set_call(self, let: Let, x: Var, index: Index, name: str, operands: tuple[Operand, ...]) -> list[Item]:
         args, before = self.in_memory(operands)
         return [*before, Plain(Let(let.var, let.op, (x, index, name, args), let.span))]
-
-    def room(self, out: Var, span: Span | None) -> tuple[Let, Index]:
-        """The allocation of an array, and the subscript that is all of it."""
-        shape = tuple(map(dim_atom, out.type.dims))
-        return Let(out, REGISTRY["empty"], (shape, out.type.dtype), span), Index(tuple(map(full_slice, out.type.dims)))
 
     def op(self, var: Var, space: Sequence[Dim], out: Sequence[int | None], *args: Any, **options: Any) -> Op:
         prim = options.pop("prim", None)

@@ -1,5 +1,7 @@
 """All primitives, one family per file. Importing this package fills the registry."""
 
-from . import arith, array, index, integers, linalg, masked, math, order, reduce, solving, special
+from . import arith, array, index, integers, linalg, masked, math, order, reduce, solving, special, spectral
 
-__all__ = ["arith", "array", "index", "integers", "linalg", "masked", "math", "order", "reduce", "solving", "special"]
+__all__ = [
+    "arith", "array", "index", "integers", "linalg", "masked", "math", "order", "reduce", "solving", "special", "spectral",
+]  # fmt: skip

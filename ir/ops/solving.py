@@ -11,9 +11,11 @@ import numpy as np
 
 from ..errors import IRError
 from ..primitive import Primitive, nondifferentiable
+from ..program import Index
 from ..types import Type
-from .array import broadcast_to, dims_of, expand, lifted, reshape, sum_over, transpose
+from .array import broadcast_to, dims_of, expand, full_slice, lifted, reshape, sum_over, transpose
 from .declare import constant
+from .index import getitem
 from .linalg import matmul, swap_last
 
 
@@ -70,7 +72,8 @@ def by_columns(function, x, rank: int):
         return function(x)
     *lead, columns, size = x.shape
     many = x._apply("mul", columns, size)
-    return reshape(function(reshape(x, (*lead, many))), x.shape)
+    y = function(reshape(x, (*lead, many)))
+    return reshape(y, (*y.shape[:-1], columns, size))
 
 
 def product_dot(a_dot, x, transposed: int = 0):
@@ -179,6 +182,13 @@ def _lu_logdet(f, a):
     return np.sum(np.log(np.abs(diagonal)), axis=-1)
 
 
+def _lu_logdet_means(f, a):
+    column = f._apply("iota", f.shape[-1])
+    lead = [full_slice(d) for d in f.type.dims[:-2]]
+    diagonal = getitem(f, Index((*lead, (column + 1).atom, column.atom)))
+    return sum_over(f._apply("log", f._apply("abs", diagonal)), (f.type.rank - 2,))
+
+
 def _lu_logdet_vjp(y_bar, y, f, a):
     rank = a.type.rank
     return None, expand(y_bar, (rank - 2, rank - 1)) * lu_solve(f, a, identity(a), 1)
@@ -193,7 +203,7 @@ def _lu_logdet_jvp(x_dots, y, f, a):
 # The logarithm of the absolute value of a's determinant, from the factors of a.
 lu_logdet = Primitive(
     "lu_logdet", "lu_logdet({0}, {1})", lambda f, a: f.with_dims(f.dims[:-2]), _lu_logdet,
-    vjp=_lu_logdet_vjp, jvp=_lu_logdet_jvp, reads=(0,), cost=100,
+    vjp=_lu_logdet_vjp, jvp=_lu_logdet_jvp, means=_lu_logdet_means, cost=100,
     programs=(
         ("a: f64[3, 3]", "f64", "lu_logdet(f, a)", "f: f64[4, 3] = lu(a, rows=4)"),
         ("a: f64[2, 3, 3]", "f64[2]", "lu_logdet(f, a)", "f: f64[2, 4, 3] = lu(a, rows=4)"),

@@ -89,6 +89,20 @@ class Writer:
         cgutils.raw_memcpy(self.b, target, source, self.word(count), self.size)
 
     @contextmanager
+    def room(self, count: Any, kind: Any) -> Any:
+        """Memory for this many elements, inside of the block; the function returns 1 if there is none."""
+        size = self.size if kind == self.number else 4
+        malloc = ll.FunctionType(_POINTER, [_WORD])
+        given = self.b.call(
+            cgutils.get_or_insert_function(self.module, malloc, "malloc"), [self.times(self.plus(count, 1), size)]
+        )
+        with cgutils.if_unlikely(self.b, cgutils.is_null(self.b, given)):
+            self.b.ret(_INT(1))
+        yield self.b.bitcast(given, kind.as_pointer())
+        free = ll.FunctionType(ll.VoidType(), [_POINTER])
+        self.b.call(cgutils.get_or_insert_function(self.module, free, "free"), [given])
+
+    @contextmanager
     def loop(self, count: Any) -> Any:
         with cgutils.for_range(self.b, self.word(count)) as loop:
             yield loop.index
@@ -221,18 +235,6 @@ def _lu_solve(w: Writer, f: Matrix, b: Matrix, transposed: Any, out: Matrix) -> 
             half("U", "T", "N")
 
 
-def _lu_logdet(w: Writer, f: Matrix, out: Matrix) -> None:
-    n = f.columns
-    total = cgutils.alloca_once_value(w.b, w.number(0.0))
-    kind = ll.FunctionType(w.number, [w.number])
-    logarithm, absolute = (w.module.declare_intrinsic(f"llvm.{name}", [w.number], kind) for name in ("log", "fabs"))
-    with w.loop(n) as k:
-        pivot = w.load(f.data, w.times(w.plus(k, 1), n), k)
-        term = w.b.call(logarithm, [w.b.call(absolute, [pivot])])
-        w.b.store(w.b.fadd(w.b.load(total), term), total)
-    w.store(w.b.load(total), out.data, 0)
-
-
 def _solve_triangular(
     w: Writer, a: Matrix, b: Matrix, lower: Any, transposed: Any, unit: Any, out: Matrix
 ) -> None:
@@ -254,12 +256,64 @@ def _cholesky(w: Writer, a: Matrix, out: Matrix) -> None:
         w.store(-1.0, out.data, w.times(n, n), -1)
 
 
+def _eigh(w: Writer, a: Matrix, out: Matrix) -> None:
+    n = a.columns
+    vectors = w.at(out.data, n)
+    w.turn(n, n, a.data, vectors)
+    size, whole = w.plus(1, w.times(6, n), w.times(2, n, n)), w.plus(3, w.times(5, n))
+    with w.room(size, w.number) as work, w.room(whole, _INT) as integers:
+        info = w.call("syevd", "V", "L", n, vectors, n, out.data, work, size, integers, whole, "info")
+    with w.b.if_then(w.b.icmp_signed("!=", info, _INT(0))):
+        w.store(float("inf"), out.data, 0)
+        w.store(float("-inf"), out.data, n, -1)
+
+
+def _svd(w: Writer, a: Matrix, out: Matrix) -> None:
+    m, n, k = a.rows, a.columns, out.columns
+    values, right = w.at(out.data, w.times(m, k)), w.at(out.data, w.times(w.plus(m, 1), k))
+    with (
+        w.room(w.times(m, n), w.number) as matrix,
+        w.room(w.times(m, k), w.number) as left,
+        w.room(w.times(8, k), _INT) as integers,
+    ):
+        w.turn(m, n, a.data, matrix)
+        given = "S", m, n, matrix, m, values, left, m, right, k
+        wish = cgutils.alloca_once(w.b, w.number)
+        w.call("gesdd", *given, wish, -1, integers, "info")
+        size = w.b.fptosi(w.b.load(wish), _WORD)
+        with w.room(size, w.number) as work:
+            info = w.call("gesdd", *given, work, size, integers, "info")
+        w.turn(k, m, left, out.data)
+    with w.b.if_then(w.b.icmp_signed("!=", info, _INT(0))):
+        w.store(-1.0, values, 0)
+
+
+def _qr(w: Writer, a: Matrix, out: Matrix) -> None:
+    m, n = a.rows, a.columns
+    size = w.times(64, n)
+    with (
+        w.room(w.times(m, n), w.number) as matrix,
+        w.room(n, w.number) as scales,
+        w.room(size, w.number) as work,
+    ):
+        w.turn(m, n, a.data, matrix)
+        w.call("geqrf", m, n, matrix, m, scales, work, size, "info")
+        with w.loop(n) as i, w.loop(n) as j:
+            element = w.load(matrix, w.times(j, m), i)
+            kept = w.b.select(w.b.icmp_signed("<=", i, j), element, w.number(0.0))
+            w.store(kept, out.data, w.times(w.plus(m, i), n), j)
+        w.call("orgqr", m, n, n, matrix, m, scales, work, size, "info")
+        w.turn(n, m, matrix, out.data)
+
+
 WRITTEN: dict[Callable[..., None], Callable[..., None]] = {
     linalg.lu: _lu,
     linalg.lu_solve: _lu_solve,
-    linalg.lu_logdet: _lu_logdet,
     linalg.solve_triangular: _solve_triangular,
     linalg.cholesky: _cholesky,
+    linalg.eigh: _eigh,
+    linalg.svd: _svd,
+    linalg.qr: _qr,
 }
 
 
@@ -296,7 +350,10 @@ def _known(function: Callable[..., None]) -> None:
                 count = builder.mul(count, size)
             own = [_WORD(1), _WORD(1), *shape[lead:]][-2:]
             given += [*own, array.data]
-        builder.call(_function(builder.module, function, sig.args, [v.type for v in given]), [count, *given])
+        written = _function(builder.module, function, sig.args, [v.type for v in given])
+        failed = builder.icmp_signed("!=", builder.call(written, [count, *given]), _INT(0))
+        with cgutils.if_unlikely(builder, failed):
+            context.call_conv.return_user_exc(builder, MemoryError, (f"no memory for {function.__name__}",))
         return context.get_dummy_value()
 
 
@@ -307,7 +364,7 @@ def _function(module: Any, function: Callable[..., None], args: Sequence[Any], k
     found = module.globals.get(name)
     if found is not None:
         return found
-    result = ll.Function(module, ll.FunctionType(ll.VoidType(), [_WORD, *kinds]), name)
+    result = ll.Function(module, ll.FunctionType(_INT, [_WORD, *kinds]), name)
     result.linkage = "internal"
     w = Writer(module, ll.IRBuilder(result.append_basic_block()), dtype)
     count, *values = result.args
@@ -322,7 +379,7 @@ def _function(module: Any, function: Callable[..., None], args: Sequence[Any], k
                 operands.append(next(rest))
         with w.b.if_then(w.b.icmp_signed(">", w.times(operands[-1].rows, operands[-1].columns), _WORD(0))):
             WRITTEN[function](w, *operands)
-    w.b.ret_void()
+    w.b.ret(_INT(0))
     return result
 
 

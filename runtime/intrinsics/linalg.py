@@ -80,15 +80,6 @@ def lu_solve(f, b, transposed, out):
             _substitute(m, x, False, False)
 
 
-def lu_logdet(f, out):
-    """The logarithm of the absolute value of the determinant, from the factors."""
-    factors, results = _matrices(f), out.reshape(_count(f, 2))
-    for at in range(factors.shape[0]):
-        results[at] = 0.0
-        for k in range(f.shape[-1]):
-            results[at] += np.log(abs(factors[at, k + 1, k]))
-
-
 def solve_triangular(a, b, lower, transposed, unit, out):
     """The solution of a @ x = b, or a.T @ x = b, where one triangle of a is read."""
     stack, right, results = _matrices(a), _matrices(b), _matrices(out)
@@ -116,3 +107,34 @@ def cholesky(a, out):
                     x[i, i] = np.sqrt(rest)
             if x[n - 1, n - 1] == -1.0:
                 break
+
+
+def eigh(a, out):
+    """The eigenvalues of each symmetric matrix, and below them the eigenvectors as rows."""
+    stack, results = _matrices(a), _matrices(out)
+    for at in range(stack.shape[0]):
+        if a.shape[-1] > 0:
+            values, vectors = np.linalg.eigh(stack[at])
+            results[at, 0] = values
+            results[at, 1:] = vectors.T
+
+
+def svd(a, out):
+    """The rows of U, the singular values, and the rows of V of each matrix."""
+    stack, results, m = _matrices(a), _matrices(out), a.shape[-2]
+    for at in range(stack.shape[0]):
+        if out.shape[-1] > 0:
+            u, s, vt = np.linalg.svd(stack[at], False)
+            results[at, :m] = u
+            results[at, m] = s
+            results[at, m + 1 :] = vt.T
+
+
+def qr(a, out):
+    """The rows of Q and those of R of each matrix, which has as many rows as columns or more."""
+    stack, results, m = _matrices(a), _matrices(out), a.shape[-2]
+    for at in range(stack.shape[0]):
+        if a.shape[-1] > 0:
+            q, r = np.linalg.qr(stack[at])
+            results[at, :m] = q
+            results[at, m:] = r

@@ -25,6 +25,7 @@ from . import (
     shape,
     solving,
     special,
+    spectral,
     stats,
     strided,
     ufunc_options,
@@ -35,7 +36,8 @@ from . import (
 __all__ = [
     "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise",
     "grids", "iteration", "join", "linalg", "logic", "moments", "order", "pynumbers", "ranges", "reduce", "repeat",
-    "scan", "select", "shape", "solving", "special", "stats", "strided", "ufunc_options", "values", "written",
+    "scan", "select", "shape", "solving", "special", "spectral", "stats", "strided", "ufunc_options", "values",
+    "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

@@ -334,10 +334,7 @@ def _matrix_norm(v: Any, ord: Any, axes: list[int], keepdims: Any) -> Any:
             tuple(slice(None) if keepdims or k not in axes else 0 for k in range(v.type.rank))
         ]
     if ord in (2, -2, "nuc"):
-        raise v.session.error(
-            UnsupportedFunction,
-            f"np.linalg.norm(ord={ord!r}) of a matrix needs singular values and cannot be traced",
-        )
+        return FUNCTIONS["singular values"](v, ord, axes, keepdims)
     raise ValueError("Invalid norm order for matrices.")
 
 
