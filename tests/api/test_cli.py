@@ -48,7 +48,7 @@ def early(x):
     return x[7] if False else np.sum(x) / len(NAMES)
 
 def unpicked(x):
-    return np.linalg.svd(x)
+    return np.linalg.eigvals(x)
 """
 
 
@@ -128,7 +128,7 @@ def test_check_differs(model, capsys, monkeypatch):
 
 def test_refusals_show_the_users_line(model, capsys):
     code, _, err = run(capsys, "show", "model.py:unpicked", "--args", "f64")
-    assert code == 1 and err.startswith("error: ") and "model.py" in err and "svd" in err
+    assert code == 1 and err.startswith("error: ") and "model.py" in err and "eigvals" in err
     code, _, err = run(capsys, "explain", "model.py:loss", "--args", "f64[3], f64[4, 5], f64[4]")
     assert code == 1 and "do not go together" in err and "z = X @ w - y" in err
 
