@@ -50,7 +50,8 @@ def check_grad(
     before = _copies(problem.leaves)
     y, pull = vjp(f, *args)
     _compare_values(f, y, f(*problem.arguments(_copies(problem.leaves))), rtol)
-    problem.results = [k for k, leaf in enumerate(flatten(y)[0]) if _is_float(leaf)]
+    found = flatten(y)[0]
+    problem.results, problem.count = [k for k, leaf in enumerate(found) if _is_float(leaf)], len(found)
     for _ in range(directions):
         seeds = _random_seeds(y, rng)
         bars = problem.cotangents(pull(seeds))
@@ -73,6 +74,7 @@ class _Problem:
     leaves: list[Any]
     chosen: list[int]  # positions in leaves
     paths: list[str]  # of the chosen
+    count: int = 0  # how many leaves the result has
     results: list[int] | None = None  # which leaves of the result are floats here; None: those that are in NumPy
 
     @staticmethod
@@ -118,6 +120,8 @@ class _Problem:
         if self.results is None:
             return _floats(result)
         found = flatten(result)[0]  # Python's 7 in one arm and a float in the other are a float in a program
+        if len(found) != self.count:  # a list that is longer here
+            return []
         return [np.asarray(found[k], np.float64) for k in self.results]
 
     def cotangents(self, pulled: tuple[Any, ...]) -> list[Any]:

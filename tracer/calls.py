@@ -26,7 +26,7 @@ from .snapshot import LIBRARIES
 from .staging.stage import staged_source
 from .values.applied import apply
 from .values.optional import all_present, holds_optional
-from .values.staged_list import StagedList
+from .values.staged_list import Spread, StagedList
 from .values.symbol import FUNCTIONS, Array, Scalar, has_symbol, implements, require_session
 from .values.text import is_reporter, reporting
 
@@ -119,6 +119,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return transform.__pullback_call__(function.__self__, *args, **kwargs)
     if hasattr(type(function), "__pullback_call__"):
         return function.__pullback_call__(*args, **kwargs)
+    if any(type(a) is Spread for a in args):
+        return FUNCTIONS["spread"](function, args)
     if isinstance(function, type) and of_user(function.__module__):
         return construct(function, args, kwargs)
     if isinstance(function, types.MethodType) and type(function.__self__) is contextlib._GeneratorContextManager:

@@ -23,6 +23,7 @@ from .calls import call
 from .control.branches import choose
 from .control.patterns import Patterns
 from .control.targets import Outer
+from .lists.columns import starred
 from .lists.lists import List, element, is_stacked
 from .lists.sequences import Sequence, Stream, taken
 from .objects import operators
@@ -134,7 +135,9 @@ class Control(Patterns):
         value = present(value)
         if isinstance(value, Stream):
             value = self.gather(value)
-        if isinstance(value, (Array, Sequence)) or is_stacked(value):
+        if is_stacked(value):
+            return starred(value)
+        if isinstance(value, (Array, Sequence)):
             return list(value)
         return operators.iterated(value)
 

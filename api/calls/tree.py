@@ -15,14 +15,21 @@ from typing import Any
 
 import numpy as np
 
+from ..tracer.lists.elements import arrays_of, columns
 from ..tracer.values.staged_list import StagedList
+from ..tracer.values.symbol import FUNCTIONS, is_symbol
+
+
+class Elements(list):
+    """The kind of a list of which only a run knows how long it is: an array for each part of its elements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
     """A container without its leaves.
 
-    kind is the container's class, None for a leaf; keys are those of a dict or the fields of a class.
+    kind is the container's class, None for a leaf; keys are those of a dict, the fields of a class, or template and
+    kind (list, tuple) of `Elements`.
     """
 
     kind: type | None
@@ -48,6 +55,8 @@ class Tree:
         kind = self.kind
         if kind is None:
             return next(leaves)
+        if kind is Elements:
+            return _listed(self.keys, [next(leaves) for _ in self.children])
         children = [child._build(leaves, construct) for child in self.children]
         if kind is tuple:
             return tuple(children)
@@ -73,6 +82,9 @@ class Tree:
             return [obj]
         if spread and obj is None:
             return [None] * self.count
+        if self.kind is Elements and isinstance(obj, (list, tuple)):
+            arrays = obj.shown() if isinstance(obj, StagedList) and obj.rows is not None else None
+            return arrays_of(self.keys[0], list(obj)) if arrays is None else arrays
         obj = list(obj) if isinstance(obj, StagedList) else obj
         parts = _parts(obj) if type(obj) is self.kind else None
         if parts and isinstance(obj, dict) and set(parts[0]) == set(self.keys):
@@ -95,6 +107,8 @@ class Tree:
     def _step(self, k: int) -> str:
         if not self.keys:
             return f"[{k}]"
+        if self.kind is Elements:
+            return "[:]"
         return f"[{self.keys[k]!r}]" if issubclass(self.kind, dict) else f".{self.keys[k]}"  # type: ignore[arg-type]
 
     def __str__(self) -> str:
@@ -104,6 +118,8 @@ class Tree:
         """
         inner = list(map(str, self.children))
         kind = self.kind
+        if kind is Elements:
+            return "[*, ...]"
         if kind is None:
             return "*"
         if kind is type(None):
@@ -161,6 +177,10 @@ def _flatten(obj: Any, leaves: list[Any]) -> Tree:
         leaves.append(obj)
         return LEAF
     if isinstance(obj, StagedList):
+        given = obj.returned()
+        if given is not None:
+            leaves += given[1]
+            return Tree(Elements, (given[0], obj.outside), (LEAF,) * len(given[1]), len(given[1]))
         obj = list(obj)
     parts = _parts(obj)
     if parts is None:
@@ -189,6 +209,14 @@ def _parts(obj: Any) -> tuple[tuple[Hashable, ...], Sequence[Any]] | None:
         names = tuple(f.name for f in dataclasses.fields(kind))
         return names, [getattr(obj, name) for name in names]
     return None  # other subclasses of tuple, list and dict too: how to make one is not known
+
+
+def _listed(form: tuple[Any, ...], arrays: list[Any]) -> Sequence[Any]:
+    """The list of elements that these arrays hold; one in arrays of symbols."""
+    template, kind = form
+    if any(map(is_symbol, arrays)):
+        return FUNCTIONS["list of rows"](template, arrays)
+    return kind(columns(template, iter(arrays))) if any(a is not None for a in arrays) else kind()
 
 
 def _dataclass(kind: type, values: dict[str, Any], construct: bool) -> Any:
@@ -238,5 +266,7 @@ def _words(tree: Tree) -> str:
         return "an array or a number"
     if tree.kind is type(None):
         return "None"
+    if tree.kind is Elements:
+        return f"a {tree.keys[1].__name__}, {tree}"
     size = "" if tree.keys else f" of {len(tree.children)}"
     return f"a {tree.kind.__name__}{size}, {tree}"

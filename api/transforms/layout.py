@@ -14,9 +14,9 @@ import numpy as np
 from ..calls.effects import refuse_effects
 from ..calls.forms import Specialisation
 from ..calls.guards import canonical, is_drawn
-from ..calls.tree import Tree, flatten
+from ..calls.tree import Elements, Tree, flatten
 from ..ir.adjoint.reverse_mode import split_adjoint
-from ..ir.errors import TypeMismatch, UnsupportedFunction
+from ..ir.errors import TypeMismatch, UnsupportedFunction, UnsupportedSyntax
 from ..ir.program import Program
 from ..ir.types import Type
 from ..runtime import options
@@ -182,6 +182,8 @@ def _built(tree: Tree, texts: Any, classes: dict[str, type]) -> str:
     kind = tree.kind
     if kind is None:
         return next(texts)
+    if kind is Elements:
+        raise UnsupportedSyntax("a list whose length only a run knows cannot be made here. Return np.array(...) of it")
     parts = [_built(child, texts, classes) for child in tree.children]
     if kind is tuple:
         return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"

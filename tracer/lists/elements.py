@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ...ir.build import atom_dim, dim_atom, literal
 from ...ir.errors import TypeMismatch
 from ...ir.program import Atom
-from ...ir.types import Dim
+from ...ir.types import Dim, Type
 from ..session import Session
 from ..values.convert import cast, joins, result_dtype
 from ..values.staged_list import LENGTH, TEMPLATE, StagedList
@@ -154,6 +155,40 @@ def fields(template: Template) -> list[tuple[str, tuple[Dim, ...]]]:
             return [field for item in items for field in fields(item)]
         case Run(length, item):
             return [(dtype, (length, *dims)) for dtype, dims in fields(item)]
+    return []
+
+
+def has_list(template: Template) -> bool:
+    """Is a list in arrays among the parts of an element?"""
+    return isinstance(template, Run) or (isinstance(template, Nest) and any(map(has_list, template.items)))
+
+
+def columns(template: Template, arrays: Iterator[Any]) -> Iterable[Any]:
+    """The elements, of arrays that have been computed; endless where none of them says how many there are."""
+    match template:
+        case Leaf(_, weak, dims):
+            array = next(arrays)
+            if array is None:
+                return repeat(None)
+            return array.tolist() if weak and dims is None else list(array)
+        case Nest(kind, items):
+            rows = zip(*(columns(item, arrays) for item in items)) if items else repeat(())
+            return (kind(*row) if hasattr(kind, "_fields") else kind(row) for row in rows)
+    return repeat(template.value)
+
+
+def arrays_of(template: Template, values: list[Any]) -> list[Any]:
+    """The arrays whose rows are the parts of these elements: numbers, arrays, None."""
+    match template:
+        case Leaf(dtype, _, dims):
+            if any(value is None for value in values):
+                return [None]
+            rank = 1 + len(dims or ())
+            return [np.array(values) if values else np.zeros((0,) * rank, Type(dtype).numpy)]
+        case Nest(_, items):
+            if any(not isinstance(value, (tuple, list)) or len(value) != len(items) for value in values):
+                raise ValueError(f"each element should have {len(items)} parts")
+            return [a for k, item in enumerate(items) for a in arrays_of(item, [value[k] for value in values])]
     return []
 
 

@@ -22,7 +22,7 @@ from ..snapshot import container_change
 from ..values.staged_list import LENGTH, TEMPLATE
 from ..values.subscripts import resolve_slice
 from ..values.symbol import FUNCTIONS, Array, Cell, Scalar, Symbol, as_value, require_session
-from .elements import Unlike, describe, join
+from .elements import Template, Unlike, describe, has_list, join
 from .rows import Rows
 
 
@@ -37,6 +37,18 @@ class List(Rows):
         if self.rows is None:
             return list.__len__(self)
         return require_session().concrete(self.size, "the length of a list")
+
+    def returned(self) -> tuple[Template, list[Array]] | None:
+        if self.rows is None:
+            return None
+        template = self.template().mapped(lambda dim: 0)
+        try:
+            require_session().concrete(self.size, "the length of a list")
+        except NeedConcrete:
+            if not self.parts() or has_list(template):
+                raise
+            return template, self.shown()
+        return None
 
     def __bool__(self) -> bool:
         return len(self) > 0
@@ -300,6 +312,19 @@ class List(Rows):
 
 def is_stacked(value: Any) -> bool:
     return isinstance(value, List) and value.rows is not None
+
+
+def list_of(template: Template, arrays: Iterable[Array], size: Atom | None = None) -> List:
+    """A list with these arrays, one for each part of an element; without any, of this size."""
+    new = List()
+    length = None if size is None else Scalar(require_session(), size, weak=True)
+    new.rows = {TEMPLATE: template, LENGTH: length, **{f"{new.name}{k or ''}": a for k, a in enumerate(arrays)}}
+    if new.parts():
+        new.fit()
+    return new
+
+
+FUNCTIONS["list of rows"] = list_of
 
 
 def _joined(first: Any, second: Any) -> Any:

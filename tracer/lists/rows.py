@@ -27,15 +27,17 @@ class Rows(StagedList):
     rows     None for an ordinary list; else LENGTH, TEMPLATE and one array for each part of an element
     frozen   why it may not be changed any more
     room     how many elements an iteration of the loop that is being traced adds at most: there is room for them
+    outside  what it is in Python: a list, or a tuple
     shrinks  elements are taken away somewhere, so that no room can be reserved by what is added
     """
 
-    __slots__ = ("frozen", "name", "room", "rows", "shrinks")
+    __slots__ = ("frozen", "name", "outside", "room", "rows", "shrinks")
 
     def __init__(self, items: Iterable[Any] = ()):
         super().__init__(items)
         self.rows: dict[str, Any] | None = None
         self.frozen: str | None = None
+        self.outside: type = list
         self.room: tuple[int, Affine] | None = None
         self.shrinks = False
         self.name = "items"

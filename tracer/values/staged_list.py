@@ -22,6 +22,15 @@ class Numbers:
         raise NotImplementedError
 
 
+class Spread:
+    """`*rows` among the arguments of a call, where only a run knows how many there are."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: StagedList):
+        self.value = value
+
+
 class StagedList(list):
     """A list made by staged code (tracer/lists/lists.py); its elements can be in arrays, then `rows` is not None."""
 
@@ -29,6 +38,7 @@ class StagedList(list):
     room: tuple[int, Any] | None
     shrinks: bool
     frozen: str | None
+    outside: type
 
     @property
     def size(self) -> Any:
@@ -38,6 +48,13 @@ class StagedList(list):
         raise NotImplementedError
 
     def array(self) -> Any:
+        raise NotImplementedError
+
+    def returned(self) -> tuple[Any, list[Any]] | None:
+        """Template without sizes, and arrays of the elements, if only a run knows how many there are."""
+        raise NotImplementedError
+
+    def shown(self) -> list[Any]:
         raise NotImplementedError
 
     def content(self) -> dict[Any, Any]:
