@@ -87,6 +87,8 @@ class Trait(Flag):
     """Raises no floating-point exception, and with Python's numbers no error."""
     OVERFLOWS = auto()
     """Of floating-point exceptions it raises overflow and invalid alone, and with Python's floats no error."""
+    TAME = auto()
+    """Its partial derivatives are finite wherever its value is a number, at inf too."""
 
 
 @dataclass(frozen=True, eq=False)

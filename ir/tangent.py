@@ -22,7 +22,7 @@ from .ops.arith import CONVERT, eq
 from .ops.array import broadcast_to, dim, empty, expand, full_slice, zeros
 from .ops.index import at_set, getitem
 from .ops.masked import strong_mul
-from .primitive import Ref
+from .primitive import Ref, Trait
 from .program import (
     Atom,
     Call,
@@ -78,7 +78,7 @@ def tangent(
             b_dot: f64 = s_dot * w
             c: f64 = sin(b)
             t: f64 = cos(b)
-            c_dot: f64 = strong_mul(b_dot, t)
+            c_dot: f64 = b_dot * t
             s1: f64 = c + a
             s1_dot: f64 = c_dot + a_dot
         s_end: f64 = last(s)
@@ -277,7 +277,7 @@ class _Push:
                 if partial is NotImplemented and dot is not None:
                     raise op.no_derivative(operand)
                 if partial is not None and dot is not None:
-                    term = self.times(dot, partial(*refs, y), refs, let.var.type)
+                    term = self.times(dot, partial(*refs, y), refs, let.var.type, op.has(Trait.TAME))
                     total = term if total is None else total + term
             assert total is not None
             return total
@@ -286,16 +286,17 @@ class _Push:
             return op(*(args if self.batch is None or op.batched is None else op.batched(self.batch, *args)))
         raise UnsupportedFunction(f"the forward derivative of {op.name} is not known")
 
-    def times(self, dot: Ref, partial: Ref | float, refs: Sequence[Any], type: Type) -> Ref:
+    def times(self, dot: Ref, partial: Ref | float, refs: Sequence[Any], type: Type, tame: bool) -> Ref:
         """The product with a partial derivative. A tangent of 0 stays 0 where a partial is inf or nan: the partial of
-        a product is an operand, which is neither where the value is finite."""
+        a product is an operand, which is neither where the value is finite, and some are always finite."""
         if dot.type.dtype != type.dtype:
             dot = CONVERT[type.dtype](dot)
         if isinstance(partial, (int, float)):
             if partial in (1.0, -1.0):
                 return dot if partial == 1.0 else -dot
             return dot * partial
-        if isinstance(partial.atom, Lit) or any(isinstance(r, Ref) and r.atom == partial.atom for r in refs):
+        given = any(isinstance(r, Ref) and r.atom == partial.atom for r in refs)
+        if tame or given or isinstance(partial.atom, Lit):
             return dot * self.lifted(partial)
         return strong_mul(dot, self.lifted(partial))
 

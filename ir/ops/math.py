@@ -24,16 +24,16 @@ log10 = unary("log10", np.log10, lambda x, y: 1.0 / (x * math.log(10.0)), sympy=
 log1p = unary("log1p", np.log1p, lambda x, y: 1.0 / (x + 1.0), sympy="log(1 + {0})", domain=(-0.9, 4.0), also=("math.log1p", "scipy.special.log1p"))
 sqrt = unary("sqrt", np.sqrt, lambda x, y: 0.5 / y, domain=(0.1, 4.0), cost=4, also=("math.sqrt",))
 cbrt = unary("cbrt", np.cbrt, lambda x, y: 1.0 / (3.0 * y * y), domain=(0.1, 4.0), sympy="{0} ** Rational(1, 3)", also=("math.cbrt", "scipy.special.cbrt"))
-sin = unary("sin", np.sin, lambda x, y: cos(x), also=("math.sin",))
-cos: Primitive = unary("cos", np.cos, lambda x, y: -sin(x), also=("math.cos",))
-tan = unary("tan", np.tan, lambda x, y: 1.0 + y * y, domain=(-1.2, 1.2), also=("math.tan",))
+sin = unary("sin", np.sin, lambda x, y: cos(x), also=("math.sin",), traits=Trait.TAME)
+cos: Primitive = unary("cos", np.cos, lambda x, y: -sin(x), also=("math.cos",), traits=Trait.TAME)
+tan = unary("tan", np.tan, lambda x, y: 1.0 + y * y, domain=(-1.2, 1.2), also=("math.tan",), traits=Trait.TAME)
 arcsin = unary("arcsin", np.arcsin, lambda x, y: 1.0 / sqrt(1.0 - x * x), domain=(-0.9, 0.9), sympy="asin({0})", also=("math.asin",))
 arccos = unary("arccos", np.arccos, lambda x, y: -1.0 / sqrt(1.0 - x * x), domain=(-0.9, 0.9), sympy="acos({0})", also=("math.acos",))
-arctan = unary("arctan", np.arctan, lambda x, y: 1.0 / (1.0 + x * x), sympy="atan({0})", also=("math.atan",))
+arctan = unary("arctan", np.arctan, lambda x, y: 1.0 / (1.0 + x * x), sympy="atan({0})", also=("math.atan",), traits=Trait.TAME)
 sinh = unary("sinh", np.sinh, lambda x, y: cosh(x), also=("math.sinh",))
 cosh: Primitive = unary("cosh", np.cosh, lambda x, y: sinh(x), also=("math.cosh",))
-tanh = unary("tanh", np.tanh, lambda x, y: 1.0 - y * y, also=("math.tanh",))
-arcsinh = unary("arcsinh", np.arcsinh, lambda x, y: 1.0 / sqrt(x * x + 1.0), sympy="asinh({0})", also=("math.asinh",))
+tanh = unary("tanh", np.tanh, lambda x, y: 1.0 - y * y, also=("math.tanh",), traits=Trait.TAME)
+arcsinh = unary("arcsinh", np.arcsinh, lambda x, y: 1.0 / sqrt(x * x + 1.0), sympy="asinh({0})", also=("math.asinh",), traits=Trait.TAME)
 arccosh = unary("arccosh", np.arccosh, lambda x, y: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0)), domain=(1.2, 4.0), sympy="acosh({0})", also=("math.acosh",))
 arctanh = unary("arctanh", np.arctanh, lambda x, y: 1.0 / (1.0 - x * x), domain=(-0.9, 0.9), sympy="atanh({0})", also=("math.atanh",))
 floor = unary("floor", np.floor, None, cost=1)
@@ -76,11 +76,11 @@ def _logaddexp_partial(a, b):
 logaddexp = elementwise(
     "logaddexp", "logaddexp({0}, {1})", np.logaddexp,
     (lambda a, b, y: _logaddexp_partial(a, b), lambda a, b, y: _logaddexp_partial(b, a)),
-    cost=20, sympy="log(exp({0}) + exp({1}))",
+    cost=20, sympy="log(exp({0}) + exp({1}))", traits=Trait.TAME,
 )  # fmt: skip
-expit = unary("expit", "scipy.special.expit", lambda x, y: y * (1.0 - y), sympy="1 / (1 + exp(-{0}))")
-erf = unary("erf", "scipy.special.erf", lambda x, y: exp(-(x * x)) * (2.0 / math.sqrt(math.pi)), also=("math.erf",))
-erfc = unary("erfc", "scipy.special.erfc", lambda x, y: exp(-(x * x)) * (-2.0 / math.sqrt(math.pi)), also=("math.erfc",))
+expit = unary("expit", "scipy.special.expit", lambda x, y: y * (1.0 - y), sympy="1 / (1 + exp(-{0}))", traits=Trait.TAME)
+erf = unary("erf", "scipy.special.erf", lambda x, y: exp(-(x * x)) * (2.0 / math.sqrt(math.pi)), also=("math.erf",), traits=Trait.TAME)
+erfc = unary("erfc", "scipy.special.erfc", lambda x, y: exp(-(x * x)) * (-2.0 / math.sqrt(math.pi)), also=("math.erfc",), traits=Trait.TAME)
 gammaln = unary(
     "gammaln", "scipy.special.gammaln", lambda x, y: polygamma(0, x),
     sympy="loggamma({0})", domain=(0.3, 4.0), cost=30, also=("math.lgamma",),
