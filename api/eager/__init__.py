@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, creation, nn, optim
+from . import autograd, creation, func, nn, optim
+from .func import vmap
 from .functions import FUNCTIONS, to
 from .kinds import bool_, dtype, float32, float64, get_default_dtype, int64, set_default_dtype
 from .methods import manual_seed
@@ -34,9 +35,9 @@ globals().update({name: getattr(creation, name) for name in _CREATION})
 globals().update({name: f for name, f in FUNCTIONS.items() if name not in ("float", "bool")})
 
 __all__ = [
-    "Size", "Tensor", "allclose", "autograd", "dtype", "enable_grad", "equal", "float32", "float64",
+    "Size", "Tensor", "allclose", "autograd", "dtype", "enable_grad", "equal", "float32", "float64", "func",
     "get_default_dtype", "int64", "is_grad_enabled", "is_tensor", "manual_seed", "nn", "no_grad", "numel",
-    "optim", "set_default_dtype", "set_grad_enabled", "tensor", "to", *_CREATION,
+    "optim", "set_default_dtype", "set_grad_enabled", "tensor", "to", "vmap", *_CREATION,
 ]  # fmt: skip
 __all__.extend(FUNCTIONS)  # a table, which readers of the source (documentation, editors) cannot look into
 

@@ -24,7 +24,7 @@ from ..tracer.nested import capture
 from ..tracer.session import tracing
 from ..tracer.values.convert import renamed
 from ..tracer.values.symbol import as_value, require_session, wrap
-from .kernels import Plan
+from .kernels import Entry, Plan
 from .kinds import Kind
 from .tape import Node, Value, freed
 
@@ -92,6 +92,8 @@ class Structure:
         self.targets = targets
         self.runs = 0
         self.broken = "too many operations" if len(rows) > LARGEST else None
+        if not all(isinstance(row[0].entry, Entry) for row in rows):
+            self.broken = "derivatives of derivatives are interpreted"
         self.traceable = Traceable(_Backward(self, [None] * len(rows), {}))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine import pull
+from .higher import pull_recorded
 from .memory import protect
 from .show import Size
 from .tape import Node
@@ -52,13 +53,9 @@ def _roots(tensors: Sequence[Tensor], seeds: Sequence[Any]) -> tuple[list[Node],
     return roots, arrays
 
 
-def _refuse_create_graph(create_graph: bool) -> None:
-    if create_graph:
-        raise NotImplementedError(
-            "create_graph=True is not supported: tensors give gradients, not gradients of gradients. Write the "
-            "function f in plain NumPy instead: pullback.grad(pullback.grad(f)) for a function of a number, and "
-            "pullback.grad of a function that uses pullback.grad(f) for others"
-        )
+def _as_tensors(kind: type[Tensor], seeds: Sequence[Any], arrays: Sequence[np.ndarray]) -> list[Tensor]:
+    """The seeds with their history."""
+    return [seed if isinstance(seed, kind) else kind(np.array(array)) for seed, array in zip(seeds, arrays)]
 
 
 def backward(
@@ -69,7 +66,6 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Accumulate the gradients of tensors in the leaves behind them (or in `inputs` only)."""
-    _refuse_create_graph(create_graph)
     outputs = _listed(tensors)
     seeds = _listed(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
     roots, arrays = _roots(outputs, seeds)
@@ -81,12 +77,21 @@ def backward(
         return [*(n for n in layout.nodes if n is not None), *(n for n in layout.order if n.keep)]
 
     with np.errstate(all="ignore"):  # tensors do not warn of overflow and the like
-        for node, array in pull(roots, arrays, select, bool(retain_graph)):
+        found: Sequence[tuple[Node, Any]]
+        if create_graph:
+            found = pull_recorded(roots, _as_tensors(type(outputs[0]), seeds, arrays), select)
+        else:
+            found = pull(roots, arrays, select, bool(retain_graph))
+        for node, part in found:
             t = node.tensor() if node.tensor is not None else None
             if t is None and only is not None:
                 t = next(u for u in _listed(inputs) if u._node is node)
-            if t is not None:
-                accumulate(t, array)
+            if t is None:
+                continue
+            if create_graph:
+                t._grad = part if t._grad is None else t._grad + part
+            else:
+                accumulate(t, part)
 
 
 def accumulate(t: Tensor, array: np.ndarray) -> None:
@@ -108,8 +113,10 @@ def grad(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of outputs by inputs, leaving every `.grad` as it is."""
-    _refuse_create_graph(create_graph)
+    """The gradients of outputs by inputs, leaving every `.grad` as it is.
+
+    create_graph   the gradients are recorded, so that there are gradients of them
+    """
     tensors, wanted = _listed(outputs), _listed(inputs)
     seeds = _listed(grad_outputs) if grad_outputs is not None else [None] * len(tensors)
     for t in wanted:
@@ -117,12 +124,19 @@ def grad(
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     roots, arrays = _roots(tensors, seeds)
     nodes = [t._node for t in wanted]
+    select = lambda _: list(dict.fromkeys(nodes))
+    kind = type(wanted[0])
+    found: dict[Any, Any]
     with np.errstate(all="ignore"):
-        found = dict(pull(roots, arrays, lambda _: list(dict.fromkeys(nodes)), bool(retain_graph)))
+        if create_graph:
+            found = dict(pull_recorded(roots, _as_tensors(kind, seeds, arrays), select))
+        else:
+            found = dict(pull(roots, arrays, select, bool(retain_graph)))
     if not allow_unused and any(n not in found for n in nodes):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
             "this is the desired behavior."
         )
-    kind = type(wanted[0])
+    if create_graph:
+        return tuple(found.get(n) for n in nodes)
     return tuple(kind(np.array(found[n])) if n in found else None for n in nodes)

@@ -14,7 +14,7 @@ _FUNCTION = (
     "every NumPy function works on tensors and has its derivative; for a rule of your own write the gradient by "
     "hand: compute under torch.no_grad(), then t.backward(own_cotangent)"
 )
-_HIGHER = "derivatives of derivatives come from pullback.grad, pullback.vjp and pullback.jit of a plain NumPy function"
+_HIGHER = "pullback has transforms of a plain NumPy function: pullback.jvp, pullback.linearize, pullback.vmap"
 _CHECK = "pullback.testing.check_grad compares the gradient of a plain NumPy function with finite differences"
 _DEVICE = "everything runs on the CPU: leave it out"
 _SAVE = "np.savez keeps t.detach().numpy(), and tensors that are leaves can be pickled"
@@ -33,7 +33,7 @@ ADVICE = {
         ["MSELoss", "CrossEntropyLoss", "BCELoss", "BCEWithLogitsLoss", "NLLLoss", "L1Loss"],
         "the same losses are functions: torch.nn.functional.mse_loss(input, target), cross_entropy, ...",
     ),
-    **dict.fromkeys(["functional", "func", "jacobian", "hessian", "vmap"], _HIGHER),
+    **dict.fromkeys(["linearize", "functionalize", "stack_module_state", "functional_call"], _HIGHER),
     **dict.fromkeys(["gradcheck", "gradgradcheck"], _CHECK),
     **dict.fromkeys(["cuda", "mps", "backends"], _DEVICE),
     **dict.fromkeys(["save", "load"], _SAVE),
