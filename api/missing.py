@@ -17,7 +17,6 @@ ADVICE = {
     "make_vjp": "pb.vjp(f, *args) gives the value and what pulls cotangents back",
     "pmap": "pb.vmap maps over examples; pb.options(parallel=True) runs its loop on all cores",
     **dict.fromkeys(["custom_gradient", "defvjp", "defjvp"], _RULE),
-    "primitive": "write the function in plain NumPy: pullback derives its gradient",
     **dict.fromkeys(["checkpoint", "remat"], _MEMORY),
     **dict.fromkeys(["detach", "no_grad"], _STOP),
     **dict.fromkeys(["numpy", "lax", "np"], "use NumPy itself: import numpy as np"),

@@ -17,7 +17,7 @@ from .calls.tree import Tree, flatten
 from .inspection.check_primitive import check_primitive as check_primitive
 from .runtime.lazy import lazy
 from .transforms.argnums import checked_argnums, positions
-from .transforms.public import trace, vjp
+from .transforms.public import jvp, trace, vjp
 
 _STEPS = 14
 _SHOWN = 6
@@ -63,6 +63,61 @@ def check_grad(
     for leaf, kept in zip(problem.leaves, before):
         if isinstance(leaf, np.ndarray) and not np.array_equal(leaf, kept, equal_nan=leaf.dtype.kind == "f"):
             raise AssertionError("check_grad: an argument was changed")
+
+
+def check_rule(
+    f: Callable[..., Any],
+    *args: Any,
+    argnums: int | Sequence[int] | None = None,
+    rtol: float | None = None,
+    differences: bool = True,
+    directions: int = 3,
+    seed: int = 0,
+) -> None:
+    """Check the derivative rule of a function: `custom_vjp`, `custom_jvp`, `register`, `primitive`, `root`, ...
+
+    Value and shapes are those of the function as Python runs it; the rule for reverse mode is held against finite
+    differences, as `check_grad` does, and forward mode against it, `<s, jvp d> == <vjp s, d>` for random d and s.
+
+    differences   False for a rule that is not the derivative of the function on purpose (clipping, straight-through)
+
+    Raises AssertionError with what differs.
+
+    >>> from .transforms.public import custom_jvp
+    >>> square = custom_jvp(lambda x: x * x)
+    >>> square.defjvps(lambda t, y, x: 2.0 * x * t)
+    >>> check_rule(square, np.array([0.5, -1.0]))
+    """
+    if differences:
+        check_grad(f, *args, argnums=argnums, rtol=rtol, directions=directions, seed=seed)
+    problem = _Problem.of(f, args, argnums)
+    rtol = problem.rtol(rtol)
+    rng = np.random.default_rng(seed)
+    y, pull = vjp(f, *args)
+    _compare_values(f, y, f(*problem.arguments(_copies(problem.leaves))), rtol)
+    for _ in range(directions):
+        seeds = _random_seeds(y, rng)
+        bars = problem.cotangents(pull(seeds))
+        steps = [_random_step(x, rng) for x in problem.points]
+        tangents: list[Any] = [None] * len(problem.leaves)
+        for k, step in zip(problem.chosen, steps):
+            dtype = np.asarray(problem.leaves[k]).dtype
+            tangents[k] = step.astype(dtype) if np.ndim(step) else dtype.type(step)
+        again, moved = jvp(f, args, tuple(problem.arguments(tangents)))
+        _compare_values(f, again, y, rtol)
+        pairs = list(zip(_floats(seeds), _floats(moved), strict=True))
+        for s, d in pairs:
+            if np.shape(s) != np.shape(d):
+                shapes = f"{np.shape(d)}, and the value {np.shape(s)}"
+                raise AssertionError(f"check_rule: a tangent of {_name(f)} has the shape {shapes}")
+        left = float(sum(np.sum(s * d) for s, d in pairs))
+        products = [np.sum(np.asarray(bar, np.float64) * step) for bar, step in zip(bars, steps)]
+        scale = float(sum(map(np.abs, products))) + float(sum(np.sum(np.abs(s * d)) for s, d in pairs))
+        if not abs(left - float(sum(products))) <= rtol * scale + 1e-300:
+            raise AssertionError(
+                f"check_rule: forward and reverse mode of {_name(f)} differ: <s, jvp d> is {left:.10g}, <vjp s, d> is "
+                f"{float(sum(products)):.10g}"
+            )
 
 
 @dataclass

@@ -85,6 +85,8 @@ class Trait(Flag):
     """The result lies in C order whatever the operands do."""
     QUIET = auto()
     """Raises no floating-point exception, and with Python's numbers no error."""
+    RAISES = auto()
+    """May raise an error, or never end: it runs where the program says, and nowhere else."""
     OVERFLOWS = auto()
     """Of floating-point exceptions it raises overflow and invalid alone, and with Python's floats no error."""
     TAME = auto()

@@ -252,6 +252,8 @@ class Rule:
     forward: Program | None = None
     backward: Program | None = None
     push: Program | None = None
+    missing: str = ""
+    """Why there is none, where that has a reason of its own."""
 
 
 def atoms(operand: Any) -> Sequence[Atom]:

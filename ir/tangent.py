@@ -218,7 +218,10 @@ class _Push:
             self.builder.add(node)
             return
         require_own(node, self.dots)
-        program = push_of(function, adjoint)
+        try:
+            program = push_of(function, adjoint)
+        except UnsupportedFunction as error:
+            raise UnsupportedFunction(error.bare_message, error.span or node.span) from None
         dots = [self.dot_or_zero(arg).atom for arg in node.args[: function.count]]
         if self.batch is not None:
             self.builder.add(node)

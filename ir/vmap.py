@@ -89,6 +89,8 @@ def _row(index: Var, of: Atom) -> Index:
 
 def _may_fail(node: Node) -> bool:
     """Nothing that may fail runs where there is no example."""
+    if isinstance(node, Let) and node.op.has(Trait.RAISES):
+        return True
     if isinstance(node, Let) and Trait.DIVIDES in node.op.traits:
         divisor = node.args[1]
         return not isinstance(divisor, Lit) or float(divisor.text) == 0.0

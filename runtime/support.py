@@ -15,6 +15,7 @@ from numba.extending import intrinsic, lower_builtin, overload, register_jitable
 from .intrinsics import lapack as _lapack  # noqa: F401  (numba knows the functions of linalg)
 from .intrinsics import special
 from .intrinsics.blas import add_matmul, matmul
+from .intrinsics.external import external
 from .intrinsics.linalg import cholesky, eigh, lu, lu_solve, qr, solve_triangular, svd
 from .intrinsics.order import argsort, search_left, search_right
 from .intrinsics.threads import (
@@ -30,7 +31,7 @@ from .intrinsics.threads import (
 )
 
 __all__ = [
-    "add_all", "add_matmul", "argsort", "cholesky", "eigh", "in_two_turns", "largest", "lu", "lu_solve",
+    "add_all", "add_matmul", "argsort", "cholesky", "eigh", "external", "in_two_turns", "largest", "lu", "lu_solve",
     "matmul", "on_all_cores", "own_zeros", "parts", "qr", "search_left", "search_right", "share", "smallest",
     "solve_triangular", "svd", "total",
 ]  # fmt: skip

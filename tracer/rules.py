@@ -25,6 +25,12 @@ from .numpy.arguments import same_size
 from .session import Session
 from .values.symbol import Array, Cell, as_value, wrap
 
+DEEPEST = 3
+"""Rules that call functions with rules are traced so deep: a derivative of order n needs n of them."""
+DEEP = (
+    "the rule of {} is needed for a derivative of an order above {}, in rules that call functions with rules of their "
+    "own. Write the rules without such calls"
+)
 Run = Callable[[list[Any]], tuple[list[Any], Any]]
 """Of symbols for the leaves of arguments: the leaves of what the user's function returns, and the form."""
 
@@ -135,11 +141,14 @@ class _Tracing:
             program = self.program(self.name, body, [*results, *self.sizes(results, slots)])
             (settled,) = self.settled(program)
             outside = self.outside_of(settled)
-            function = Function(self.name, self.closed(settled, outside), len(self.params), len(results), Rule())
+            deep = len(session.rules) >= DEEPEST
+            missing = DEEP.format(self.name, DEEPEST) if deep and rule != UserRule() else ""
+            rules = Rule(missing=missing)
+            function = Function(self.name, self.closed(settled, outside), len(self.params), len(results), rules)
             known = Known(function, outside, captured, self.form, shown, sharing)
             session.rules[self.key] = known
             try:
-                made = self.rules(rule, captured, results, slots)
+                made = self.rules(UserRule() if deep else rule, captured, results, slots)
             finally:
                 del session.rules[self.key]
             self.close(known, program, made)
@@ -347,13 +356,14 @@ class _Tracing:
         function = known.function
         program, *halves = self.settled(program, *made.values())
         made = dict(zip(made, halves))
-        outside = known.outside = self.outside_of(program, *halves)
+        before, outside = known.outside, self.outside_of(program, *halves)
+        known.outside = outside
 
         def again(node: Node) -> Node:
             """A call of the function by its own rule takes what any of its programs uses from outside."""
             if isinstance(node, Call) and node.function is function:
                 return replace(node, args=(*node.args[: len(self.params)], *outside))
-            if isinstance(node, Call) and calls_itself(node.function, function):
+            if isinstance(node, Call) and outside != before and calls(node.function, function, set()):
                 raise self.session.error(
                     UnsupportedFunction, f"{self.name} and {node.function.name} have derivative rules that call each "
                     "other. Write what the rules have in common as a function without a rule",
@@ -373,8 +383,10 @@ class _Tracing:
             setattr(rule, which, optimise(getattr(rule, which)))
 
 
-def calls_itself(function: Function, other: Function) -> bool:
+def calls(function: Function, other: Function, seen: set[int]) -> bool:
+    """Does a function, or its rule, call the other one?"""
+    seen.add(id(function))
     rule = function.rule or Rule()
     programs = [p for p in (function.program, rule.forward, rule.backward, rule.push) if p is not None]
-    nodes = [node for p in programs for node in walk(p.body) if isinstance(node, Call)]
-    return any(n.function is other or (n.function is not function and calls_itself(n.function, other)) for n in nodes)
+    called = [node.function for p in programs for node in walk(p.body) if isinstance(node, Call)]
+    return any(f is other or (id(f) not in seen and calls(f, other, seen)) for f in called)

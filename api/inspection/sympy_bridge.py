@@ -17,7 +17,7 @@ import sympy
 
 from ..calls.tree import flatten
 from ..ir.build import number
-from ..ir.errors import UnsupportedFunction
+from ..ir.errors import TypeMismatch, UnsupportedFunction
 from ..ir.evaluate import function
 from ..ir.ops import reduce
 from ..ir.ops.index import numpy_index
@@ -400,3 +400,18 @@ def _open(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return value[()]
     return value if isinstance(value, np.ndarray) else expression(value)
+
+
+def partials_of(form: Any, names: Sequence[str]) -> list[Callable[..., Any]]:
+    """The partial derivatives of an expression, or of its text, as functions of NumPy of all names.
+
+    Raises TypeMismatch if it has other names.
+    """
+    known = {name: sympy.Symbol(name) for name in names}
+    expression = sympy.sympify(form, locals=known)
+    by_name = {symbol.name: symbol for symbol in expression.free_symbols}
+    other = sorted(by_name.keys() - known.keys())
+    if other:
+        raise TypeMismatch(f"the form {expression} is of {', '.join(other)}, and the function is of {', '.join(names)}")
+    symbols = [by_name.get(name, known[name]) for name in names]
+    return [sympy.lambdify(symbols, sympy.diff(expression, symbol), ["numpy", "scipy"]) for symbol in symbols]

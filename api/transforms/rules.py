@@ -37,7 +37,7 @@ class WithRule(Generic[P, R]):
     def __init__(self, function: Callable[P, R], nondiff_argnums: int | Sequence[int] = ()):
         functools.update_wrapper(self, function, updated=())  # type: ignore[arg-type]
         self.__wrapped__ = function
-        self._signature = inspect.signature(function)
+        self._signature = _signature(function)
         self._fixed = _fixed(self._signature, nondiff_argnums, function)
         self._forward: Callable[..., Any] | None = None
         self._backward: Callable[..., Any] | None = None
@@ -79,8 +79,17 @@ class WithRule(Generic[P, R]):
             session.hidden.found(name.strip("_"), "rule", getattr(self, name), Path("object", self).attr(name))
         return _Call(self, session, args, kwargs).result()
 
+    _opaque = False
+    """May it be called without a rule?"""
+
+    def _value(self, session: Session, args: tuple[Any, ...]) -> Any:
+        """The value of the function, in the structure that it returns."""
+        return call_given(self.__wrapped__, args, {})
+
     def _names(self, count: int) -> list[str]:
         """The names of the arguments by position."""
+        if self._signature is None:
+            return ["x"] * count
         parameters = list(self._signature.parameters.values())
         names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
         rest = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
@@ -136,14 +145,18 @@ class _Call:
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The arguments by position, as a rule has them; defaults are filled in."""
-        found = self.function._signature.bind(*args, **kwargs)
-        found.apply_defaults()
-        if found.kwargs:
+        signature = self.function._signature
+        if signature is not None:
+            found = signature.bind(*args, **kwargs)
+            if not self.function._opaque:  # what is called as it is has its defaults itself
+                found.apply_defaults()
+            args, kwargs = found.args, found.kwargs
+        if kwargs:
             raise self.error(
-                f"{self.name} has a derivative rule, and takes {', '.join(found.kwargs)} by keyword only: rules know "
+                f"{self.name} has a derivative rule, and takes {', '.join(kwargs)} by keyword only: rules know "
                 "arguments by their positions. Give it a position"
             )
-        return found.args
+        return args
 
     @property
     def name(self) -> str:
@@ -159,7 +172,7 @@ class _Call:
             rule.forward, rule.backward = self.forward, self.backward
         if function._push is not None:
             rule.push = self.push
-        if rule == UserRule():
+        if rule == UserRule() and not function._opaque:
             raise self.error(
                 f"{self.name} is a {function._kind} without a rule: call {self.name}.defvjp(fwd, bwd) or "
                 f"{self.name}.defjvp(jvp) before it is used"
@@ -189,7 +202,7 @@ class _Call:
     # -- what the user gave, on leaves -------------------------------------------------------------------
 
     def primal(self, symbols: list[Any]) -> tuple[list[Any], Tree]:
-        flat, self.out = flatten(call_given(self.function.__wrapped__, self.with_fixed(symbols), {}))
+        flat, self.out = flatten(self.function._value(self.session, self.with_fixed(symbols)))
         self.moving = [_float_of(self.session, leaf)[0] is not None for leaf in flat]
         return flat, self.out
 
@@ -280,8 +293,16 @@ def _zero(session: Session, of: Atom) -> Atom:
     return session.builder.emit(zeros, tuple(map(dim_atom, of.type.dims)), of.type.dtype)
 
 
-def _fixed(signature: inspect.Signature, numbers: Sequence[int], function: Any) -> tuple[int, ...]:
-    count = len(signature.parameters)
+def _signature(function: Any) -> inspect.Signature | None:
+    """The parameters of a function; None if it does not tell, as some that are written in C."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def _fixed(signature: inspect.Signature | None, numbers: int | Sequence[int], function: Any) -> tuple[int, ...]:
+    count = 0 if signature is None else len(signature.parameters)
     found = []
     for k in (numbers,) if isinstance(numbers, int) else tuple(numbers):
         if isinstance(k, bool) or not isinstance(k, int) or not -count <= k < count:

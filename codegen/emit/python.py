@@ -249,6 +249,9 @@ class Emitter:
         start = "" if start == "0" and item.step > 0 else start
         return f"{start}:{stop}" + (f":{item.step}" if item.step != 1 else "")
 
+    def several(self, operands: tuple[Atom, ...]) -> Text:
+        return Text(f"({', '.join(self.text(a).text for a in operands)}{',' if len(operands) == 1 else ''})")
+
     def expression(self, let: Let) -> Text:
         op, args = let.op, let.args
         match op.name:
@@ -275,7 +278,7 @@ class Emitter:
         if spelling.template(op) is None or (let.var.type.rank and op.elementwise):
             raise IRError(f"{op.name} on arrays cannot be emitted: scalarise has not been run")
         operands = tuple(
-            Text(repr(a)) if k in op.static else self.text(a)  # type: ignore[arg-type]
+            Text(repr(a)) if k in op.static else self.several(a) if isinstance(a, tuple) else self.text(a)  # type: ignore[arg-type]
             for k, a in enumerate(args)
         )
         if spelling.may_raise(op) and all(isinstance(a, Lit) or a.name in self.loose for a in args):  # type: ignore[union-attr]

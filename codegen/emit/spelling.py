@@ -37,7 +37,7 @@ TEMPLATES: dict[str, str] = {
     "radd": "support.radd({0}, {1})", "rmax": "support.rmax({0}, {1})", "rmin": "support.rmin({0}, {1})",
     "argsort": "support.argsort({0})", "search_left": "support.search_left({0}, {1})",
     "search_right": "support.search_right({0}, {1})",
-    "stop_gradient": "({0})", "dim": "{0}.shape[{1}]",
+    "stop_gradient": "({0})", "external": "support.external({0}, {1}, {2})", "dim": "{0}.shape[{1}]",
     "set_matmul": "support.matmul", "add_matmul": "support.add_matmul",
 }  # fmt: skip
 """What generated code calls for an operation, where that is neither its operator nor its function in NumPy."""

@@ -92,6 +92,9 @@ class Loops:
             if isinstance(arg, Var) and arg.type.rank:
                 arg, first = self.memory(arg)
                 before += first
+            elif isinstance(arg, tuple):
+                arg, first = self.in_memory(arg)
+                before += first
             args.append(arg)
         return [*before, Plain(Let(let.var, let.op, tuple(args), let.span))]
 

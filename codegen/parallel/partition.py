@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from ...ir import walk
 from ...ir.affine import Affine, Facts
 from ...ir.ops import arith
-from ...ir.primitive import Kind
+from ...ir.primitive import Kind, Trait
 from ...ir.program import Atom, For, If, Index, Let, Lit, Node, Phi, Program, Var, While, atoms
 from ...ir.types import I64
 from ..analysis.dependence import PAIRS, pairs_of
@@ -165,6 +165,8 @@ class _Finder(Orders):
             return None
         if not any(isinstance(n, Let) and n.op.accesses for n in walk.walk(node.body)):
             return None  # it only counts something
+        if any(isinstance(n, Let) and n.op.has(Trait.RAISES) for n in walk.walk(node.body)):
+            return None
         shared = self.shared(node, arrays, facts)
         if shared is None:
             return None

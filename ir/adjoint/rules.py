@@ -21,6 +21,10 @@ from .linear import NotLinear, require_linear
 
 Split = Callable[..., tuple[Program, Program]]
 Adjoint = Callable[..., Program]
+NO_RULE = (
+    "{} is called as it is, and has no derivative rule: give pb.register one, vjp= or jvp=, or pb.stop_gradient its "
+    "arguments"
+)
 
 
 def with_halves(p: Program, wrt: Sequence[str], results: Sequence[str], split: Split) -> Program:
@@ -40,7 +44,10 @@ def with_halves(p: Program, wrt: Sequence[str], results: Sequence[str], split: S
             return rebuilt(n, nodes)
         if active.isdisjoint(v.name for v in n.vars):
             return n
-        forward, backward = halves(n.function, split)
+        try:
+            forward, backward = halves(n.function, split)
+        except UnsupportedFunction as error:
+            raise UnsupportedFunction(error.bare_message, error.span or n.span) from None
         function = Function(forward.name, forward, n.function.count, n.function.own, pull=backward)
         return replace(n, vars=results_of(builder, forward, n.args, n.vars), function=function)
 
@@ -66,7 +73,9 @@ def push_of(function: Function, adjoint: Adjoint) -> Program:
 
 
 def _transposed_push(function: Function, split: Split) -> tuple[Program, Program]:
-    assert function.rule is not None and function.rule.push is not None
+    assert function.rule is not None
+    if function.rule.push is None:
+        raise UnsupportedFunction(function.rule.missing or NO_RULE.format(function.name))
     push, own, count = function.rule.push, len(function.program.results), function.count
     given, dots = push.params[: len(push.params) - count], push.params[len(push.params) - count :]
     _require_linear(function, push, dots, push.results[own:], "tangents")
@@ -86,7 +95,8 @@ def _transposed_push(function: Function, split: Split) -> tuple[Program, Program
 def _transposed_pull(function: Function, adjoint: Adjoint) -> Program:
     assert function.rule is not None
     forward, backward = function.rule.forward, function.rule.backward
-    assert forward is not None and backward is not None
+    if forward is None or backward is None:
+        raise UnsupportedFunction(function.rule.missing or NO_RULE.format(function.name))
     own, count, given = len(function.program.results), function.count, forward.params
     first = len(given) + len(forward.results)
     seeds = backward.params[first:]

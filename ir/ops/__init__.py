@@ -1,7 +1,22 @@
 """All primitives, one family per file. Importing this package fills the registry."""
 
-from . import arith, array, index, integers, linalg, masked, math, order, reduce, solving, special, spectral
+from . import (
+    arith,
+    array,
+    external,
+    index,
+    integers,
+    linalg,
+    masked,
+    math,
+    order,
+    reduce,
+    solving,
+    special,
+    spectral,
+)
 
 __all__ = [
-    "arith", "array", "index", "integers", "linalg", "masked", "math", "order", "reduce", "solving", "special", "spectral",
+    "arith", "array", "external", "index", "integers", "linalg", "masked", "math", "order", "reduce", "solving",
+    "special", "spectral",
 ]  # fmt: skip

@@ -97,7 +97,7 @@ def _movable(loop: For | While, possible: Callable[[str], bool]) -> set[int]:
 
 def _total(let: Let) -> bool:
     """May it run where the loop would not have run? Subscripts and integer division may only behind their checks."""
-    if let.op.allocates or any(isinstance(a, Index) for a in let.args):
+    if let.op.allocates or let.op.has(Trait.RAISES) or any(isinstance(a, Index) for a in let.args):
         return False
     return not (let.var.type == I64 and let.op.has(Trait.DIVIDES))
 
