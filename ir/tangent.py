@@ -287,7 +287,7 @@ class _Push:
         if {u.name for k in op.linear for u in self.floats(let.args[k])} >= wanted:
             args = [self.directions(r) if k in op.linear else r for k, r in enumerate(refs)]
             return op(*(args if self.batch is None or op.batched is None else op.batched(self.batch, *args)))
-        raise UnsupportedFunction(f"the forward derivative of {op.name} is not known")
+        raise AssertionError(f"{op.name} has neither partials nor a jvp, and is not linear in what is active")
 
     def times(self, dot: Ref, partial: Ref | float, refs: Sequence[Any], type: Type, tame: bool) -> Ref:
         """The product with a partial derivative. A tangent of 0 stays 0 where a partial is inf or nan: the partial of

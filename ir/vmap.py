@@ -55,11 +55,13 @@ def mapped(p: Program, over: Sequence[int]) -> Program:
     builder.add(Let(size, dim, (next(iter(stacks.values())), 0)))
     own = _shared(p, stacks, builder)
     index = builder.var("k", I64)
-    known = {d for node in builder.region for d in (v.name for v in defined(node))} | {v.name for v in p.params}
+    known = {d for node in builder.region for d in (v.name for v in defined(node))}
+    known |= {v.name for v in p.params if v.name not in stacks}
     results = []
     for result in p.results:
         if not known.issuperset(dim_names(result)):
-            raise UnsupportedFunction(f"vmap: the size of a result depends on the example, {result.type}")
+            span = next((node.span for node in reversed(p.body) if node.span is not None), None)
+            raise UnsupportedFunction(f"vmap: the size of a result depends on the example, {result.type}", span)
         dims = (size.name, *(builder.canonical_dim(d) for d in result.type.dims))
         name = result.name if isinstance(result, Var) else "result"
         results.append(builder.var(f"{name}_stack", result.type.with_dims(dims)))

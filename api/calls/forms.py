@@ -22,7 +22,7 @@ from ..ir.types import DTYPES
 from ..runtime import cache, locks, options, timings
 from ..runtime.compile import compile_source
 from ..stages import IN_SOURCE, Compilation
-from ..tracer.trace import Slot, Traced, trace
+from ..tracer.trace import Slot, Traced, function_span, trace
 from . import kept_traces
 from .dispatch import Forms
 from .fast_call import Call, no_call
@@ -231,7 +231,7 @@ class Traceable:
         if form.traced.written:  # strided arguments were copied: do they overlap as they were given?
             refuse_overlaps(form.traced, given)
         if form.traced.ordered:
-            refuse_orders(form.traced, given)
+            refuse_orders(form.traced, given, function_span(self.function))
         return form, params, leaves, tree
 
     def _find_or_trace(
@@ -263,7 +263,8 @@ class Traceable:
             if params is None:
                 raise TracedValueError(
                     "the call that was traced does not fit its own trace: a hidden input changes while it is read, "
-                    "or a property gives another value each time"
+                    "or a property gives another value each time",
+                    function_span(self.function),
                 )
             if fresh and forms.all and self.streak.traced_again(self.function, forms.all[0].traced, leaves):
                 forms.forget(forms.all[0])  # nor would it fit the next call

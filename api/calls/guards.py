@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import TypeMismatch
+from ..ir.program import Span
 from ..ir.types import DTYPES
 from ..tracer.outside.captures import Found
 from ..tracer.outside.paths import UNREADABLE, differs, named
@@ -144,7 +145,7 @@ def refuse_overlaps(traced: Traced, leaves: Sequence[Any]) -> None:
             refuse_overlap(arrays[k], arrays[other], traced.inputs[k].name, traced.inputs[other].name)
 
 
-def refuse_orders(traced: Traced, leaves: Sequence[Any]) -> None:
+def refuse_orders(traced: Traced, leaves: Sequence[Any], span: Span | None) -> None:
     """Refuse arrays in another order than C where NumPy's views and copies, of which one is written, depend on it."""
     given = [leaves[traced.leaves.index(k)] if k in traced.leaves else None for k in range(len(traced.inputs))]
     given[len(given) - len(traced.hidden) :] = [found.value for found in traced.hidden]
@@ -154,7 +155,8 @@ def refuse_orders(traced: Traced, leaves: Sequence[Any]) -> None:
             raise TypeMismatch(
                 f"{traced.inputs[k].name} is not in C order: what its strides are, or whether a reshape of it, or of "
                 "what NumPy gives its order, is a view or a copy and shows what is written, depends on that. Pass "
-                f"np.ascontiguousarray({traced.inputs[k].name})"
+                f"np.ascontiguousarray({traced.inputs[k].name})",
+                span,
             )
 
 

@@ -388,7 +388,7 @@ def _by_ufunc() -> dict[str, Primitive]:
 def _reduce_as_numpy(form: Any, x: Any, axis: Any = 0, keepdims: Any = False, **options: Any) -> np.ndarray:
     given = {name: value for name, value in options.items() if value is not None and value is not True}
     if any(name != "initial" or value is not np._NoValue for name, value in given.items()):
-        raise UnsupportedFunction(f"max or min of symbols with {', '.join(given)}")
+        raise TypeError(given)  # the function is traced instead: its program has them written out
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     positive = tuple(sorted(a % x.ndim for a in axes))
     result = _reduce(form, x, positive)

@@ -16,7 +16,7 @@ from ..calls.forms import Specialisation
 from ..calls.guards import canonical, is_drawn
 from ..calls.tree import Elements, Tree, flatten
 from ..ir.adjoint.reverse_mode import split_adjoint
-from ..ir.errors import TypeMismatch, UnsupportedFunction, UnsupportedSyntax
+from ..ir.errors import UnsupportedFunction, UnsupportedSyntax
 from ..ir.program import Program
 from ..ir.types import Type
 from ..runtime import options
@@ -73,7 +73,7 @@ def layout(transform: Transform, form: Specialisation, tree: Tree, leaves: Seque
     if isinstance(transform, Jit):
         value = form.out.unflatten(_placed(form, 0, form.results))
         return Layout(form, "jit", lambda program: program, *flatten(value))
-    raise TypeMismatch(f"{transform!r} cannot be called from compiled code: use grad, value_and_grad, vjp or jit")
+    raise AssertionError(f"{transform!r} is composed of others, which have layouts")
 
 
 def _placed(form: Specialisation, shift: int, entries: Sequence[Any]) -> list[Any]:

@@ -166,7 +166,10 @@ class Planner:
                 return save
         for loop in region.loops:
             if isinstance(loop, While) and self.within_test(var.name, loop):
-                raise UnsupportedSyntax("a loop in the test of a `while` cannot be differentiated", loop.span)
+                raise UnsupportedSyntax(
+                    "a loop in the test of a `while` cannot be differentiated: let it stand in the body, before an "
+                    "`if` with a `break`", loop.span,
+                )  # fmt: skip
         counters = {id(n): self.reverse.trips[id(n)][0] for n in region.loops if isinstance(n, While)}
         save = Save(var, region.loops, self.base(var, region), counters)
         self.plan.saves.append(save)

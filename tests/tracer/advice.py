@@ -3,13 +3,16 @@
 `templates` finds every message that the package refuses with, read from its source. `rows` reads data/advice/*.txt: for
 each message a program that is refused with it and, under `--- instead`, one that does what the message says. A program
 is the body of `f(x)`, or a text that defines `f`, or (where it is about calls of pb) statements that assert for
-themselves. `python tests/tracer/advice.py` runs all and prints what is wrong, and the messages that no row provokes.
+themselves; `# needs LIBRARY` in its first line says what else it imports. `python tests/tracer/advice.py` runs all
+and prints what is wrong, and the messages that no row provokes; with `--write` it writes docs/messages.md, the table
+for people.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import importlib.util
 import linecache
 import re
 import signal
@@ -30,7 +33,6 @@ from pullback.calls.tree import flatten
 
 ROOT = Path(__file__).parents[2]
 ROWS = Path(__file__).parents[1] / "data" / "advice"
-NOT_YET = Path(__file__).parents[1] / "data" / "advice_not_yet.txt"
 ROOMS = ("tracer", "ir", "api", "runtime")
 CLASSES = {
     "PullbackError", "TypeMismatch", "ShapeMismatch", "UnsupportedFunction", "UnsupportedSyntax", "TracedValueError",
@@ -164,6 +166,12 @@ class Row:
     def __str__(self) -> str:
         return f"{self.file}:{self.line} {self.message}"
 
+    @property
+    def needs(self) -> str | None:
+        """The library that both programs import and pullback does not depend on."""
+        found = re.match(r"# needs (\w+)\n", self.refused)
+        return found and found[1]
+
 
 def rows() -> list[Row]:
     found = []
@@ -285,18 +293,53 @@ def same(found: Any, expected: Any) -> None:
             assert a == b, (a, b)
 
 
+# -- the page -------------------------------------------------------------------------------------------
+
+PAGE = ROOT / "docs" / "messages.md"
+TITLES = {
+    "arrays": "Arrays and subscripts", "branches": "Branches", "compiled": "Compiled code", "forward": "Forward mode",
+    "functions": "Functions of NumPy and Python", "inputs": "Arguments, globals and attributes",
+    "linear_algebra": "Linear algebra", "lists": "Lists and other containers", "loops": "Loops",
+    "managers": "`with`", "nested": "Transforms inside of transforms", "numba": "Code made for numba",
+    "numbers": "Numbers", "peers": "Other libraries", "programs": "Programs and SymPy", "shapes": "Shapes",
+    "statements": "Statements", "text": "Text", "transforms": "Transforms and options",
+}  # fmt: skip
+
+
+def page() -> str:
+    """All rows for people: what is refused, the message, and what runs."""
+    out = [
+        "# Every message\n\nWhat pullback refuses, and what to write instead; [Errors explained](errors.md) has what most "
+        "people meet. The tests run both programs of each message: the first ends with it, values and gradients of the "
+        "second are compared with plain Python's and finite differences. `x` is an array of three numbers, as is `X`."
+    ]
+    previous = None
+    for row in rows():
+        if row.file != previous:
+            out.append(f"## {TITLES.get(row.file, row.file.capitalize())}")
+            previous = row.file
+        out.append(f"```text\n{row.message}\n```")
+        out += [f"```python\n{text}\n```" for text in (row.refused, f"# instead\n{row.instead}")]
+    return "\n\n".join(out) + "\n"
+
+
 def _too_long(*_: Any) -> None:
     raise TimeoutError("more than 20 seconds")
 
 
 def main(words: list[str]) -> int:
+    if words == ["--write"]:
+        PAGE.write_text(page(), encoding="utf-8")
+        return 0
     signal.signal(signal.SIGALRM, _too_long)
     said, faults = [], 0
-    known = NOT_YET.read_text(encoding="utf-8").splitlines() if NOT_YET.exists() else []
     with pb.options(jit=False, cache=False), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for row in rows():
             if words and not any(word in str(row) for word in words):
+                continue
+            if row.needs and importlib.util.find_spec(row.needs) is None:
+                said.append(row.message)
                 continue
             for check in (refusal, follow):
                 signal.alarm(20)
@@ -311,8 +354,7 @@ def main(words: list[str]) -> int:
     if not words:
         left = [t for t in templates() if not any(t.pattern.search(text) for text in said)]
         for t in left:
-            if str(t) not in known:
-                print(f"{t.where}: {t}")
+            print(f"{t.where}: {t}")
         print(f"{len(templates())} messages, {len(left)} without a row; {len(rows())} rows, {faults} faults")
     return 1 if faults else 0
 

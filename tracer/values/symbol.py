@@ -117,9 +117,6 @@ class Symbol:
     def __int__(self) -> int:
         raise self._refuse("int()", "call int(x) in the traced function itself")
 
-    def __complex__(self) -> complex:
-        raise self._refuse("complex()", "complex numbers cannot be differentiated")
-
     def __index__(self) -> int:
         raise self._refuse("an index", "only integers can be indices")
 
