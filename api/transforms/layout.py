@@ -66,6 +66,8 @@ class Layout:
 def layout(transform: Transform, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> Layout:
     """The layout of a transform for a traced form. `leaves` are the arguments, or arrays of their types."""
     refuse_effects(form, "code that runs without Python (njit, cfunc, an exported file)")
+    if _has_elements(form.out):
+        raise UnsupportedSyntax("a list whose length only a run knows cannot be made here. Return np.array(...) of it")
     if isinstance(transform, Gradient):
         return _gradient(transform, form, tree, leaves)
     if isinstance(transform, Seeded):
@@ -74,6 +76,10 @@ def layout(transform: Transform, form: Specialisation, tree: Tree, leaves: Seque
         value = form.out.unflatten(_placed(form, 0, form.results))
         return Layout(form, "jit", lambda program: program, *flatten(value))
     raise AssertionError(f"{transform!r} is composed of others, which have layouts")
+
+
+def _has_elements(tree: Tree) -> bool:
+    return tree.kind is Elements or any(map(_has_elements, tree.children))
 
 
 def _placed(form: Specialisation, shift: int, entries: Sequence[Any]) -> list[Any]:
@@ -182,8 +188,6 @@ def _built(tree: Tree, texts: Any, classes: dict[str, type]) -> str:
     kind = tree.kind
     if kind is None:
         return next(texts)
-    if kind is Elements:
-        raise UnsupportedSyntax("a list whose length only a run knows cannot be made here. Return np.array(...) of it")
     parts = [_built(child, texts, classes) for child in tree.children]
     if kind is tuple:
         return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"

@@ -13,7 +13,9 @@ from pullback.ir.evaluate import evaluate, function
 from pullback.ir.primitive import REGISTRY
 from pullback.ir.text import parse
 
-WITH_FORM = [op for op in REGISTRY.values() if op.elementwise and op.sympy and op.samples and "bool" not in op.samples[0]]
+WITH_FORM = [
+    op for op in REGISTRY.values() if op.elementwise and op.sympy and op.samples and "bool" not in op.samples[0]
+]
 
 
 @pytest.mark.parametrize("op", WITH_FORM, ids=str)

@@ -309,9 +309,9 @@ TITLES = {
 def page() -> str:
     """All rows for people: what is refused, the message, and what runs."""
     out = [
-        "# Every message\n\nWhat pullback refuses, and what to write instead; [Errors explained](errors.md) has what most "
-        "people meet. The tests run both programs of each message: the first ends with it, values and gradients of the "
-        "second are compared with plain Python's and finite differences. `x` is an array of three numbers, as is `X`."
+        "# Every message\n\nWhat pullback refuses, and what to write instead; [Errors explained](errors.md) has what "
+        "most people meet. The tests run both programs of each: the first ends with the message, values and gradients "
+        "of the second are compared with plain Python's and finite differences. `x` is an array of three numbers."
     ]
     previous = None
     for row in rows():
