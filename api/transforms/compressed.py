@@ -13,11 +13,12 @@ from ..calls.forms import Specialisation
 from ..calls.guards import SCALARS
 from ..calls.tree import Tree
 from ..ir.adjoint.reverse_mode import split_adjoint
+from ..ir.build import literal
 from ..ir.errors import ShapeMismatch, UnsupportedFunction
-from ..ir.program import Program, Var
+from ..ir.program import Let, Program, Var
 from ..ir.tangent import tangent
 from ..ir.vmap import mapped
-from ..ir.walk import free
+from ..ir.walk import free, substitute, substitution
 from ..runtime import options, timings
 from ..runtime.lazy import lazy
 from ..sparse.colouring import Colouring
@@ -29,6 +30,8 @@ from .base import Transform
 
 PLANS = 8
 """Sizes and integers of one form for which the pattern is kept."""
+FEW = 8
+"""Numbers of directions for each of which there is a program of its own."""
 ROUGH = {np.dtype(np.float64): 1e-8, np.dtype(np.float32): 1e-3}
 """How far a product may be off."""
 
@@ -60,16 +63,30 @@ class Compressible(Transform):
         raise NotImplementedError
 
 
-def ahead(make: Callable[[Program], Program], wrt: Sequence[int], count: int) -> Callable[[Program], Program]:
-    """The program of the value, aux, and the tangents along many directions."""
+def ahead(
+    make: Callable[[Program], Program], wrt: Sequence[int], count: int, values: bool, directions: int
+) -> Callable[[Program], Program]:
+    """The program of the tangents along so many directions, behind the value and aux if `values`."""
 
     def made(p: Program) -> Program:
         inner = make(p)
         own = replace(inner, results=inner.results[:count])
         pushed = tangent(own, list(wrt), value=False, batch=True)
-        return replace(pushed, results=(*inner.results, *pushed.results))
+        pushed = replace(pushed, results=(*(inner.results if values else ()), *pushed.results))
+        return fixed(pushed, directions) if directions <= FEW else pushed
 
     return made
+
+
+def fixed(program: Program, directions: int) -> Program:
+    """With the last size of the last parameter as a number: short loops are written out when they are compiled."""
+    size = program.params[-1].type.dims[-1]
+    assert isinstance(size, str)
+    body = [node for node in program.body if not (isinstance(node, Let) and node.var.name == size)]
+    atom, var, _ = substitution({size: literal(directions, "i64")})
+    params = tuple(map(var, program.params))
+    body = substitute(body, {size: literal(directions, "i64")})
+    return replace(program, params=params, body=body, results=tuple(map(atom, program.results)))
 
 
 class Compressed:
@@ -82,6 +99,7 @@ class Compressed:
         self.arguments = [positional[k] for k in positions(transform._argnums, len(positional))]
         self.wrt = tuple(p for params in self.floats for p in params if p is not None)
         self.name, self.make, self.count = transform._inner(form, self.wrt)
+        self.values = transform._value or transform._has_aux
         self.hessian = transform._symmetric
         self.inner = form.derived(f"sparse {self.name} {self.wrt} {transform._has_aux}", self.make)
         used = free(self.inner.body) | {r.name for r in self.inner.results if isinstance(r, Var)}
@@ -170,7 +188,7 @@ class Compressed:
             size = int(np.prod(shape, dtype=np.int64))
             seeds.append(np.ascontiguousarray(v[start : start + size].reshape(*shape, 1), dtype))
             start += size
-        pushed = np.concatenate([np.reshape(d, -1) for d in self.forward(*params, *seeds)[-self.count :]])
+        pushed = np.concatenate([np.reshape(d, -1) for d in self.forward(1)(*params, *seeds)[-self.count :]])
         found, scale = whole @ v, abs(whole) @ v + np.abs(pushed)
         rough = max(ROUGH[np.dtype(d)] for d in dtypes)
         if np.any(np.abs(found - pushed) > rough * scale):
@@ -182,10 +200,11 @@ class Compressed:
 
     # -- running ---------------------------------------------------------------------------------------
 
-    @property
-    def forward(self) -> Callable[..., Any]:
-        kind = f"sparse {self.name} {self.wrt} {self.transform._has_aux} forward"
-        return self.form.compiled(kind, ahead(self.make, self.wrt, self.count), outside=True)
+    def forward(self, directions: int) -> Callable[..., Any]:
+        """The compiled program of so many directions."""
+        fixed = min(directions, FEW + 1)
+        kind = f"sparse {self.name} {self.wrt} {self.transform._has_aux} forward {self.values} {fixed}"
+        return self.form.compiled(kind, ahead(self.make, self.wrt, self.count, self.values, fixed), outside=True)
 
     def _pair(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         halves: list[Program] = []
@@ -210,7 +229,7 @@ class Compressed:
         back: Sequence[Any] = ()
         own: Sequence[Any] = ()
         if plan.colouring.forward:
-            values = self.forward(*params, *plan.forward_seeds)
+            values = self.forward(plan.colouring.forward)(*params, *plan.forward_seeds)
             own, ahead = values[: len(values) - self.count], values[len(values) - self.count :]
         if plan.colouring.reverse:
             first, second = self._pair()
@@ -225,7 +244,7 @@ class Compressed:
         if plan.colouring.reverse:
             return None
         settings, match, block = options.current(), self.form.match, plan.blocks[0][0]
-        forward, seeds, shapes = Repeated(self.forward), tuple(plan.forward_seeds), plan.shapes
+        forward, seeds, shapes = Repeated(self.forward(plan.colouring.forward)), tuple(plan.forward_seeds), plan.shapes
         arrays = [(k, shape) for k, shape in enumerate(shapes) if shape]
         given = list(plan.given.items())
         matrix, transform, current = block.matrix, self.transform, options.current

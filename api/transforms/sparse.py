@@ -23,7 +23,7 @@ from ..sparse.plan import Plan, checked_format
 from ..tracer.session import current
 from .argnums import positions
 from .base import Lowered, Transform
-from .compressed import Compressed, Compressible, ahead
+from .compressed import FEW, Compressed, Compressible, ahead
 from .gradient import Gradient
 
 
@@ -205,7 +205,7 @@ class SparseJacobian(Compressible):
 
     def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
         name, make, count = self._inner(form, wrt)
-        return Lowered(form.program, form.derived(f"sparse {name} {wrt} forward", ahead(make, wrt, count)))
+        return Lowered(form.program, form.derived(f"sparse {name} {wrt} shown", ahead(make, wrt, count, False, FEW + 1)))
 
     def _wrt(self, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
         return tuple(p for params in self._floats(form, tree) for p in params if p is not None)
