@@ -205,7 +205,8 @@ class SparseJacobian(Compressible):
 
     def _stages(self, form: Specialisation, wrt: tuple[int, ...]) -> Lowered:
         name, make, count = self._inner(form, wrt)
-        return Lowered(form.program, form.derived(f"sparse {name} {wrt} shown", ahead(make, wrt, count, False, FEW + 1)))
+        shown = ahead(make, wrt, count, False, FEW + 1)
+        return Lowered(form.program, form.derived(f"sparse {name} {wrt} shown", shown))
 
     def _wrt(self, form: Specialisation, tree: Tree, leaves: Sequence[Any]) -> tuple[int, ...]:
         return tuple(p for params in self._floats(form, tree) for p in params if p is not None)

@@ -22,6 +22,7 @@ from ..ops.array import dim
 from ..program import Atom, Call, Check, For, If, Let, Lit, Node, Phi, Program, Var, While, atoms, map_operand
 from ..types import BOOL, Dim
 from ..walk import free
+from . import bytecode
 from .rules import Rules, Unsized
 from .values import UNKNOWN, Depends, SetsOf, Value, everything, handles, is_known, joined, same
 
@@ -215,6 +216,8 @@ class Flow:
             self.until_same(node, state)
             return
         trips = range(int(start), int(stop))
+        if trips and self.by_machine(node, state):
+            return
         for i in reversed(trips) if node.reverse else trips:
             if self.steps > STEPS:
                 self.whole(node, state)
@@ -224,6 +227,13 @@ class Flow:
             self.run(node.body)
             state = [self.read(phi.second) for phi in node.phis]
         self.leave(node, state)
+
+    def by_machine(self, node: For | While, state: Sequence[Value]) -> bool:
+        found = bytecode.run(node, state, self.env, self.sets)
+        if found is None:
+            return False
+        self.leave(node, found)
+        return True
 
     def bind(self, phis: Sequence[Phi], state: Sequence[Value]) -> None:
         for phi, value in zip(phis, state):
@@ -249,6 +259,8 @@ class Flow:
     def repeat(self, node: While) -> None:
         """Iterations one by one, as long as integers say that they go on; all ends that are possible, joined."""
         state = [self.read(phi.first) for phi in node.phis]
+        if self.by_machine(node, state):
+            return
         ends: list[Value] | None = None
         still = widened = 0
         while self.steps <= STEPS and widened < ROUNDS:

@@ -8,7 +8,7 @@ Depends         for each element the set of inputs on which it depends, under a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,10 @@ import numpy as np
 class SetsOf(Protocol):
     """Sets under handles, in arrays of any shape; 0 is the empty set."""
 
+    codes: Mapping[str, int]
+    """The numbers of what the machine does, by name."""
+
+    def run(self, code: np.ndarray, values: np.ndarray, memory: np.ndarray) -> bool: ...
     def single(self, start: int, shape: tuple[int, ...]) -> np.ndarray: ...
     def join(self, a: np.ndarray, b: np.ndarray) -> np.ndarray: ...
     def reduce(self, x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np.ndarray: ...

@@ -10,6 +10,45 @@ import numpy as np
 
 SMALL = 16
 
+# What `run_code` does for each line of code; d is where the result goes.
+MOVE = 0  # d = a
+JOIN = 1  # d = a | b, of sets
+ADD = 2
+SUB = 3
+MUL = 4
+FLOORDIV = 5
+MOD = 6
+MINIMUM = 7
+MAXIMUM = 8
+LT = 9
+LE = 10
+GT = 11
+GE = 12
+EQ = 13
+NE = 14
+AND = 15
+OR = 16
+XOR = 17
+NEG = 18
+NOT = 19  # of a truth value
+CHOOSE = 20  # d = b if a else c, of integers
+CHOOSE_SET = 21
+CHOOSE_ARRAY = 22
+GET = 23  # d = memory[a + b], c elements in all
+GET_SET = 24
+PUT = 25  # memory[a + b] = d, c elements in all
+PUT_SET = 26
+ADD_AT = 27
+JOIN_AT = 28
+GOTO = 29  # line d
+UNLESS = 30  # goto line d unless a
+BRANCH = 31  # goto line d unless a; where a is not known, both arms come, and what they write may not be written
+END_THEN = 32  # goto line d if a, or else the other arm comes
+END_IF = 33  # of the condition a
+UNSURE = -(2**62)  # an integer that is not known
+DONE = 0
+GIVEN_UP = 1
+
 
 def join(off, size, data, used, table, a, b):
     """The union of two sets. There is room for one set more, and for 2 * SMALL numbers."""
@@ -174,6 +213,22 @@ def join_at(off, size, data, used, table, x, places, v):
     return off, size, data, table, out
 
 
+def in_order(numbers, start, stop):
+    """Sort a part of an array, mostly a short one."""
+    gap = 1
+    while gap < (stop - start) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for k in range(start + gap, stop):
+            p = numbers[k]
+            j = k
+            while j >= start + gap and numbers[j - gap] > p:
+                numbers[j] = numbers[j - gap]
+                j -= gap
+            numbers[j] = p
+        gap //= 3
+
+
 def contents(off, size, data, used, handles, count, most):
     """What is in each of these sets, in order, which are different and ascending: as offsets and numbers below `count`.
 
@@ -239,7 +294,151 @@ def contents(off, size, data, used, handles, count, most):
                         total += 1
             if total > most or steps > 4 * most:
                 return starts, numbers, row
-        numbers[first:total] = np.sort(numbers[first:total])
+        in_order(numbers, first, total)
         starts[row + 1] = total
         where[h] = row
     return starts, numbers, handles.size
+
+
+def run_code(off, size, data, used, table, code, values, memory, most):
+    """Run lines of (what, d, a, b, c) on values: integers, truth values, sets, and where arrays begin in memory.
+
+    Gives up where a number of trips, or which of two arrays is written, is not known, and after `most` lines.
+    """
+    line = 0
+    weak = 0
+    steps = 0
+    while line < code.shape[0]:
+        steps += 1
+        if steps > most:
+            return off, size, data, table, GIVEN_UP
+        if full(off, data, used):
+            off, size, data, table = grown(off, size, data, used, table)
+        what = code[line, 0]
+        d = code[line, 1]
+        ia = code[line, 2]
+        ib = code[line, 3]
+        ic = code[line, 4]
+        line += 1
+        a = values[ia]
+        b = values[ib]
+        if what == JOIN:
+            values[d] = join(off, size, data, used, table, a, b)
+        elif what == MOVE:
+            values[d] = a
+        elif what == GET_SET:
+            if 0 <= b < ic:
+                values[d] = memory[a + b]
+            else:
+                total = np.int64(0)
+                for k in range(ic):
+                    if full(off, data, used):
+                        off, size, data, table = grown(off, size, data, used, table)
+                    total = join(off, size, data, used, table, total, memory[a + k])
+                steps += ic
+                values[d] = total
+        elif what in (PUT_SET, JOIN_AT):
+            new = values[d]
+            if 0 <= b < ic:
+                if what == PUT_SET and weak == 0:
+                    memory[a + b] = new
+                else:
+                    memory[a + b] = join(off, size, data, used, table, memory[a + b], new)
+            else:
+                for k in range(ic):
+                    if full(off, data, used):
+                        off, size, data, table = grown(off, size, data, used, table)
+                    memory[a + k] = join(off, size, data, used, table, memory[a + k], new)
+                steps += ic
+        elif what == GET:
+            values[d] = memory[a + b] if 0 <= b < ic else UNSURE
+        elif what in (PUT, ADD_AT):
+            new = values[d]
+            if 0 <= b < ic:
+                old = memory[a + b]
+                if what == ADD_AT:
+                    new = UNSURE if old == UNSURE or new == UNSURE else old + new
+                memory[a + b] = new if weak == 0 or new == old else UNSURE
+            else:
+                for k in range(ic):
+                    memory[a + k] = UNSURE
+                steps += ic
+        elif what == GOTO:
+            line = d
+        elif what == UNLESS:
+            if a == UNSURE:
+                return off, size, data, table, GIVEN_UP
+            if a == 0:
+                line = d
+        elif what == BRANCH:
+            if a == UNSURE:
+                weak += 1
+            elif a == 0:
+                line = d
+        elif what == END_THEN:
+            if a != UNSURE:
+                line = d
+        elif what == END_IF:
+            if a == UNSURE:
+                weak -= 1
+        elif what == CHOOSE:
+            c = values[ic]
+            values[d] = (b if b == c else UNSURE) if a == UNSURE else (b if a != 0 else c)
+        elif what == CHOOSE_SET:
+            c = values[ic]
+            values[d] = join(off, size, data, used, table, b, c) if a == UNSURE else (b if a != 0 else c)
+        elif what == CHOOSE_ARRAY:
+            c = values[ic]
+            if a == UNSURE and b != c:
+                return off, size, data, table, GIVEN_UP
+            values[d] = c if a == 0 else b
+        elif what == AND and (a == 0 or b == 0):
+            values[d] = 0
+        elif what == OR and (a == 1 or b == 1):
+            values[d] = 1
+        elif a == UNSURE or b == UNSURE:
+            values[d] = UNSURE
+        else:
+            values[d] = integer(what, a, b)
+    return off, size, data, table, DONE
+
+
+def integer(what, a, b):
+    """An operation on integers that are known."""
+    if what == ADD:
+        return a + b
+    if what == SUB:
+        return a - b
+    if what == MUL:
+        return a * b
+    if what == FLOORDIV:
+        return UNSURE if b == 0 else a // b
+    if what == MOD:
+        return UNSURE if b == 0 else a % b
+    if what == MINIMUM:
+        return min(a, b)
+    if what == MAXIMUM:
+        return max(a, b)
+    if what == NEG:
+        return -a
+    if what == NOT:
+        return 1 - a
+    if what == AND:
+        return a & b
+    if what == OR:
+        return a | b
+    if what == XOR:
+        return a ^ b
+    if what == LT:
+        found = a < b
+    elif what == LE:
+        found = a <= b
+    elif what == GT:
+        found = a > b
+    elif what == GE:
+        found = a >= b
+    elif what == EQ:
+        found = a == b
+    else:
+        found = a != b
+    return np.int64(found)

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import options
+from . import set_loops
 from .loops import loop
 
 FILE = "set_loops"
+MOST = {True: 300_000_000, False: 300_000}
+"""Lines that one loop may run, compiled or not: some seconds."""
 
 
 class TooLarge(Exception):  # noqa: N818
@@ -90,6 +94,13 @@ class Sets:
             raise TooLarge
         shift = np.repeat(starts[:-1][places] - offsets[:-1], sizes)
         return offsets, numbers[np.arange(offsets[-1]) + shift]
+
+    codes = {name: value for name, value in vars(set_loops).items() if name.isupper()}
+    """The numbers of what `run` does, by name."""
+
+    def run(self, code: np.ndarray, values: np.ndarray, memory: np.ndarray) -> bool:
+        """Run code on integers, sets and arrays of them, which change in place. False if it gave up."""
+        return int(self._run("run_code", code, values, memory, MOST[options.current().jit])) == set_loops.DONE  # type: ignore[call-overload]
 
     def _run(self, name: str, *args: Any) -> np.ndarray:
         found = loop(FILE, name)(self._off, self._size, self._data, self._used, self._table, *args)
