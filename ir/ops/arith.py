@@ -45,7 +45,10 @@ neg = elementwise(
 def power_base(a, b, y):
     # b * a**(b-1) is nan at a == 0, b == 0 (0 * inf); the derivative of a**0 is 0. Only that point is
     # special: at b == 0 the factor b has a derivative of its own.
-    base = where((a == 0.0) & (b == 0.0), 1.0, a) if _is_variable(b) else a
+    if not _is_variable(b):
+        known = float(b.atom.text)
+        return known if known in (0.0, 1.0) else b * a ** (b - 1.0)
+    base = where((a == 0.0) & (b == 0.0), 1.0, a)
     return b * base ** (b - 1.0)
 
 

@@ -1,5 +1,7 @@
 """The derivatives at kinks and singular points are those of the table in docs/design.md, compiled or not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.special
@@ -77,3 +79,52 @@ def test_a_number_divided_by_an_array(c, dtype):
         np.testing.assert_allclose(
             pb.grad(f)(x), -(dtype(c) / x) / x, rtol=1e-6 if dtype is np.float32 else 1e-15
         )
+
+
+def product_of_others(values):
+    """The Hessian of prod."""
+    n = len(values)
+    return [[0.0 if i == j else np.prod(np.delete(values, [i, j])) for j in range(n)] for i in range(n)]
+
+
+SECOND = {
+    "`maximum(a, b)`, `minimum(a, b)` at a == b": [("maximum", 0), ("minimum", 0), ("Python's max", 0)],
+    "`max`, `min` of an array with ties": [("max of an array", 0), ("min of an array", 0)],
+    "`prod` of an array with zeros": [
+        ("prod with a zero", product_of_others([0.0, 1.0, 2.0, 3.0, 4.0])),
+        ("prod with two zeros", product_of_others([0.0, 0.0, 2.0, 3.0, 4.0])),
+    ],
+    "`clip(x, lo, hi)` at its ends": [("clip", 0)],
+    "`abs(x)` at 0": [("abs", 0)],
+    "`sign`, `floor`, `ceil`, `trunc`, `rint`, `a // b`": [("sign", 0), ("floor", 0), ("floor division", 0)],
+    "`a % b`, `fmod(a, b)` at a jump": [("remainder", 0), ("fmod", 0)],
+    "`sqrt(x)`, `cbrt(x)`, `log(x)` at 0": [("sqrt(0)", -INF), ("cbrt(0)", NAN), ("log(0)", -INF)],
+    "`x ** c` at x == 0": [("0**0", 0), ("0**1", 0), ("0**2", 2), ("0**0.5", -INF), ("0**-1", INF)],
+    "`0 ** b` with respect to b": [("0**b at 0", [[0, 1], [0, 0]]), ("0**b at 2", [[2, 0], [0, 0]])],
+    "`a ** b` with respect to b, for a < 0": [("(-2)**b", [[2, NAN], [NAN, NAN]])],
+    "`hypot(0, 0)`, `norm` of a zero vector": [("hypot", 0), ("norm", 0)],
+    "`logaddexp(a, b)` at a == b, also both inf or both -inf": [
+        ("logaddexp", [[0.25, -0.25], [-0.25, 0.25]]), ("logaddexp(-inf, -inf)", 0), ("logaddexp(inf, inf)", 0),
+    ],
+    "`std` of equal values": [("std", 0)],
+    "`xlogy(0, 0)`": [("xlogy(0, 0)", 0)],
+    "`where(c, a, b)`": [("where", np.diag([0, 0, -0.25, -0.0625, 0]))],
+}  # fmt: skip
+"""Rows of the table in docs/design.md, and the Hessians of the kinks that they are about."""
+
+
+@pytest.mark.parametrize("name, expected", [pytest.param(*c, id=c[0]) for cases in SECOND.values() for c in cases])
+def test_the_second_derivative_at_a_kink(name, expected):
+    f, args, _ = KINKS[name]
+    args = [np.array(a) if isinstance(a, list) else a for a in args]
+    numbers = tuple(range(len(args)))
+    with pb.options(jit=False, cache=False), np.errstate(all="ignore"):
+        for made in (pb.hessian(f, numbers), pb.jacrev(pb.grad(f, numbers), numbers)):
+            found = np.block([[np.asarray(block) for block in row] for row in made(*args)])
+            np.testing.assert_array_equal(found, np.broadcast_to(expected, found.shape))
+
+
+def test_every_row_of_the_table_says_what_its_second_derivative_is():
+    text = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
+    table = text[text.index("| where | derivative | second derivative |") :].split("\n\n")[0].splitlines()[2:]
+    assert len(table) >= 18 and all(row.count(" | ") >= 3 and row.split(" | ")[-2].strip() for row in table)
