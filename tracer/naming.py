@@ -44,7 +44,8 @@ def tidy_names(p: Program, kept: frozenset[str], wishes: Mapping[str, str]) -> P
 def identifier(name: str) -> str:
     """A name of the user's (a path such as `w[0]`) as one of the program."""
     clean = "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_") or "x"
-    return f"x{clean}" if clean[0].isdigit() else clean
+    clean = f"x{clean}" if clean[0].isdigit() else clean
+    return f"{clean}_" if keyword.iskeyword(clean) else clean
 
 
 def program_name(name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -181,6 +183,101 @@ def test_size_0(kind):
     assert found.shape == ((0, 0) if square else (0,))
     assert pb.jacobian(lambda x: np.sum(x))(empty).shape == (0,)
     assert pb.jacfwd(lambda x: x[:0] * 2.0)(X).shape == pb.jacrev(lambda x: x[:0] * 2.0)(X).shape == (0, 3)
+
+
+# -- vmap: what a batch of selects and masked loops would spoil --------------------------------------------------
+
+
+def running(x):
+    y = np.empty_like(x)
+    s = 0.0
+    for i in range(len(x)):
+        s = 0.9 * s + np.sin(x[i])
+        y[i] = s
+    return y
+
+
+def chosen(x, A):
+    if x[0] > 0:
+        return np.sum(A[int(x[0])] * x)  # out of range for the examples that do not come here
+    return np.sum(x)
+
+
+def ends(x):
+    if x > 0:
+        while x > 1.0:  # never ends for what is not taken: it would grow
+            x = x / 2.0 if x > 0 else x * 2.0
+        return x
+    return x * x
+
+
+def lines_run(f, *args):
+    """How many lines of generated code a call runs, from its second call on."""
+    f(*args)
+    count = 0
+
+    def trace(frame, event, arg):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        f(*args)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("made", [pb.vmap(running), pb.vmap(pb.grad(lambda x: np.sum(running(x) ** 2)))])
+def test_a_loop_over_examples_stays_linear(made):
+    """Twice as long examples, twice the work: a write to one element copies no array."""
+    rows = np.linspace(-1.0, 1.0, 6 * 400).reshape(6, 400)
+    short, long = (lines_run(made, np.ascontiguousarray(rows[:, :n])) for n in (200, 400))
+    assert long < 2.2 * short
+    assert lines_run(made, rows[:3]) < 0.6 * long
+
+
+def test_each_example_takes_its_own_way():
+    A = np.arange(6.0).reshape(2, 3)
+    rows = np.array([[1.0, 2.0, 3.0], [-7.0, 1.0, 2.0], [0.5, 1.0, 1.0]])
+    np.testing.assert_array_equal(pb.vmap(chosen, (0, None))(rows, A), [chosen(row, A) for row in rows])
+    numbers = np.array([5.0, -3.0, 0.25, 100.0])
+    np.testing.assert_array_equal(pb.vmap(ends)(numbers), [ends(x) for x in numbers])
+    np.testing.assert_array_equal(pb.vmap(pb.grad(ends))(numbers), [1 / 8, -6.0, 1.0, 1 / 128])
+    np.testing.assert_array_equal(pb.vmap(pb.jacfwd(ends))(numbers), [1 / 8, -6.0, 1.0, 1 / 128])
+    np.testing.assert_array_equal(pb.vmap(pb.hessian(ends))(numbers), [0.0, 2.0, 0.0, 0.0])
+
+
+def test_gradients_of_each_example():
+    def loss(w, x, y):
+        return (np.tanh(x @ w["w"]) + w["b"] - y) ** 2
+
+    rng = np.random.default_rng(0)
+    w, X, y = {"w": rng.normal(size=3), "b": 0.5}, rng.normal(size=(5, 3)), rng.normal(size=5)
+    found = pb.vmap(pb.grad(loss), in_axes=(None, 0, 0))(w, X, y)
+    for k in range(5):
+        one = pb.grad(loss)(w, X[k], y[k])
+        np.testing.assert_allclose(found["w"][k], one["w"])
+        assert found["b"][k] == pytest.approx(one["b"])
+    total = pb.grad(lambda w: np.sum(pb.vmap(loss, in_axes=(None, 0, 0))(w, X, y)))(w)
+    np.testing.assert_allclose(total["w"], np.sum(found["w"], axis=0))
+
+
+def smoothed(x):
+    s = 0.0
+    for i in range(len(x)):
+        s = 0.5 * s + x[i]
+    return s
+
+
+@pytest.mark.parametrize("f", [lambda x: np.sum(x * x), smoothed, pb.grad(smoothed)])
+def test_the_loop_over_examples_runs_on_all_cores(f):
+    with pb.options(parallel=True):
+        source = str(pb.vmap(f).lower("f64[m, n]").source)
+    assert re.search(r"support.on_all_cores\(\w+, parts, \(m, ", source)
+    assert re.search(r"\n    else:\n        for k in range\(m\):", source)  # the outermost one
 
 
 # -- closure: every pair of transforms, and a sample of triples ------------------------------------------------

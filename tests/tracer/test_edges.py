@@ -88,3 +88,28 @@ def test_a_bisection_of_what_is_not_sorted_is_refused():
             gradient(X)
         with pytest.raises(pb.PullbackError, match="not sorted"):
             gradient(np.array([1.0, np.nan, 5.0, 6.0, 7.0]))
+
+
+def while_(x, lambda_):
+    is_ = 0.0
+    for in_ in range(3):
+        with_ = is_ * lambda_ + np.sum(x)
+        is_ = with_ * in_
+    if is_ > 0:
+        else_ = is_ * lambda_
+    else:
+        else_ = is_
+    return else_
+
+
+def test_names_beside_the_words_of_python():
+    """`lambda_` is what one calls a parameter that may not be called lambda."""
+    x = np.array([0.5, 1.0])
+    with pb.options(jit=False, cache=False):
+        assert pb.jit(while_)(x, 0.5) == while_(x, 0.5)
+        by_x, by_lambda = pb.grad(while_, (0, 1))(x, 0.5)
+        step = 1e-6
+        assert by_lambda == pytest.approx((while_(x, 0.5 + step) - while_(x, 0.5 - step)) / (2 * step))
+        assert by_x.tolist() == pytest.approx([while_(x, 0.5) / 1.5] * 2)
+        assert pb.grad(lambda p: p["in"] * p["is_"])({"in": 2.0, "is_": 3.0}) == {"in": 3.0, "is_": 2.0}
+    assert str(pb.parse(str(pb.trace(while_, x, 0.5)))) == str(pb.trace(while_, x, 0.5))
