@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.errors import PullbackError, UnsupportedFunction
+from ..ir.errors import PullbackError, TracedValueError, TypeMismatch, UnsupportedFunction, UnsupportedSyntax
 from ..ir.types import I64
 from . import drawn
 from .lists.lists import is_stacked
@@ -143,7 +143,9 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if implementation is not None and (traced or function in ALWAYS):
         if module_of(function).partition(".")[0] not in OF_SEQUENCES:
             args, kwargs = with_arrays(args), {name: with_arrays(value) for name, value in kwargs.items()}
-        return apply(require_session(), function, shown_name(function), implementation, args, kwargs)
+        result = apply(require_session(), function, shown_name(function), implementation, args, kwargs)
+        if result is not NotImplemented:
+            return result
     called = CALLED.get(type(function)) or CALLED.get(f"{type(function).__module__}.{type(function).__qualname__}")
     if called is not None:
         return called(function, args, kwargs)
@@ -194,6 +196,9 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     refuse_impure(function)
     if implementation is None and not is_pure(function):
         require_session().opaque.append(_called(function))
+    written = library_code(function) if traced else None
+    if written is not None:
+        return call_library(function, written, args, kwargs)
     if traced and _is_library_function(function):
         session = require_session()
         raise session.error(
@@ -350,6 +355,31 @@ def _is_library_function(function: Any) -> bool:
         "scipy",
         "statistics",
     )
+
+
+_DISPATCHER = type(np.concatenate)
+"""What NumPy puts around its functions, to ask the arguments' classes for their own."""
+
+
+def library_code(function: Any) -> types.FunctionType | None:
+    """The Python of a function of NumPy or SciPy: where it is written with others, it can be traced."""
+    python = function.__wrapped__ if type(function) is _DISPATCHER else function
+    if not isinstance(python, types.FunctionType) or module_of(python).partition(".")[0] not in ("numpy", "scipy"):
+        return None
+    solves = module_of(python).startswith(("scipy.optimize", "scipy.integrate._ivp", "scipy.sparse"))
+    return None if solves or staged_source(python) is None else python
+
+
+def call_library(function: Any, python: types.FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call of library code, staged as the user's is. What cannot be traced is refused by the function's name."""
+    session = require_session()
+    try:
+        with activation(session, python, args, kwargs):
+            return own(python)(*args, **kwargs)
+    except (UnsupportedFunction, UnsupportedSyntax, TracedValueError, TypeMismatch, TypeError, AttributeError):
+        raise session.error(
+            UnsupportedFunction, f"{shown_name(function)} cannot be traced: pullback has no rule for it"
+        ) from None
 
 
 def staged(function: types.FunctionType) -> Any:

@@ -12,6 +12,7 @@ from . import (
     grids,
     iteration,
     join,
+    library,
     linalg,
     logic,
     moments,
@@ -22,6 +23,7 @@ from . import (
     repeat,
     scan,
     select,
+    several_places,
     shape,
     solving,
     special,
@@ -34,10 +36,10 @@ from . import (
 )
 
 __all__ = [
-    "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise",
-    "grids", "iteration", "join", "linalg", "logic", "moments", "order", "pynumbers", "ranges", "reduce", "repeat",
-    "scan", "select", "shape", "solving", "special", "spectral", "stats", "strided", "ufunc_options", "values",
-    "written",
+    "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise", "grids",
+    "iteration", "join", "library", "linalg", "logic", "moments", "order", "pynumbers", "ranges", "reduce",
+    "repeat", "scan", "select", "several_places", "shape", "solving", "special", "spectral", "stats",
+    "strided", "ufunc_options", "values", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

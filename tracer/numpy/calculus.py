@@ -88,11 +88,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
 
 def _slope(x: Any, spacing: Any, axis: int, edge_order: int) -> Any:
     h = operand(spacing, "np.gradient", x.type.numpy)
-    if h.type.rank:
-        raise x.session.error(
-            UnsupportedFunction,
-            "np.gradient with coordinates cannot be traced: only a uniform spacing can be",
-        )
+    if h.type.rank > 1:
+        raise ValueError("distances must be either scalars or 1d")
 
     def at(start: Any, stop: Any) -> Any:
         return x[along(axis, slice(start, stop))]
@@ -103,6 +100,11 @@ def _slope(x: Any, spacing: Any, axis: int, edge_order: int) -> Any:
             "Shape of array too small to calculate a numerical gradient, "
             "at least (edge_order + 1) elements are required."
         )
+    if h.type.rank:
+        if not x.session.equal_dims(dims_of(x)[axis], h.type.dims[0], (x.type.dims, h.type.dims), "np.gradient"):
+            raise ValueError("when 1d, distances must match the length of the corresponding dimension")
+        steps = diff(h)[tuple(slice(None) if k == axis else None for k in range(x.type.rank))]
+        return joined(_uneven(at, lambda a, b: steps[along(axis, slice(a, b))], n, edge_order), axis, "np.gradient")
     inner = (at(2, None) - at(None, -2)) / (2.0 * h)
     if edge_order == 1:
         first, last = (at(1, 2) - at(0, 1)) / h, (at(n - 1, n) - at(n - 2, n - 1)) / h
@@ -110,6 +112,21 @@ def _slope(x: Any, spacing: Any, axis: int, edge_order: int) -> Any:
         first = (-1.5 * at(0, 1) + 2.0 * at(1, 2) - 0.5 * at(2, 3)) / h
         last = (0.5 * at(n - 3, n - 2) - 2.0 * at(n - 2, n - 1) + 1.5 * at(n - 1, n)) / h
     return joined([first, inner, last], axis, "np.gradient")
+
+
+def _uneven(at: Any, step: Any, n: Any, edge_order: int) -> list[Any]:
+    """Slopes between uneven coordinates: of the parabola through three neighbours; at the ends of it, or of a line."""
+    one, two = step(None, -1), step(1, None)
+    both = one + two
+    inner = (two - one) / (one * two) * at(1, -1) - two / (one * both) * at(None, -2) + one / (two * both) * at(2, None)
+    if edge_order == 1:
+        return [(at(1, 2) - at(0, 1)) / step(0, 1), inner, (at(n - 1, n) - at(n - 2, n - 1)) / step(n - 2, n - 1)]
+    one, two = step(0, 1), step(1, 2)
+    first = -(2.0 * one + two) / (one * (one + two)) * at(0, 1)
+    first = first + (one + two) / (one * two) * at(1, 2) - one / (two * (one + two)) * at(2, 3)
+    one, two = step(n - 3, n - 2), step(n - 2, n - 1)
+    last = two / (one * (one + two)) * at(n - 3, n - 2) - (two + one) / (one * two) * at(n - 2, n - 1)
+    return [first, inner, last + (2.0 * two + one) / (two * (one + two)) * at(n - 1, n)]
 
 
 @implements(*names(np, "trapezoid", "trapz"))
@@ -244,10 +261,10 @@ def cov(
     m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None,
     aweights: Any = None, *, dtype: Any = None,
 ) -> Any:  # fmt: skip
+    if fweights is not None or aweights is not None:
+        return NotImplemented
     x = _observations(m, y, rowvar, dtype)
     session = x.session
-    if fweights is not None or aweights is not None:
-        raise session.error(UnsupportedFunction, "np.cov with weights cannot be traced")
     number = size_symbol(session, dim_atom(dims_of(x)[1]))
     ddof = (0 if bias else 1) if ddof is None else ddof
     deviation = operand(x - mean(x, axis=1, keepdims=True), "np.cov")

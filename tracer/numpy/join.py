@@ -146,8 +146,8 @@ def append(arr: Any, values: Any, axis: Any = None) -> Any:
     return concatenate(parts, axis)
 
 
-@implements(np.insert)
-def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+def insert_at(arr: Any, obj: Any, values: Any, axis: Any) -> Any:
+    """np.insert at one place."""
     x, place, at = _one_place(arr, obj, axis, 1, "np.insert")
     value = operand(values, "np.insert", x.type.numpy)
     if value.type.rank == 0:
@@ -162,21 +162,21 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     return joined(parts, place, "np.insert")
 
 
-@implements(np.delete)
-def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
+def delete_at(arr: Any, obj: Any, axis: Any) -> Any:
+    """np.delete of one place."""
     x, place, at = _one_place(arr, obj, axis, 0, "np.delete")
     parts = [x[along(place, slice(None, at))], x[along(place, slice(at + 1, None))]]
     return joined(parts, place, "np.delete")
+
+
+def is_place(obj: Any) -> bool:
+    return isinstance(obj, (int, np.integer)) or (isinstance(obj, Symbol) and obj.type == I64)
 
 
 def _one_place(arr: Any, obj: Any, axis: Any, more: int, what: str) -> tuple[Any, int, Any]:
     """The array, the axis, and a place on it that is less than its size + more, counted from the start."""
     x = operand(arr, what)
     session = x.session
-    if not isinstance(obj, (int, np.integer)) and not (isinstance(obj, Symbol) and obj.type == I64):
-        raise session.error(
-            UnsupportedFunction, f"{what} at several places cannot be traced. Use np.concatenate or a mask"
-        )
     if axis is None:
         x, axis = flat(x), 0
     place = axis_argument(axis, x.type.rank, what)

@@ -142,7 +142,7 @@ def unique(
     if return_index:
         results.append(places[starts])
     if return_inverse:
-        inverse = _zeros(session, n, "i64")
+        inverse = zeros(session, n, "i64")
         inverse[places] = np.cumsum(first) - 1
         results.append(np.reshape(inverse, np.shape(x)))
     if return_counts:
@@ -150,7 +150,8 @@ def unique(
     return tuple(results) if len(results) > 1 else results[0]
 
 
-def _zeros(session: Session, n: Any, dtype: str) -> Any:
+def zeros(session: Session, n: Any, dtype: str) -> Any:
+    """A row of zeros of a size that only a run may know."""
     return wrap(session, session.builder.emit("zeros", (integer_atom(n, "a size"),), dtype))
 
 
@@ -388,7 +389,7 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     if weights is not None:
         given = flat(operand(weights, "np.histogram"))
         amounts = operand(np.where(inside, given, given * 0), "np.histogram")
-    counts = _zeros(session, n, amounts.type.dtype)
+    counts = zeros(session, n, amounts.type.dtype)
     scatter_add(counts, places, amounts)
     if density:
         counts = counts / np.diff(edges) / np.sum(counts)

@@ -15,11 +15,12 @@ from ...ir.types import Dim
 from ..session import Session
 from ..values.convert import common
 from ..values.subscripts import clamp, scatter_add, whole
-from ..values.symbol import FUNCTIONS, Array, Scalar, as_value, implements, require_session, wrap
+from ..values.symbol import FUNCTIONS, Array, Scalar, Symbol, as_value, implements, require_session, wrap
 from .arguments import (
     array_operand,
     atom_dims,
     axis_argument,
+    concrete_size,
     dims_of,
     emit_broadcast,
     emit_transpose,
@@ -121,6 +122,41 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     places = _indices(indices, "np.put_along_axis")
     place = axis_argument(axis, arr.type.rank, "np.put_along_axis")
     arr[_aligned(arr, places, place, "np.put_along_axis")] = values
+
+
+@implements(np.choose, method="choose")
+def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
+    """From each of several arrays the elements whose place in `a` is its number."""
+    places = _indices(a, "np.choose")
+    if isinstance(choices, Array):
+        choices = [choices[k] for k in range(concrete_size(choices.session, dims_of(choices)[0], "np.choose"))]
+    last = len(choices) - 1
+    if mode == "wrap":
+        places = places % (last + 1)
+    elif mode == "raise":
+        ok = FUNCTIONS[np.all]((places >= 0) & (places <= last))
+        if isinstance(ok, Symbol):
+            require_session().check(ok.read(), "ValueError: invalid entry in choice array")
+    result = choices[last]
+    for k in range(last - 1, -1, -1):
+        result = np.where(places <= k, choices[k], result)
+    return store_out(result, out)
+
+
+@implements(np.ravel_multi_index)
+def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: Any = "C") -> Any:
+    """The place in the array read row by row, of the place on each axis."""
+    parts = [_indices(part, "np.ravel_multi_index") for part in multi_index]
+    sizes = list(dims) if np.ndim(dims) else [dims]
+    if len(parts) != len(sizes) or mode != "raise":
+        raise ValueError("parameter multi_index must be a sequence of the length of dims, and mode 'raise'")
+    total: Any = 0
+    for part, size in zip(parts, sizes) if order == "C" else zip(parts[::-1], sizes[::-1]):
+        ok = FUNCTIONS[np.all]((part >= 0) & (part < size))
+        if isinstance(ok, Symbol):
+            require_session().check(ok.read(), "ValueError: invalid entry in coordinates array")
+        total = total * size + part
+    return total
 
 
 def _accumulate_at(sign: int) -> Any:
