@@ -12,6 +12,7 @@ from .ir.errors import PullbackError
 from .missing import missing as _missing
 from .runtime.options import options
 from .transforms.public import (
+    checkpoint,
     custom_jvp,
     custom_vjp,
     fixed_point,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PullbackError",
+    "checkpoint",
     "custom_jvp",
     "custom_vjp",
     "debug",

@@ -7,7 +7,6 @@ _ELEMENTS = (
     "pb.grad(lambda x: np.sum(f(x)))(x)"
 )
 _RULE = "pb.custom_vjp gives a function a rule of its own: f.defvjp(fwd, bwd)"
-_MEMORY = "leave it out: pullback recomputes what is cheap; pb.grad(f).saved_report(x) says what is kept"
 _STOP = "pb.stop_gradient(x) is x, and a constant for derivatives"
 
 ADVICE = {
@@ -17,7 +16,7 @@ ADVICE = {
     "make_vjp": "pb.vjp(f, *args) gives the value and what pulls cotangents back",
     "pmap": "pb.vmap maps over examples; pb.options(parallel=True) runs its loop on all cores",
     **dict.fromkeys(["custom_gradient", "defvjp", "defjvp"], _RULE),
-    **dict.fromkeys(["checkpoint", "remat"], _MEMORY),
+    "remat": "it is called checkpoint: pb.checkpoint(f), and pb.grad(f, checkpoint=\"sqrt\") for long loops",
     **dict.fromkeys(["detach", "no_grad"], _STOP),
     **dict.fromkeys(["numpy", "lax", "np"], "use NumPy itself: import numpy as np"),
     "check_grads": "pb.testing.check_grad compares with finite differences",

@@ -112,19 +112,19 @@ def require_own(call: Call, active: Container[str]) -> None:
             )  # fmt: skip
 
 
-def inline_calls(program: Program, plain: bool = False) -> Program:
+def inline_calls(program: Program, plain: bool = False, again: bool = False) -> Program:
     """The program with the called programs in place of the calls, and what is stopped in place of `stop_gradient`;
-    with `plain`, the calls of programs without a rule only."""
+    with `plain`, the calls of programs without a rule only, and with `again` of those that are done again."""
     if not (has_calls(program) if plain else has_marks(program)):
         return program
-    inliner = _Inliner(program, plain)
+    inliner = _Inliner(program, plain, again)
     body = inliner.nodes(program.body)
     return replace(program, body=body, results=tuple(map(inliner.atom, program.results)))
 
 
 class _Inliner:
-    def __init__(self, program: Program, plain: bool):
-        self.plain = plain
+    def __init__(self, program: Program, plain: bool, again: bool):
+        self.plain, self.again = plain, again
         self.builder = Builder()
         self.builder.names = names_of(program)
         self.values: dict[str, Atom] = {}
@@ -134,13 +134,17 @@ class _Inliner:
         written: list[Node] = []
         for node in nodes:
             node = map_node(rebuilt(node, self.nodes), self.atom, self.var, self.dim, tuple)
-            if isinstance(node, Call) and not (self.plain and node.function.rule):
+            if isinstance(node, Call) and not self.stays(node.function):
                 written += self.inlined(node)
             elif isinstance(node, Let) and node.op is stop and not self.plain:
                 self.values[node.var.name] = node.value(0)
             else:
                 written.append(node)
         return tuple(written)
+
+    def stays(self, function: Function) -> bool:
+        rule = function.rule
+        return self.plain and rule is not None and not (self.again and rule.again)
 
     def inlined(self, node: Call) -> Nodes:
         """The nodes of the called program; what they compute stands for the results of the call."""

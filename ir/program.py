@@ -247,11 +247,13 @@ class Rule:
                for each parameter that the rule differentiates by
     push       of the parameters and a tangent for each that the rule differentiates by; gives the results, and then a
                tangent for each float result
+    again      in place of programs: the derivative is that of the program itself, which the reverse sweep does again
     """
 
     forward: Program | None = None
     backward: Program | None = None
     push: Program | None = None
+    again: bool = False
     missing: str = ""
     """Why there is none, where that has a reason of its own."""
 

@@ -89,7 +89,7 @@ def tangent(
     for param in params:
         if not param.type.is_float:
             raise TypeMismatch(f"cannot differentiate by {param.name}: it is {param.type}, not a float")
-    p = inline_calls(p, plain=True)
+    p = inline_calls(p, plain=True, again=True)
     moving = p.results if of is None else [p.results[k] for k in of]
     floats = [r for r in moving if r.type.is_float]
     flow = activity(p, [v.name for v in params], [r.name for r in floats if isinstance(r, Var)])

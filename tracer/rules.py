@@ -50,6 +50,8 @@ class UserRule:
     forward: Callable[[list[Any]], tuple[list[Any], list[Any]]] | None = None
     backward: Callable[[list[Any], list[Any]], list[Any]] | None = None
     push: Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]] | None = None
+    again: bool = False
+    """No rule: the function is done again by the reverse sweep."""
 
 
 @dataclass
@@ -134,6 +136,7 @@ class _Tracing:
         with region(session):
             shown: list[tuple[int, Cell | int]] = []
             sharing: list[tuple[int, int]] = []
+            self.why = "is done again for its derivative" if rule.again else "has a derivative rule of its own"
             primal = functools.partial(self.primal, run, shown, sharing)
             captured = capture(session, primal, self.leaves, self.name, pure=RULED)
             body, results = self.inlined(captured)
@@ -142,8 +145,8 @@ class _Tracing:
             (settled,) = self.settled(program)
             outside = self.outside_of(settled)
             deep = len(session.rules) >= DEEPEST
-            missing = DEEP.format(self.name, DEEPEST) if deep and rule != UserRule() else ""
-            rules = Rule(missing=missing)
+            missing = DEEP.format(self.name, DEEPEST) if deep and not rule.again and rule != UserRule() else ""
+            rules = Rule(missing=missing, again=rule.again)
             function = Function(self.name, self.closed(settled, outside), len(self.params), len(results), rules)
             known = Known(function, outside, captured, self.form, shown, sharing)
             session.rules[self.key] = known
@@ -164,7 +167,7 @@ class _Tracing:
         for k, value in before.items():
             if symbols[k].cell.value is not value:
                 raise session.error(
-                    UnsupportedFunction, f"{self.name}, which has a derivative rule of its own, writes to its argument "
+                    UnsupportedFunction, f"{self.name}, which {self.why}, writes to its argument "
                     f"{symbols[k].cell.name!r}. Work on a copy, and return it",
                 )  # fmt: skip
         seen: dict[int, int] = {}

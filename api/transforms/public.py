@@ -17,14 +17,14 @@ from .implicit import fixed_point, root
 from .jacobian import jacfwd, jacobian, jacrev, value_and_jacobian
 from .jvp import jvp, linearize
 from .registered import primitive, register
-from .rules import custom_jvp, custom_vjp, stop_gradient
+from .rules import checkpoint, custom_jvp, custom_vjp, stop_gradient
 from .vjp import vjp
 from .vmap import vmap
 
 __all__ = [
-    "custom_jvp", "custom_vjp", "fixed_point", "grad", "hessian", "hessian_diag", "hvp", "jacfwd", "jacobian", "jacrev",
-    "jit", "jvp", "linearize", "primitive", "register", "root", "stop_gradient", "trace", "value_and_grad",
-    "value_and_jacobian", "vhp", "vjp", "vmap",
+    "checkpoint", "custom_jvp", "custom_vjp", "fixed_point", "grad", "hessian", "hessian_diag", "hvp", "jacfwd",
+    "jacobian", "jacrev", "jit", "jvp", "linearize", "primitive", "register", "root", "stop_gradient", "trace",
+    "value_and_grad", "value_and_jacobian", "vhp", "vjp", "vmap",
 ]  # fmt: skip
 
 

@@ -99,6 +99,28 @@ class WithRule(Generic[P, R]):
         return getattr(self.__wrapped__, "__name__", "function")
 
 
+class Checkpoint(WithRule[P, R]):
+    _kind = "checkpoint"
+
+    def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The call inside of a traced function."""
+        session = current()
+        assert session is not None
+        leaves, tree = flatten((args, kwargs))
+
+        def run(symbols: list[Any]) -> tuple[list[Any], Tree]:
+            new_args, new_kwargs = tree.unflatten(symbols, construct=False)
+            return flatten(call_given(self.__wrapped__, new_args, new_kwargs))
+
+        positional, keywords = tree.children
+        named = zip(self._names(len(args)), positional.children)
+        hints = [path for name, part in named for path in part.paths(name)]
+        hints += [path for name, part in zip(keywords.keys, keywords.children) for path in part.paths(str(name))]
+        hints += ["x"] * (len(leaves) - len(hints))
+        flat, form = call_with_rule(session, self._name(), (self, tree), run, leaves, hints, UserRule(again=True))
+        return form.unflatten(flat)
+
+
 class CustomVJP(WithRule[P, R]):
     _kind = "custom_vjp"
 
@@ -329,6 +351,27 @@ def _stopped(session: Session | None, leaf: Any) -> Any:
         return leaf
     atom, weak = as_value(session, leaf)
     return wrap(session, session.builder.emit(stop, atom) if atom.type.is_float else atom, weak=weak)
+
+
+@overload
+def checkpoint(function: Callable[P, R]) -> Checkpoint[P, R]: ...
+@overload
+def checkpoint(function: None = None) -> Callable[[Callable[P, R]], Checkpoint[P, R]]: ...
+def checkpoint(function: Callable[..., Any] | None = None) -> Any:
+    """The same function; gradients do not keep what it computes, but compute it again from its arguments.
+
+    Values and derivatives are those of the function. What it reads from outside (closures, globals) is differentiated
+    as its arguments are. The function may not write to its arguments. For long loops, see `checkpoint=` of `grad`.
+
+    >>> @checkpoint
+    ... def layer(x, w):
+    ...     return np.tanh(x @ w)
+    >>> from .public import grad
+    >>> grad(lambda w: layer(layer(np.ones(2), w), w).sum())(np.zeros((2, 2)))
+    array([[0., 0.],
+           [0., 0.]])
+    """
+    return checkpoint if function is None else Checkpoint(function)
 
 
 @overload

@@ -265,6 +265,8 @@ class Emitter:
                 sizes = [self.text(s).text for s in shape]  # type: ignore[union-attr, arg-type]
                 size = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
                 return Text(f"np.{op.name}({size}{'' if kind == 'f64' else ', ' + spelling.NUMPY[str(kind)]})")
+            case "again":
+                return self.text(args[0])  # type: ignore[arg-type]
             case "copy":
                 return Text(f"{self.text(args[0]).within(ATOM)}.copy()")  # type: ignore[arg-type]
             case "transpose" if args[1] == (1, 0):

@@ -250,6 +250,13 @@ class Loops:
         array, before = self.memory(mask)
         return [*before, Plain(Let(let.var, let.op, (array, size), let.span))]
 
+    def _again(self, let: Let, x: Var, bar: Atom) -> list[Item]:
+        """Another name, which there is when `bar` has been computed."""
+        array, before = self.memory(x)
+        shown = self.read(bar, index_maps.whole(bar.type.rank))
+        after = shown.base if isinstance(shown, Read) else literal(0, "i64")
+        return [*before, Plain(Let(let.var, let.op, (array, after), let.span))]
+
     def _reshape(self, let: Let, x: Var, shape: Any) -> list[Item]:
         array, before = self.memory(x)
         reshaped = Let(let.var, let.op, (array, shape), let.span)

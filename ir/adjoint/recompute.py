@@ -10,19 +10,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..affine import Facts
-from ..build import Builder
+from ..build import Builder, dim_atom
 from ..names import Names
 from ..ops.arith import add, eq, sub, where
+from ..ops.array import again
 from ..ops.index import getitem
 from ..passes.dead_code import dead_code
 from ..primitive import Ref
-from ..program import Atom, Check, Exit, For, Index, Let, Node, Phi, Program, Var
-from ..types import I64
-from ..walk import Nodes, bound, free, rebuilt, rename, walk
-from .activity import Activity, touched
+from ..program import Atom, Call, Check, Exit, For, Index, Let, Lit, Node, Phi, Program, Var
+from ..types import F64, I64
+from ..walk import Nodes, bound, free, inline, rebuilt, rename, used_atoms, walk
+from .activity import Activity, activity, touched
 from .forward_sweep import Forward
 from .restore import restored
 from .reverse_sweep import Bars, Cotangent, Reverse, pruned
+from .rules import Split, with_halves
 from .save import Planner, Save
 from .scopes import scopes_of
 from .segments import ZERO
@@ -38,6 +40,8 @@ class Around:
     facts: Facts
     reread: Mapping[str, Let]
     """How some elements are read again, from an array outside of the part."""
+    split: Split
+    """split_adjoint, for rules."""
     saved: list[tuple[Save, Forward]] = field(default_factory=list)
     """What parts save."""
 
@@ -71,14 +75,14 @@ def reversed_again(
     names: Mapping[str, str],
     bars: Bars,
     ends: Callable[[Reverse], Sequence[Atom]],
-    others: Mapping[str, Var],
     begin: Callable[[Reverse], None] = lambda reverse: None,
+    flow: Activity | None = None,
 ) -> None:
     """Write the nodes, which are a copy, with what they save, and their reverse sweep.
 
     ends     called when their cotangents have been pulled back: what is read of them afterwards
-    others   the types of values that the nodes use, besides those of the program around
     begin    called before: gives what the nodes compute the cotangents that come from outside
+    flow     what is active in the nodes; None: what is so in the nodes that they are a copy of
     """
     b = outer.builder
     instead = {
@@ -87,12 +91,14 @@ def reversed_again(
         for let in rename((old,), names) if isinstance(let, Let)
     }  # fmt: skip
     used = (free(nodes) | free(instead.values())) - {v.name for v in bound(nodes)}
-    params = tuple(others[n] if n in others else outer.scopes.var[n] for n in sorted(used))
+    uses = {a.name: a for n in walk((*nodes, *instead.values())) for a in used_atoms(n) if isinstance(a, Var)}
+    params = tuple(uses.get(name) or Var(name, I64) for name in sorted(used))  # else it is a size
     scopes = scopes_of(Program("again", params, nodes, ()))
     for node in walk(nodes):
         if isinstance(node, Let):
             b.know(node, in_scope=False)
-    reverse = Reverse(scopes, activity_of(outer.flow, names), b, outer.hints)
+    flow = flow or activity_of(outer.flow, names)
+    reverse = Reverse(scopes, flow, b, outer.hints, special=calls_again(around, nodes))
     with b.open() as written:
         begin(reverse)
         reverse.nodes(nodes, bars)
@@ -128,7 +134,7 @@ class Segment:
             return
         nodes, names = copied(outer, (loop,))
         bars.update({names[e.var.name]: bars.pop(e.var.name) for e in exits})
-        reversed_again(outer, self.around, nodes, names, bars, lambda reverse: _totals(reverse, bars), {})
+        reversed_again(outer, self.around, nodes, names, bars, lambda reverse: _totals(reverse, bars))
 
 
 def _totals(reverse: Reverse, bars: Bars) -> list[Atom]:
@@ -172,8 +178,7 @@ class Binomial:
                 seconds.extend(reverse.total_or_zero(inner, u).atom for u in at)
                 return seconds
 
-            others = {v.name: v for v in (index, *state)}
-            reversed_again(outer, self.around, nodes, names, inner, ends, others, begin)
+            reversed_again(outer, self.around, nodes, names, inner, ends, begin)
         joined = [Phi(v, f.atom, s) for v, f, s in zip((*sums, *carried), (*first, *entry), seconds)]
         stacked = [Phi(v, f, s) for v, f, s in zip(stack, self.slotted.left, after)]
         targets = [*used, *(p.first for p in phis)]
@@ -206,9 +211,9 @@ class Binomial:
         names = {phi.var.name: v.name for phi, v in zip(flat.phis, state)} | {flat.index.name: trip.name}
         with b.open() as body:
             after = pushed(b, b.emit(eq, trip, stack.mark), stack, state, trip, end, slots)
-            again = _replaced(_without_checks(flat.body), self.around.reread)
-            names |= {v.name: b.fresh(v.name, v.name) for v in bound(again)}
-            body += rename(again, names)
+            copy = _replaced(_without_checks(flat.body), self.around.reread)
+            names |= {v.name: b.fresh(v.name, v.name) for v in bound(copy)}
+            body += rename(copy, names)
         phis = [Phi(v, f, _renamed(p.second, names)) for v, f, p in zip(state, values, flat.phis)]
         phis += [Phi(v, f, s) for v, f, s in zip(stack.atoms, entry.atoms, after.atoms)]  # type: ignore[arg-type]
         exits = [Exit(b.again(phi.var), phi.var) for phi in phis]
@@ -228,3 +233,63 @@ def _replaced(nodes: Iterable[Node], instead: Mapping[str, Let]) -> Nodes:
 
 def _renamed(atom: Atom, names: Mapping[str, str]) -> Atom:
     return Var(names.get(atom.name, atom.name), atom.type) if isinstance(atom, Var) else atom
+
+
+@dataclass
+class Again:
+    """The reverse of a call of a function that is done again."""
+
+    around: Around
+
+    def __call__(self, outer: Reverse, node: Call, bars: Bars) -> None:
+        b, active = outer.builder, outer.flow.active
+        totals = [(k, outer.total(bars, v)) for k, v in enumerate(node.vars) if v.name in active and v.name in bars]
+        for v in node.vars:
+            bars.pop(v.name, None)
+        if not totals:
+            return
+        b.span = node.span
+        first = next((total.atom for _, total in totals if total is not None), Lit("1.0", F64))
+        stand: dict[str, Atom] = {}
+        for arg in node.args:
+            if isinstance(arg, Var):
+                anew = arg.type.dims and arg.name not in stand
+                stand.setdefault(arg.name, b.emit(again, arg, first, hint=arg.name, type=arg.type) if anew else arg)
+        with b.open() as written:
+            results = inline(b, node.function.program, [stand.get(getattr(a, "name", ""), a) for a in node.args])
+            written[:] = _without_checks(written)
+            for before, result in zip(node.vars, results):
+                _equal_sizes(b, before, result)
+        sources = [v.name for name, v in stand.items() if name in active and isinstance(v, Var)]
+        ends_at = [r.name for k, _ in totals if isinstance(r := results[k], Var)]
+        program = Program("again", (), tuple(written), ())
+        program = with_halves(program, sources, ends_at, self.around.split, b.names)
+        masked = not outer.flow.strong.isdisjoint(node.vars[k].name for k, _ in totals)
+        flow = activity(program, sources, ends_at, masked)
+        inner: Bars = {v.name: bars.pop(n) for n, v in stand.items() if n in bars and isinstance(v, Var)}
+
+        def begin(reverse: Reverse) -> None:
+            for k, total in totals:
+                if total is not None:
+                    reverse.add(inner, results[k], total)
+
+        def ends(reverse: Reverse) -> list[Atom]:
+            found = [reverse.total(inner, v) for v in stand.values() if isinstance(v, Var)]
+            return [ref.atom for ref in found if ref is not None]
+
+        reversed_again(outer, self.around, program.body, {}, inner, ends, begin, flow)
+        bars.update({n: inner[v.name] for n, v in stand.items() if isinstance(v, Var) and v.name in inner})
+
+
+def _equal_sizes(b: Builder, before: Var, now: Atom) -> None:
+    """What a function computes again has the sizes that it had: said by a check, which holds."""
+    for size, same in zip(before.type.dims, now.type.dims):
+        if isinstance(same, str) and not b.same_dim(size, same):
+            b.check(b.emit(eq, dim_atom(size), dim_atom(same)), "guard: what is computed again has the same size")
+            b.unify(same, b.affine(size))
+
+
+def calls_again(around: Around, nodes: Iterable[Node]) -> dict[int, Again]:
+    """How calls of functions that are done again are reversed, by the identity of the calls."""
+    calls = (node for node in walk(nodes) if isinstance(node, Call) and node.function.rule is not None)
+    return {id(call): Again(around) for call in calls if call.function.rule is not None and call.function.rule.again}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..affine import Affine, Facts
 from ..build import Builder
@@ -26,7 +27,7 @@ from ..walk import bound, free, in_sweep, map_type, rename, substitution, walk
 from .activity import activity
 from .checkpoint import Cut, Schedule, checkpointed
 from .forward_sweep import Forward
-from .recompute import Around
+from .recompute import Around, calls_again
 from .restore import restored
 from .reverse_sweep import Bars, Reverse, pruned
 from .rules import with_halves
@@ -326,8 +327,9 @@ def _both(
     flow = activity(p, [v.name for v in params], results, masked)
     builder = _builder(p, scopes, Names(scopes.var, p.cotangents))
     reread = cut.reread if cut is not None else {}
-    parts = Around(lambda names: _builder(p, scopes, names), facts_of(p, builder.affine), reread)
-    reverse = Reverse(scopes, flow, builder, special=cut.reversals(parts) if cut is not None else {})
+    parts = Around(lambda names: _builder(p, scopes, names), facts_of(p, builder.affine), reread, split_adjoint)
+    special: dict[int, Any] = {**calls_again(parts, p.body), **(cut.reversals(parts) if cut is not None else {})}
+    reverse = Reverse(scopes, flow, builder, special=special)
     bars: Bars = {}
     seed_vars = []
     for result in floats:

@@ -59,7 +59,7 @@ class Reverse:
     extra_exits: dict[int, list[Exit]] = field(default_factory=dict)
     """By the id of a loop: exits that the reverse sweep needs and the forward sweep does not have yet."""
     special: Mapping[int, Callable[[Reverse, Any, Bars], None]] = field(default_factory=dict)
-    """By the id of a loop: how it is reversed, if not as loops are."""
+    """By the id of a loop or a call: how it is reversed, if not as others are."""
 
     # -- cotangents ------------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Reverse:
                 case Let():
                     self.let(node, bars)
                 case Call():
-                    self.call(node, bars)
+                    self.special.get(id(node), Reverse.call)(self, node, bars)
                 case For() | While():
                     self.special.get(id(node), Reverse.loop)(self, node, bars)
                 case If():

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ..build import Builder
 from ..calls import has_calls, inline_calls, results_of, size_heads
 from ..errors import UnsupportedFunction
+from ..names import Names
 from ..ops.array import zeros
 from ..primitive import Ref
 from ..program import Atom, Call, Function, Node, Program, Var
@@ -27,14 +28,16 @@ NO_RULE = (
 )
 
 
-def with_halves(p: Program, wrt: Sequence[str], results: Sequence[str], split: Split) -> Program:
-    """The program where each call with a rule that is to be used calls the forward half of it."""
+def with_halves(
+    p: Program, wrt: Sequence[str], results: Sequence[str], split: Split, names: Names | None = None
+) -> Program:
+    """The program where each call with a rule that is to be used calls the forward half of it; `names` are taken."""
     p = inline_calls(p, plain=True)
     if not has_calls(p):
         return p
     active = activity(p, wrt, results).active
     builder = Builder()
-    builder.names = names_of(p)
+    builder.names = names_of(p) if names is None else names
 
     def nodes(body: Iterable[Node]) -> Nodes:
         return tuple(map(node, body))
@@ -42,7 +45,7 @@ def with_halves(p: Program, wrt: Sequence[str], results: Sequence[str], split: S
     def node(n: Node) -> Node:
         if not isinstance(n, Call):
             return rebuilt(n, nodes)
-        if active.isdisjoint(v.name for v in n.vars):
+        if active.isdisjoint(v.name for v in n.vars) or (n.function.rule is not None and n.function.rule.again):
             return n
         try:
             forward, backward = halves(n.function, split)

@@ -63,6 +63,12 @@ copy = Primitive(
     vjp=lambda y_bar, y, x: (y_bar,), samples=("f64[4]",),
     kind=Kind.COPY, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
+again = Primitive(
+    "again", "again({0}, {1})", lambda x, bar: x, lambda x, bar: x, linear=(0,), cost=0,
+    vjp=lambda y_bar, y, x, bar: (y_bar, None), samples=("f64[4], f64", "f64[2, 3], f64[4]"),
+    kind=Kind.VIEW, traits=Trait.QUIET | Trait.CONTIGUOUS,
+)  # fmt: skip
+"""The same array, once there is a cotangent: for what is to be computed another time, and not before it is needed."""
 
 
 def size_product(dims: tuple[Dim, ...]) -> tuple[int, tuple[str, ...]]:

@@ -101,21 +101,22 @@ class _Reader:
         return Program(node.name, tuple(params), body, results)
 
     def rule(self, node: ast.FunctionDef) -> None:
-        """`@rule(count, own, vjp=(f_fwd, f_bwd), jvp=f_jvp)` above a definition."""
+        """`@rule(count, own, vjp=(f_fwd, f_bwd), jvp=f_jvp)` or `@rule(count, own, again=True)` above a definition."""
         function, programs = self.functions[node.name], {}
         match node.decorator_list:
             case [ast.Call(func=ast.Name(id="rule"), args=[ast.Constant(count), ast.Constant(own)], keywords=keywords)]:
                 function.count, function.own = count, own
             case _:
                 raise self.refused(node, "above a definition stands its rule, and nothing else")
-        for keyword in keywords:
+        again = [k for k in keywords if k.arg == "again"]
+        for keyword in (k for k in keywords if k.arg != "again"):
             names = [getattr(item, "id", "") for item in _items(keyword.value)]
             if keyword.arg not in ("vjp", "jvp") or not self.functions.keys() >= set(names):
                 raise self.refused(node, "the parts of a rule are definitions of the text")
             programs[keyword.arg] = [self.functions[name].program for name in names]
         forward, backward = programs.get("vjp", (None, None))
         (push,) = programs.get("jvp", (None,))
-        function.rule = Rule(forward, backward, push)
+        function.rule = Rule(forward, backward, push, again=bool(again))
 
     # -- statements ----------------------------------------------------------------------------------
 

@@ -144,6 +144,8 @@ class _Called:
                 if rule.push is not None:
                     halves[self.taken(f"{name}_jvp")] = rule.push
                     given.append(f"jvp={list(halves)[-1]}")
+                if rule.again:
+                    given.append("again=True")
                 yield from (Line(""), Line(f"@rule({', '.join([str(function.count), str(function.own), *given])})"))
             else:
                 yield Line("")

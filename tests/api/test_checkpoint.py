@@ -158,3 +158,132 @@ def test_refused(wrong):
         pb.grad(logistic, checkpoint=wrong)
     with pytest.raises(TypeError, match="must be None, \"sqrt\", \"binomial\" or a number of slots"):
         pb.options(checkpoint=wrong)
+
+
+# -- functions that are done again ------------------------------------------------------------------------
+
+
+def layer(x, w):
+    return np.tanh(x @ w) * np.cos(x).sum()
+
+
+def chain(f, x, ws):
+    for w in ws:
+        x = f(x, w)
+    return np.sum(x * x)
+
+
+def repeated(f, x, w, n):
+    for _ in range(n):
+        x = f(x, w)
+    return np.sum(x * x)
+
+
+def parts(x):
+    return {"sine": np.sin(x), "rest": (x.sum(), 3, x[x > 0])}
+
+
+def of_parts(f, x):
+    found = f(x)
+    return found["sine"].sum() * found["rest"][0] + (found["rest"][2] ** 2).sum()
+
+
+def inner_loop(a, s):
+    for _ in range(3):
+        s = np.sin(s * a) + a
+    return s
+
+
+def elements(f, x, n):
+    s = 0.0
+    for k in range(n):
+        s = s + f(x[k], s)
+    return s
+
+
+@pb.custom_vjp
+def doubled(x):
+    return x * 2.0
+
+
+doubled.defvjp(lambda x: (x * 2.0, None), lambda _, g: (g * 2.0,))
+
+
+def with_rule(x, w):
+    return np.sin(doubled(x)) * w
+
+
+RNG = np.random.default_rng(0)
+X, WS = RNG.normal(size=(5, 4)), [RNG.normal(size=(4, 4)) * 0.3 for _ in range(3)]
+FUNCTIONS = {
+    "chain": (chain, layer, (X, WS)),
+    "loop": (repeated, layer, (X, WS[0], 4)),
+    "sizes": (of_parts, parts, (U - 0.5,)),
+    "elements": (elements, inner_loop, (U, 5)),
+    "rule": (repeated, with_rule, (U, 0.7, 3)),
+}
+
+
+def pulled(function, args):
+    y, pull = pb.vjp(function, *args)
+    return y, pull(1.0)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_that_is_done_again(name):
+    around, function, args = FUNCTIONS[name]
+    again = pb.checkpoint(function)
+    assert around(again, *args) == around(function, *args)
+    with pb.options(jit=False):
+        outer = [lambda *args, f=f: around(f, *args) for f in (function, again)]
+        for transform in (
+            lambda f: pb.grad(f)(*args),
+            lambda f: pulled(f, args),
+            lambda f: pb.jvp(lambda x: f(x, *args[1:]), (args[0],), (np.ones_like(args[0]),)),
+            lambda f: pb.grad(lambda x: pb.grad(f)(x, *args[1:]).sum())(args[0]),
+            lambda f: pb.grad(f, checkpoint="sqrt")(*args),
+        ):
+            found, wanted = map(_flat, map(transform, outer))
+            for a, b in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def _flat(value):
+    if isinstance(value, (tuple, list)):
+        return [leaf for part in value for leaf in _flat(part)]
+    return [] if value is None else [value]
+
+
+def test_nothing_of_it_is_kept():
+    with pb.options(jit=False):
+        plain = pb.grad(lambda x, n: repeated(layer, x, WS[0], n))
+        again = pb.grad(lambda x, n: repeated(pb.checkpoint(layer), x, WS[0], n))
+        assert "keeps 3 arrays" in plain.saved_report(X, 4)
+        assert "keeps 1 array" in again.saved_report(X, 4)
+
+
+def test_what_it_reads_from_outside_is_differentiated():
+    def outer(q):
+        @pb.checkpoint
+        def inner(t):
+            return np.sin(t) * q
+
+        return inner(q * 2.0).sum()
+
+    with pb.options(jit=False):
+        wanted = pb.grad(lambda q: (np.sin(q * 2.0) * q).sum())(U)
+        np.testing.assert_allclose(pb.grad(outer)(U), wanted, rtol=1e-14)
+
+
+@pytest.mark.compiled
+def test_a_function_that_is_done_again_compiled():
+    wanted = pb.grad(lambda x: chain(layer, x, WS))(X)
+    again = pb.grad(lambda x: chain(pb.checkpoint(layer), x, WS))
+    np.testing.assert_allclose(again(X), wanted, rtol=1e-12)
+    assert again.source.count("matmul") > pb.grad(lambda x: chain(layer, x, WS)).lower(X).source.count("matmul")
+
+
+def test_printed_and_read_again():
+    program = pb.trace(lambda x: chain(pb.checkpoint(layer), x, WS), X)
+    assert "again=True" in str(program)
+    assert pb.parse(str(program)) == program
