@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import IRError
 from ..primitive import Primitive, nondifferentiable
-from ..program import Index
-from ..types import Type
+from ..program import Index, Lit, Slice
+from ..types import I64, Type
 from .array import broadcast_to, dims_of, expand, full_slice, lifted, reshape, sum_over, transpose
 from .declare import constant
 from .index import getitem
@@ -207,6 +207,49 @@ lu_logdet = Primitive(
     programs=(
         ("a: f64[3, 3]", "f64", "lu_logdet(f, a)", "f: f64[4, 3] = lu(a, rows=4)"),
         ("a: f64[2, 3, 3]", "f64[2]", "lu_logdet(f, a)", "f: f64[2, 4, 3] = lu(a, rows=4)"),
+    ),
+)  # fmt: skip
+
+
+def _lu_inner(x, f, a):
+    """inverse(L) @ P @ x @ inverse(U), of the matrix or a tangent, and L and U."""
+    rank = a.type.rank
+    both = lu_matrix(f, a)
+    low = triangle(both, rank, 1, 1) + identity(a)
+    high = triangle(both, rank, 0)
+    solved = by_columns(lambda b: matmul(high, lu_solve(f, a, b, 0)), x, rank)
+    over = swapped(by_columns(lambda b: solve_triangular(both, b, 0, 1, 0), swapped(solved, rank), rank), rank)
+    return over, low, high
+
+
+def _lu_matrix_vjp(y_bar, y, f, a):
+    rank = a.type.rank
+    low = triangle(y, rank, 1, 1) + identity(a)
+    high = triangle(y, rank, 0)
+    inner = triangle(matmul(swap_last(low), triangle(y_bar, rank, 1, 1)), rank, 1, 1)
+    inner = inner + triangle(matmul(triangle(y_bar, rank, 0), swap_last(high)), rank, 0)
+    left = swap_last(solve_triangular(y, swap_last(inner), 0, 0, 0))  # inner @ inverse(U).T
+    return None, lu_solve(f, a, matmul(swap_last(high), left), 1)
+
+
+def _lu_matrix_jvp(x_dots, y, f, a):
+    rank = a.type.rank
+    inner, low, high = _lu_inner(x_dots[1], f, a)
+    lower = by_columns(lambda b: matmul(low, b), triangle(inner, rank, 1, 1), rank)
+    return lower + product_dot(triangle(inner, rank, 0), high)
+
+
+# L below the diagonal and U, of a's rows in the order of the exchanges.
+lu_matrix = Primitive(
+    "lu_matrix", "lu_matrix({0}, {1})", lambda f, a: a, lambda f, a: np.swapaxes(f[..., 1:, :], -1, -2),
+    vjp=_lu_matrix_vjp, jvp=_lu_matrix_jvp, cost=1,
+    means=lambda f, a: swap_last(getitem(f, Index((
+        *map(full_slice, f.type.dims[:-2]), Slice(Lit("1", I64), f.shape[-2], 1, f.type.dims[-1]),
+        full_slice(f.type.dims[-1]),
+    )))),
+    programs=(
+        ("a: f64[3, 3]", "f64[3, 3]", "lu_matrix(f, a)", "f: f64[4, 3] = lu(a, rows=4)"),
+        ("a: f64[2, 3, 3]", "f64[2, 3, 3]", "lu_matrix(f, a)", "f: f64[2, 4, 3] = lu(a, rows=4)"),
     ),
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from . import (
     reduce,
     repeat,
     scan,
+    scipy_linalg,
     select,
     several_places,
     shape,
@@ -38,8 +39,8 @@ from . import (
 __all__ = [
     "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise", "grids",
     "iteration", "join", "library", "linalg", "logic", "moments", "order", "pynumbers", "ranges", "reduce",
-    "repeat", "scan", "select", "several_places", "shape", "solving", "special", "spectral", "stats",
-    "strided", "ufunc_options", "values", "written",
+    "repeat", "scan", "scipy_linalg", "select", "several_places", "shape", "solving", "special", "spectral",
+    "stats", "strided", "ufunc_options", "values", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

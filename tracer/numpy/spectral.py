@@ -192,9 +192,9 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, *, rtol: Any = 
     return np.sum(s > tol, axis=-1)
 
 
-def _cutoff(x: Any, s: Any, relative: Any) -> Any:
+def _cutoff(x: Any, s: Any, relative: Any, absolute: Any = 0.0) -> Any:
     """1 / s for the singular values that count, 0 for the others; without a derivative."""
-    limit = relative * np.max(s, axis=-1, keepdims=True)
+    limit = absolute + relative * np.max(s, axis=-1, keepdims=True)
     large = s > limit
     return np.where(large, 1.0 / np.where(large, s, 1.0), 0.0).astype(x.type.numpy)
 
@@ -212,12 +212,18 @@ def pinv_of(x: Any, parts: Any, inverse: Any, b: Any) -> Any:
 @implements(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = "NumPy's own") -> Any:
     what = "np.linalg.pinv"
-    x, parts = _singular(a, what)
     if rcond is None:
+        x = matrix_operand(a, what)
         rcond = 1e-15 if rtol == "NumPy's own" else _default_cutoff(x) if rtol is None else rtol
+    return pinv_by(a, rcond, 0.0, what)
+
+
+def pinv_by(a: Any, relative: Any, absolute: Any, what: str) -> Any:
+    """The pseudoinverse, without the singular values up to this limit."""
+    x, parts = _singular(a, what)
     if _has_none(x):
         return np.zeros_like(turned(x))
-    inverse = _cutoff(x, _plain_values(x, parts), rcond)
+    inverse = _cutoff(x, _plain_values(x, parts), relative, absolute)
     rows = FUNCTIONS[np.eye](x.shape[-2], dtype=x.type.numpy)
     return pinv_of(x, parts, inverse, operand(rows + np.zeros_like(x[..., :1, :1]), what))
 
