@@ -16,7 +16,7 @@ from pullback import PullbackError
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOW = [f"how/{path.name}" for path in sorted((DOCS / "how").glob("*.md"))]
-PAGES = ("inspect.md", "sympy.md", "index.md", "supported.md", "errors.md", "coming-from.md", "derivatives.md", *HOW)
+PAGES = ("inspect.md", "sympy.md", "index.md", "supported.md", "errors.md", "coming-from.md", "derivatives.md", "sparse.md", *HOW)
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 
 
@@ -53,7 +53,8 @@ def outputs(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_page_shows_what_its_code_prints(page):
+def test_the_page_shows_what_its_code_prints(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a page may write files
     text, scope = outputs(page)
     assert text == (DOCS / page).read_text()
     assert text.count("```text\n") >= (6 if page in ("inspect.md", "sympy.md") else 1)
