@@ -13,7 +13,9 @@ def transposed(ptr, ind, columns):
         out_ptr[ind[k] + 1] += 1
     for j in range(columns):
         out_ptr[j + 1] += out_ptr[j]
-    place = out_ptr[:columns].copy()
+    place = np.zeros(columns + 1, np.int64)
+    for j in range(columns):
+        place[j] = out_ptr[j]
     out_ind = np.empty(ind.size, np.int32)
     for i in range(ptr.size - 1):
         for k in range(ptr[i], ptr[i + 1]):
@@ -36,8 +38,12 @@ def degrees(ptr, ind, row_ptr):
 def apart(ptr, ind, col_ptr, col_ind, order, skip):
     """Colours of columns, so that no row that is not skipped has two of one colour."""
     columns = col_ptr.size - 1
-    colour = np.full(columns, -1, np.int32)
-    taken = np.full(columns + 1, -1, np.int64)
+    colour = np.empty(columns, np.int32)
+    taken = np.empty(columns + 1, np.int64)
+    for j in range(columns):
+        colour[j] = -1
+    for j in range(columns + 1):
+        taken[j] = -1
     count = 0
     for step in range(order.size):
         j = order[step]
@@ -61,8 +67,12 @@ def apart(ptr, ind, col_ptr, col_ind, order, skip):
 def star(ptr, ind, order):
     """Colours of a symmetric matrix: neighbours differ, and every path of four has three colours."""
     n = ptr.size - 1
-    colour = np.full(n, -1, np.int32)
-    taken = np.full(n + 1, -1, np.int64)
+    colour = np.empty(n, np.int32)
+    taken = np.empty(n + 1, np.int64)
+    for v in range(n):
+        colour[v] = -1
+    for v in range(n + 1):
+        taken[v] = -1
     count = 0
     for step in range(order.size):
         v = order[step]
@@ -111,7 +121,9 @@ def symmetric_places(ptr, ind, colour, count):
         for k in range(ptr[i], ptr[i + 1]):
             seen[colour[ind[k]]] = 0
     out = np.empty(ind.size, np.int64)
-    place = ptr[:n].copy()
+    place = np.zeros(n + 1, np.int64)
+    for j in range(n):
+        place[j] = ptr[j]
     for j in range(n):
         for k in range(ptr[j], ptr[j + 1]):
             i = ind[k]  # the entries of column i of a symmetric matrix come in order

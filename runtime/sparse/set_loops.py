@@ -166,9 +166,11 @@ def grown(off, size, data, used, table):
     new_off = np.zeros(2 * off.size + 64, np.int32)
     new_size = np.zeros(2 * off.size + 64, np.int32)
     new_data = np.zeros(2 * data.size + 64, np.int32)
-    new_off[:count] = off[:count]
-    new_size[:count] = size[:count]
-    new_data[: used[1]] = data[: used[1]]
+    for k in range(count):  # numba takes seconds to compile the copy of a slice
+        new_off[k] = off[k]
+        new_size[k] = size[k]
+    for k in range(used[1]):
+        new_data[k] = data[k]
     length = 1
     while length < 2 * new_off.size:
         length *= 2
@@ -205,12 +207,27 @@ def join_along(off, size, data, used, table, x, every):
 
 def join_at(off, size, data, used, table, x, places, v):
     """x with the sets v joined to those at these places, which may be there more than once."""
-    out = x.copy()
+    out = np.empty(x.size, np.int64)
+    for k in range(x.size):
+        out[k] = x[k]
     for k in range(places.size):
         if full(off, data, used):
             off, size, data, table = grown(off, size, data, used, table)
         out[places[k]] = join(off, size, data, used, table, out[places[k]], v[k])
     return off, size, data, table, out
+
+
+def longer(numbers, total, more):
+    """The array, of which so much is used, with room for some more."""
+    size = numbers.size
+    while total + more > size:
+        size *= 2
+    if size == numbers.size:
+        return numbers
+    new = np.empty(size, np.int32)
+    for k in range(total):
+        new[k] = numbers[k]
+    return new
 
 
 def in_order(numbers, start, stop):
@@ -236,7 +253,7 @@ def contents(off, size, data, used, handles, count, most):
     """
     starts = np.zeros(handles.size + 1, np.int64)
     numbers = np.empty(max(1024, handles.size * 4), np.int32)
-    where = np.full(used[0] + 1, -1, np.int64)
+    where = np.zeros(used[0] + 1, np.int64)  # the row that is this set, and 1
     seen = np.zeros(used[0] + 1, np.int64)
     marked = np.zeros(count + 1, np.int64)
     stack = np.empty(1024, np.int64)
@@ -255,12 +272,13 @@ def contents(off, size, data, used, handles, count, most):
                 continue
             seen[node] = stamp
             steps += 1
-            known = where[node]
+            known = where[node] - 1
             if size[node] < 0 and known < 0:
                 if depth + 2 > stack.size:
-                    longer = np.empty(2 * stack.size, np.int64)
-                    longer[:depth] = stack[:depth]
-                    stack = longer
+                    deeper = np.empty(2 * stack.size, np.int64)
+                    for k in range(depth):
+                        deeper[k] = stack[k]
+                    stack = deeper
                 stack[depth] = data[off[node]]
                 stack[depth + 1] = data[off[node] + 1]
                 depth += 2
@@ -268,10 +286,7 @@ def contents(off, size, data, used, handles, count, most):
             if known < 0:
                 low = off[node]
                 high = low + size[node]
-                while total + (high - low) > numbers.size:
-                    more = np.empty(2 * numbers.size, np.int32)
-                    more[:total] = numbers[:total]
-                    numbers = more
+                numbers = longer(numbers, total, high - low)
                 for k in range(high - low):
                     p = data[low + k]
                     if marked[p] != stamp:
@@ -282,10 +297,7 @@ def contents(off, size, data, used, handles, count, most):
                 low = starts[known]
                 high = starts[known + 1]
                 steps += high - low
-                while total + (high - low) > numbers.size:
-                    more = np.empty(2 * numbers.size, np.int32)
-                    more[:total] = numbers[:total]
-                    numbers = more
+                numbers = longer(numbers, total, high - low)
                 for k in range(high - low):
                     p = numbers[low + k]
                     if marked[p] != stamp:
@@ -296,7 +308,7 @@ def contents(off, size, data, used, handles, count, most):
                 return starts, numbers, row
         in_order(numbers, first, total)
         starts[row + 1] = total
-        where[h] = row
+        where[h] = row + 1
     return starts, numbers, handles.size
 
 
