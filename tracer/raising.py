@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..ir.errors import BoundsError, PullbackError, ShapeMismatch
-from ..ir.program import Atom, Check, Node, Span
+from ..ir.program import Atom, Check, Let, Node, Span, Var, map_operand
+from ..ir.types import Type
 from ..ir.walk import walk
 from .session import NeedConcrete, NeedEqual, NeedStatic, Session
 from .snapshot import Unbound
@@ -46,6 +47,7 @@ class PathEnds(Exception):  # noqa: N818  (control flow)
         self.text = text
         self.span = span
         self.by_python = by_python
+        self.beyond: list[tuple[int, int]] = []  # tries, by their depth, of generators in whose consumer it is raised
 
     def message(self, session: Session) -> str:
         """What a Check says: the class, the text and the user's line. The session keeps the class itself."""
@@ -62,6 +64,89 @@ class PathEnds(Exception):  # noqa: N818  (control flow)
     def final(self) -> BaseException:
         """The exception, raised where nothing traced is around the path."""
         return self.error if self.error is not None else self.kind(self.text)
+
+
+class Splits(BaseException):
+    """A traced try goes on from here as a branch: where `good` holds nothing is raised, else the handler follows.
+
+    path   what runs where it does not hold, up to the exception; None: nothing but the exception, of class `kind`
+    """
+
+    def __init__(
+        self, good: Atom, kind: type[BaseException], span: Span | None, path: Callable[[], None] | None = None
+    ):
+        super().__init__(kind.__name__)
+        self.good, self.kind, self.span, self.path = good, kind, span, path
+
+
+class Conditions:
+    """Conditions of a body that is traced again and again, by how they are computed from what was there before it."""
+
+    def __init__(self) -> None:
+        self.traces: list[tuple[list[Node], int]] = []
+        self.forms: dict[Any, str] = {}
+        self.true: set[str] = set()
+
+    def form(self, cond: Atom) -> str:
+        """Equal for conditions that are computed in the same way."""
+        lets = {n.var.name: n for nodes, first in self.traces for n in nodes[first:] if isinstance(n, Let)}
+        done: dict[str, str] = {}
+
+        def named(name: str) -> str:
+            if name in lets and name not in done:
+                let = lets[name]
+                args = tuple(map_operand(a, atom, lambda d: named(d) if isinstance(d, str) else d) for a in let.args)
+                done[name] = self.forms.setdefault((let.op.name, args), f"#{len(self.forms)}")
+            return done.get(name, name)
+
+        def atom(value: Atom) -> Atom:
+            return Var(named(value.name), Type(value.type.dtype)) if isinstance(value, Var) else value
+
+        return named(cond.name) if isinstance(cond, Var) else cond.text
+
+
+class Attempt:
+    """The body of a try that is traced: what its handlers catch, and the region that it stands in."""
+
+    def __init__(self, session: Session, classes: tuple[type[BaseException], ...], conditions: Conditions):
+        self.session, self.classes, self.region = session, classes, session.builder.region
+        self.conditions = conditions
+        conditions.traces.append((self.region, len(self.region)))
+
+    def settles(
+        self, kind: type[BaseException] | str, good: Atom, path: Callable[[], None] | None = None, splits: bool = True
+    ) -> bool:
+        """Is it known that an exception, which is raised where `good` does not hold, is none here?
+
+        Splits the try if its handlers catch it, and if it is raised by no loop or branch in the body.
+        """
+        found = getattr(builtins, kind, None) if isinstance(kind, str) else kind
+        if not isinstance(found, type) or not issubclass(found, self.classes):
+            return False
+        known = self.session.truth_of(good)
+        if known is None and isinstance(good, Var):
+            known = self.conditions.form(good) in self.conditions.true or None
+        if known is None and splits and self.session.builder.region is self.region:
+            raise Splits(good, found, self.session.span, path)
+        return bool(known)
+
+
+def settled(
+    session: Session, kind: type[BaseException], good: Callable[[], Atom], path: Callable[[], None] | None = None
+) -> bool:
+    """Is an operation known to raise no such exception, as the try around it asks for it first?"""
+    attempt = session.attempts[-1] if session.attempts else None
+    return attempt is not None and issubclass(kind, attempt.classes) and attempt.settles(kind, good(), path)
+
+
+def harmless(session: Session, kind: type[BaseException], good: Callable[[], Atom]) -> bool:
+    """Does an operation, which raises this where `good` does not hold, raise nothing that a try around it catches?"""
+    if not session.attempts:
+        return False
+    *outer, last = session.attempts
+    if last is None or any(one is None or issubclass(kind, one.classes) for one in outer):
+        return False
+    return not issubclass(kind, last.classes) or bool(last.settles(kind, good()))
 
 
 def message_of(kind: type[BaseException], text: str) -> str:

@@ -459,8 +459,10 @@ def quotient(x):
 
 
 def logarithm(x):
+    y = 0.0
     try:
-        y = math.log(x[0])
+        for v in x:
+            y = y + math.log(v)
     except ValueError:
         y = 0.0
     return y
@@ -468,8 +470,9 @@ def logarithm(x):
 
 def own_raise(x):
     try:
-        if x[0] < 0.0:
-            raise NoConvergence(1, 2.0)
+        for v in x:
+            if v < 0.0:
+                raise NoConvergence(1, 2.0)
         y = x[0]
     except NoConvergence:
         y = x[1]
@@ -477,8 +480,10 @@ def own_raise(x):
 
 
 def subscript(x):
+    y = x[0]
     try:
-        y = x[int(abs(x[0]) * 100.0)]
+        if y > 0.5:
+            y = x[int(abs(x[0]) * 100.0)]
     except IndexError:
         y = x[1]
     return y

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ...ir.errors import UnsupportedSyntax
+from ...ir.errors import BoundsError, ShapeMismatch, UnsupportedSyntax
 from ...ir.primitive import Trait
 from ...ir.program import Check, Let, Node, Span
 from ...ir.walk import walk
-from ..raising import OUR_OWN, PathEnds, known_here
+from ..raising import OUR_OWN, Attempt, Conditions, PathEnds, Splits, known_here
 from ..session import Session
+from ..snapshot import ContainerChange, Frame, State
 from ..values.symbol import require_session
+from .branches import trace_if
 from .branching import Branching
 
+MOST_SPLITS = 8
+"""What may be raised in the body of a try before it is refused: the body is traced once for each."""
 Classes = tuple[type[BaseException], ...]
 Handler = tuple[Callable[[], Any] | None, Callable[[BaseException], None]]
 """The classes that it catches (None: all), and its block, given the exception."""
@@ -29,19 +34,19 @@ class Attempts(Branching):
         handlers: tuple[Handler, ...],
         orelse: Callable[[], None],
         final: Callable[[], None],
+        frame: Frame | None,
+        live: tuple[str, ...],
         line: int,
     ) -> None:
         session = require_session()
-        region = session.builder.region
-        start = len(region)
-        end = attempt(session, body)
         caught = [_classes(handler[0]) for handler in handlers]
-        for classes in caught:
-            refuse_what_may_raise(session, region[start:], classes, f"try (line {line}): what it catches")
-        if end is None:
-            orelse()
-        else:
-            self._handle(session, end, list(zip(caught, (block for _, block in handlers))), final)
+        depth = len(session.attempts)
+
+        def handle(end: PathEnds) -> None:
+            mine = not any(low <= depth < high for low, high in end.beyond)
+            self._handle(session, end, [pair for pair in zip(caught, (b for _, b in handlers)) if mine], final)
+
+        _Traced(session, body, caught, handle, orelse, frame, live, line).run(0)
         final()
 
     def _handle(
@@ -69,12 +74,87 @@ class Attempts(Branching):
         raise PathEnds(error, type(error), str(error), session.span)
 
 
+@dataclass
+class _Traced:
+    """A try that is traced: where only a run can tell whether the body raises what a handler catches, it is a branch.
+
+    The body is run up to there; then, in one arm, from its beginning once more, with that exception known not to be
+    raised, and in the other arm the handler runs, on the state that there is.
+    """
+
+    session: Session
+    body: Callable[[], None]
+    caught: list[Classes]
+    handle: Callable[[PathEnds], None]
+    orelse: Callable[[], None]
+    frame: Frame | None
+    live: tuple[str, ...]
+    line: int
+
+    def __post_init__(self) -> None:
+        self.start, self.conditions = State(self.session), Conditions()
+
+    def run(self, times: int) -> None:
+        session = self.session
+        region = session.builder.region
+        first = len(region)
+        every = tuple(one for classes in self.caught for one in classes)
+        splits = self.frame is not None and times < MOST_SPLITS
+        session.attempts.append(Attempt(session, every, self.conditions) if splits else None)
+        try:
+            end = attempt(session, self.body)
+        except Splits as split:
+            at = split
+        else:
+            at = None
+        finally:
+            session.attempts.pop()
+        if at is not None:
+            self.split(at, times)
+            return
+        for classes in self.caught:
+            refuse_what_may_raise(session, region[first:], classes, f"try (line {self.line}): what it catches")
+        if end is None:
+            self.orelse()
+        else:
+            self.handle(end)
+
+    def split(self, at: Splits, times: int) -> None:
+        def again() -> None:
+            self.start.restore()
+            self.run(times + 1)
+
+        assert self.frame is not None
+        self.conditions.true.add(self.conditions.form(at.good))
+        try:
+            trace_if(self.session, at.good, again, lambda: self.raised(at), self.frame, self.live)
+        except ContainerChange as change:
+            change.restored = False  # to here, and not to what is before the try
+            raise
+
+    def raised(self, at: Splits) -> None:
+        end: PathEnds | None = PathEnds(None, at.kind, "", at.span)
+        if at.path is not None:
+            self.session.attempts.append(None)
+            try:
+                end = attempt(self.session, at.path)
+            finally:
+                self.session.attempts.pop()
+        assert end is not None, "it ended with an exception before"
+        self.handle(end)
+
+
 def attempt(session: Session, body: Callable[[], None]) -> PathEnds | None:
     """Run a guarded block; what it ends with, None if it goes on."""
     try:
         body()
     except PathEnds as path:
         return path
+    except (BoundsError, ShapeMismatch) as error:
+        if session.examples:  # of sizes that are not known
+            raise
+        kind = IndexError if isinstance(error, BoundsError) else ValueError
+        return PathEnds(error, kind, error.bare_message, session.span, by_python=True)
     except OUR_OWN:
         raise
     except Exception as error:
@@ -109,7 +189,7 @@ def _may_raise(session: Session, node: Node) -> Classes:
     if isinstance(node, Check):
         kind = getattr(builtins, node.message.partition(":")[0], ValueError)
         return (kind,) if isinstance(kind, type) and issubclass(kind, BaseException) else (ValueError,)
-    if isinstance(node, Let) and not node.op.has(Trait.QUIET | Trait.OVERFLOWS):
+    if isinstance(node, Let) and node.var.name not in session.quiet and not node.op.has(Trait.QUIET | Trait.OVERFLOWS):
         # With numbers of Python; arrays are NumPy's, which give inf or nan (`1 / 0`, `math.log(0)`).
         return () if node.op.elementwise and node.var.type.rank else (ArithmeticError, ValueError)
     return ()

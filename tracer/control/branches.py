@@ -17,7 +17,7 @@ from ...ir.types import I64, Dim, Type
 from ..depth import deeper
 from ..lists.containers import is_container, joined_containers
 from ..outside.effects import DELETED, MISSING, Choice, Writes
-from ..raising import PathEnds, effects, run_path
+from ..raising import PathEnds, effects, run_path, settled
 from ..session import NeedStatic, Session
 from ..snapshot import (
     ContainerChange,
@@ -178,7 +178,8 @@ def _trace_arms(
             arms.append((state, nodes))
             continue
         # The arm raises: a check, and then the other arm is all there is.
-        _fail(session, cond, taken, nodes, end, span)
+        if not settled(session, end.kind, lambda: _other(session, cond, taken), then if taken else orelse):  # noqa: B023
+            _fail(session, cond, taken, nodes, end, span)
         session.assume(cond, not taken)
         if taken:
             orelse()
@@ -208,11 +209,15 @@ def _fail(session: Session, cond: Atom, taken: bool, nodes: list[Node], end: Pat
     """The arm of a condition that ends with an exception: a check, where nothing in the arm may fail before."""
     builder = session.builder
     if not effects(nodes):
-        good = FUNCTIONS["not"](Scalar(session, cond)).atom if taken else cond
-        end.check(session, good)
+        end.check(session, _other(session, cond, taken))
         return
     arm = (*nodes, Check(literal(False, "bool"), end.message(session), end.span))
     builder.add(If(cond, arm if taken else (), () if taken else arm, (), span))
+
+
+def _other(session: Session, cond: Atom, taken: bool) -> Atom:
+    """The condition of the other arm."""
+    return FUNCTIONS["not"](Scalar(session, cond)).atom if taken else cond
 
 
 @implements("if")

@@ -16,6 +16,7 @@ from ..lists.restage import restaged
 from ..lists.sequences import Once, Sequence, Stream, sequence_of, taken
 from ..lists.streams import SHORT, Streams, thaw
 from ..objects import operators
+from ..raising import PathEnds
 from ..session import NeedConcrete, Session
 from ..snapshot import RUN_OVER, ContainerChange, Frame, MaybeUnbound, State, Unbound, assign
 from ..staging.source import span_of
@@ -122,15 +123,21 @@ class Looping(Streams):
         session = require_session()
         key = id(frame)
         bodies, stops = session.open_bodies, session.stops
+        depth = len(session.attempts)
 
         def each(item: Any) -> None:
             inner = session.stops
             # In the body its own variables are live as ever, and its loops do not stop for its own break.
             known = bodies.pop(key, None)
             session.stops = stops
+            session.attempts.append(None)  # a try of the generator's catches nothing of the body's
             try:
                 self._unless([] if flag is None else [(frame, flag)], lambda: body(item), frame, tuple(live))
+            except PathEnds as end:
+                end.beyond.append((depth, len(session.attempts) - 1))
+                raise
             finally:
+                session.attempts.pop()
                 session.stops = inner
                 if known is not None:
                     bodies[key] = known
@@ -308,17 +315,7 @@ class Looping(Streams):
         start = State(session)
         marks = session.marks()
 
-        def condition() -> Atom:
-            self.at(line)
-            stopped = self._stopped(session.stops)
-            cond = False if stopped is True else self._condition(test())
-            if isinstance(cond, bool) and (stopped is False or not cond):
-                return literal(cond, "bool")
-            going = None if stopped is False else self.not_(stopped).atom
-            if going is None or cond is True:
-                return cond if going is None else going
-            return session.builder.emit("and", going, cond)
-
+        condition = lambda: self._going(test, line)
         try:
             tracer = LoopTracer(session, frame, head, after, stored)
             for other, flag in session.stops:
@@ -345,6 +342,19 @@ class Looping(Streams):
             start.restore()
             again = lambda: self.while_(test, body, frame, head, after, stored, line)
             self._python_while(test, body, None, line, again)
+
+    def _going(self, test: Callable[[], Any], line: int) -> Atom:
+        """The condition of a loop: its own, and that nobody has stopped it."""
+        self.at(line)
+        session = require_session()
+        stopped = self._stopped(session.stops)
+        cond = False if stopped is True else self._condition(test())
+        if isinstance(cond, bool) and (stopped is False or not cond):
+            return literal(cond, "bool")
+        going = None if stopped is False else self.not_(stopped).atom
+        if going is None or cond is True:
+            return cond if going is None else going
+        return session.builder.emit("and", going, cond)
 
     def _python_while(
         self,

@@ -63,6 +63,14 @@ class Managers(Attempts):
 
     def with_(self, manager: Any, body: Body, line: int) -> None:
         self.at(line)
+        session = require_session()
+        session.attempts.append(None)  # an exception is the manager's to see first
+        try:
+            self._with(manager, body, line)
+        finally:
+            session.attempts.pop()
+
+    def _with(self, manager: Any, body: Body, line: int) -> None:
         entered = _of_user(manager)
         if type(manager) is Managed:
             return self._around(manager, body)
@@ -73,7 +81,7 @@ class Managers(Attempts):
         if isinstance(manager, contextlib.suppress):
             classes = manager._exceptions  # type: ignore[attr-defined]
             nothing = lambda *_: None
-            return self.try_(lambda: body(None), ((lambda: classes, nothing),), nothing, nothing, line)
+            return self.try_(lambda: body(None), ((lambda: classes, nothing),), nothing, nothing, None, (), line)
         if isinstance(manager, contextlib.nullcontext):
             return body(manager.enter_result)
         if isinstance(manager, np.errstate):
@@ -100,7 +108,11 @@ class Managers(Attempts):
 
         def once(value: Any) -> None:
             vars(frame)["yields"] = vars(frame)["yields"] + 1
-            body(value)
+            session.attempts.append(None)
+            try:
+                body(value)
+            finally:
+                session.attempts.pop()
 
         stream.run(None, once)
         if type(frame.yields) is not int or frame.yields != 1:

@@ -19,6 +19,7 @@ from ...ir.errors import TypeMismatch, UnsupportedFunction
 from ...ir.primitive import REGISTRY
 from ...ir.program import Atom, Lit, Var
 from ...ir.types import I64
+from ..raising import harmless
 from ..session import NeedStatic, Session
 from ..values.arithmetic import PYTHON
 from ..values.convert import cast
@@ -71,18 +72,37 @@ def known(values: tuple[Atom, ...]) -> list[int] | None:
     return [int(v.text) for v in values if isinstance(v, Lit)] if all(isinstance(v, Lit) for v in values) else None
 
 
+DIVISIONS = ("truediv", "floordiv", "mod")
+
+
+def _nonzero(b: Any) -> Atom:
+    return (FUNCTIONS[np.not_equal](b, 0)).read() if isinstance(b, Symbol) else literal(b != 0, "bool")
+
+
+def _is_not(cond: Any) -> Atom:
+    return literal(not cond, "bool") if isinstance(cond, (bool, np.bool_)) else FUNCTIONS["not"](cond).read()
+
+
+def noted(value: Any, quiet: bool) -> Any:
+    """The result of an operation, which raises nothing here if it is `quiet`."""
+    if quiet and isinstance(value, Scalar) and isinstance(value.atom, Var):
+        value.session.quiet.add(value.atom.name)
+    return value
+
+
 def _binary(name: str, function: Any, own: Callable[[Any, Any], Any], op: str) -> None:
     """One operator: on floats NumPy's function of it, on integers Python's."""
 
     def compute(a: Any, b: Any) -> Any:
         found = integers(a, b)
+        quiet = name in DIVISIONS and harmless(require_session(), ZeroDivisionError, lambda: _nonzero(b))
         if found is None:
-            return weakened(FUNCTIONS[function](a, b))
+            return noted(weakened(FUNCTIONS[function](a, b)), quiet)
         session, atoms = found
         numbers = known(atoms)
         if numbers is not None:
             return own(*numbers)
-        return INTEGER.get(op, exact)(session, op, *atoms)
+        return noted(INTEGER.get(op, exact)(session, op, *atoms), quiet)
 
     PYTHON[name] = compute
 
@@ -345,6 +365,24 @@ def round_(x: Any, ndigits: Any = None) -> Any:
     )
 
 
+def _overflows(function: Any, x: Any, y: Any) -> Any:
+    if function not in GROWING:
+        return False
+    return FUNCTIONS[np.logical_and](FUNCTIONS[np.isinf](y), FUNCTIONS[np.isfinite](x))
+
+
+GROWING = (math.exp, math.expm1, math.cosh, math.sinh)
+"""What raises an OverflowError."""
+DOMAINS: dict[Any, Callable[[Any], Any]] = {
+    math.sqrt: lambda x: x < 0.0, math.log: lambda x: x <= 0.0, math.log2: lambda x: x <= 0.0,
+    math.log10: lambda x: x <= 0.0, math.log1p: lambda x: x <= -1.0, math.acos: lambda x: abs(x) > 1.0,
+    math.asin: lambda x: abs(x) > 1.0, math.acosh: lambda x: x < 1.0, math.atanh: lambda x: abs(x) >= 1.0,
+    **dict.fromkeys((math.sin, math.cos, math.tan), lambda x: FUNCTIONS[np.isinf](x)),
+    **dict.fromkeys(GROWING, lambda x: False),
+}  # fmt: skip
+"""Where functions of `math` raise a ValueError."""
+
+
 # -- the math module on floats -------------------------------------------------------------------------------
 
 
@@ -354,7 +392,14 @@ def math_function(function: Any, compute: Callable[..., Any]) -> None:
     def of_floats(*args: Any) -> Any:
         session = require_session()
         operands = [Scalar(session, float_(a).read()) for a in args]
-        return weakened(compute(*operands))
+        domain = DOMAINS.get(function)
+        if domain is None or len(args) != 1 or not session.attempts:
+            return weakened(compute(*operands))
+        (x,) = operands
+        quiet = harmless(session, ValueError, lambda: _is_not(domain(x)))
+        y = compute(x)
+        quiet = quiet and harmless(session, OverflowError, lambda: _is_not(_overflows(function, x, y)))
+        return noted(weakened(y), quiet)
 
     of_floats.__name__ = function.__name__
     implements(function)(of_floats)

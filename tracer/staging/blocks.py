@@ -16,6 +16,8 @@ class Blocks(Comprehensions):
     block: Callable[[list[ast.stmt]], list[ast.stmt]]
     thunk: Callable[..., ast.FunctionDef]
     delayed: Callable[[ast.expr], ast.Lambda]
+    frame: str
+    _live: Callable[[ast.stmt], ast.expr]
 
     def visit_Raise(self, node: ast.Raise) -> ast.stmt:
         if node.exc is None:
@@ -58,7 +60,7 @@ class Blocks(Comprehensions):
             handlers.append(ast.Tuple([kinds, load(blocks[-1].name)], ast.Load()))
         call = control_call(
             "try_", load(body.name), ast.Tuple(handlers, ast.Load()), load(orelse.name), load(final.name),
-            ast.Constant(node.lineno),
+            load(self.frame), self._live(node), ast.Constant(node.lineno),
         )  # fmt: skip
         return [body, orelse, final, *blocks, ast.Expr(call)]
 

@@ -100,6 +100,7 @@ class Liveness:
     def _try(self, node: ast.Try, out: Names, on_break: Names, on_continue: Names) -> Names:
         """What the handlers read is live all through the body, as each of its statements may be the one that raises."""
         out = self._block(node.finalbody, out, on_break, on_continue)
+        self.after[node] = self.after.get(node, frozenset()) | out
         handled: Names = frozenset()
         for handler in node.handlers:
             handled |= self._block(handler.body, out, on_break, on_continue) - {handler.name}

@@ -419,7 +419,7 @@ class Rewriter(Blocks):
         )
         return [*arms, orelse, ast.Expr(call)]
 
-    def _live(self, node: ast.If) -> ast.expr:
+    def _live(self, node: ast.stmt) -> ast.expr:
         assert self.liveness is not None
         return _strings(self.liveness.after.get(node, frozenset()) | {RESULT})
 
