@@ -210,13 +210,14 @@ def _setup_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", metavar="N", type=int, default=2000, help="record at most N operations (2000)"
     )
+    parser.add_argument("--forward", action="store_true", help="forward mode: tangents beside the values")
 
 
 def _explain(chosen: argparse.Namespace) -> int:
     function, given = target_of(chosen)
     if chosen.steps < 8:
         raise UsageError(f"--steps must be at least 8, not {chosen.steps}")
-    page = explain(function, *given, argnums=argnums_of(chosen), steps=chosen.steps)
+    page = explain(function, *given, argnums=argnums_of(chosen), steps=chosen.steps, forward=chosen.forward)
     target = Path(chosen.output or f"{chosen.target.rpartition(':')[2]}.html")
     try:
         page.save(target)

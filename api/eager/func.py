@@ -138,7 +138,7 @@ def jacobian_of(y: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The blocks of one output."""
     units = np.eye(y.numel(), dtype=y._kind.dtype.numpy).reshape(-1, *y._kind.shape)
     rows = [pulled(y, inputs, Tensor(np.array(unit))) for unit in units]
-    found = []
+    found: list[Any] = []
     for k, x in enumerate(inputs):
         shape = (*y._kind.shape, *x._kind.shape)
         if not rows:

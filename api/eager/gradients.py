@@ -77,7 +77,7 @@ def backward(
         return [*(n for n in layout.nodes if n is not None), *(n for n in layout.order if n.keep)]
 
     with np.errstate(all="ignore"):  # tensors do not warn of overflow and the like
-        found: Sequence[tuple[Node, Any]]
+        found: Any
         if create_graph:
             found = pull_recorded(roots, _as_tensors(type(outputs[0]), seeds, arrays), select)
         else:

@@ -7,6 +7,7 @@ set of rules.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -72,7 +73,7 @@ def pull_recorded(
 
     def add(node: Node, part: Tensor) -> None:
         before = bars.get(node)
-        bars[node] = part if before is None else before + part
+        bars[node] = part if before is None else operator.add(before, part)
 
     for root, seed in zip(roots, seeds):
         add(root, seed)

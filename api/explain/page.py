@@ -36,6 +36,7 @@ def explain(
     argnums: int | Sequence[int] | None = None,
     seed: object = None,
     steps: int = STEPS,
+    forward: bool = False,
 ) -> Explanation:
     """A page that shows the gradient of `function` at these arguments, at every stage.
 
@@ -47,6 +48,7 @@ def explain(
               where it is a `grad` or `value_and_grad`
     seed      the cotangent of the result; ones by default
     steps     how many operations of the run are recorded, at most
+    forward   forward mode: the tangents beside the values, along `seed`, a direction of what is differentiated by
 
     Raises what `value_and_grad` and `vjp` raise. A run that fails (an index, an assert) is shown up to there.
 
@@ -57,7 +59,7 @@ def explain(
     if steps < 8:
         raise ValueError(f"steps must be at least 8, not {steps}")
     try:
-        stages = stages_of(function, args, argnums, seed)
+        stages = stages_of(function, args, argnums, seed, forward)
     except PullbackError as error:  # says all; our frames would only hide it
         raise error.with_traceback(None) from None
     recording = record(stages.adjoint, stages.args, stages.reverse, steps)
@@ -96,6 +98,7 @@ TITLES = {
     "adjoint": ("Adjoint", "forward, then every line's derivative in reverse"),
     "generated": ("Generated Python", "what numba compiles"),
 }
+TANGENT = ("Tangent", "every line, and beside it its derivative along the direction")
 
 
 def _page(stages: Stages, found: Columns, recording: Recording, entries: list[Kept]) -> str:
@@ -106,8 +109,11 @@ def _page(stages: Stages, found: Columns, recording: Recording, entries: list[Ke
         "data": _json(_data(stages, found, recording)),
         "name": html.escape(stages.name),
         "about": _about(stages),
-        "columns": "\n".join(_column(key, rows) for key, rows in found.all().items()) + _picture(stages),
-        "kept": _kept_table(entries, found),
+        "columns": "\n".join(
+            _column(key, rows, TANGENT if stages.tangent and key == "adjoint" else TITLES[key])
+            for key, rows in found.all().items()
+        ) + _picture(stages),
+        "kept": "<p>Nothing: forward mode keeps nothing.</p>" if stages.tangent else _kept_table(entries, found),
         "note": html.escape(" ".join(filter(None, (recording.note, _failed(recording))))),
     }
     fill["title"] = html.escape(fill["title"])
@@ -137,8 +143,9 @@ def _about(stages: Stages) -> str:
     )
     by = ", ".join(f'<span class="bar over">{html.escape(name)}</span>' for name in stages.wrt)
     seeds = ", ".join(f'<span class="bar">{html.escape(name)}</span>' for name in stages.seeds)
-    return f"<span>({params})</span> <span>gradient: {by}</span>" + (
-        f" <span>seed: {seeds}</span>" if seeds else ""
+    what, of = ("tangent", "direction") if stages.tangent else ("gradient", "seed")
+    return f"<span>({params})</span> <span>{what}: {by}</span>" + (
+        f" <span>{of}: {seeds}</span>" if seeds else ""
     )
 
 
@@ -151,8 +158,8 @@ def _type(value: Any) -> str:
 # -- columns -----------------------------------------------------------------------------------------------
 
 
-def _column(key: str, rows: list[Row]) -> str:
-    title, subtitle = TITLES[key]
+def _column(key: str, rows: list[Row], titles: tuple[str, str]) -> str:
+    title, subtitle = titles
     lines = "\n".join(_line(key, k, row) for k, row in enumerate(rows))
     return (
         f'<section class="column" id="{key}" aria-labelledby="{key}-title">'

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..calls.forms import Specialisation
+from ..calls.tree import flatten
 from ..codegen import Written
 from ..ir.adjoint.reverse_mode import Saved, computed_sizes, differentiate
-from ..ir.errors import TypeMismatch
+from ..ir.errors import ShapeMismatch, TypeMismatch
 from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
 from ..ir.program import Node, Program, Span
+from ..ir.tangent import tangent
 from ..ir.walk import bound, walk
 from ..runtime import options
 from ..stages import Compilation
@@ -37,11 +39,14 @@ class Stages:
     args: tuple[Any, ...]
     wrt: tuple[str, ...]
     seeds: tuple[str, ...]
+    tangent: bool = False
+    """Is `adjoint` the program in forward mode?"""
 
 
 def stages_of(
-    function: Callable[..., Any], args: tuple[Any, ...], argnums: int | Sequence[int] | None, seed: Any
-) -> Stages:
+    function: Callable[..., Any], args: tuple[Any, ...], argnums: int | Sequence[int] | None, seed: Any,
+    forward: bool = False,
+) -> Stages:  # fmt: skip
     """Trace, differentiate and generate. Raises what `value_and_grad` and `vjp` raise."""
     has_aux = False
     if isinstance(function, Transform):
@@ -62,6 +67,8 @@ def stages_of(
             f"{transform._name()} returns {form.out}, without a float: there is nothing to differentiate",
             transform._traceable.span,
         )
+    if forward:
+        return _pushed(transform, form, params, wrt, seed)
     seeded = not scalar or seed is not None
     value_at = form.results[0].k if scalar else 0
     values = (program.results[value_at],) if scalar else program.results
@@ -87,6 +94,27 @@ def stages_of(
         tuple(program.params[k].name for k in wrt),
         tuple(v.name for v in sweeps.seeds),
     )
+
+
+def _pushed(
+    transform: ValueAndGradient[..., Any], form: Specialisation, params: Sequence[Any], wrt: tuple[int, ...], seed: Any
+) -> Stages:
+    """The stages of forward mode; `seed` is the direction of what is differentiated by, ones where there is none."""
+    program = form.program
+    pushed = optimise(tangent(program, wrt))
+    given = [np.asarray(params[k]) for k in wrt]
+    moves = [np.ones_like(v) for v in given] if seed is None else [np.asarray(v) for v in flatten(seed)[0]]
+    if [v.shape for v in moves] != [v.shape for v in given]:
+        raise ShapeMismatch(
+            f"explain: the direction has the shapes {', '.join(str(v.shape) for v in moves)}; the arguments that are "
+            f"differentiated by have {', '.join(str(v.shape) for v in given)}", transform._traceable.span,
+        )  # fmt: skip
+    return Stages(
+        transform._name(), transform._traceable.span, program, pushed, Compilation(pushed).lines(), (),
+        {id(node): False for node in walk(pushed.body)},
+        (*params, *(v.astype(g.dtype)[()] for v, g in zip(moves, given))),
+        tuple(program.params[k].name for k in wrt), tuple(v.name for v in pushed.params[len(program.params) :]), True,
+    )  # fmt: skip
 
 
 def _float_arguments(args: tuple[Any, ...]) -> tuple[int, ...]:

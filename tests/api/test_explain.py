@@ -445,3 +445,22 @@ def test_the_page_fits_narrow_windows_and_paper(chromium, tmp_path):
     assert hidden == 0, "on paper every line is there"
     chromium.command("Emulation.setEmulatedMedia", media="")
     chromium.command("Emulation.clearDeviceMetricsOverride")
+
+
+def test_forward_mode_is_explained():
+    """The tangent stands where the adjoint stands, and nothing is kept."""
+
+    def damped(x, n):
+        for _ in range(n):
+            x = x * np.cos(x)
+        return x
+
+    x = np.array([0.5, 1.0])
+    page = pb.explain(damped, x, 3, forward=True, seed=np.array([1.0, 0.0]))
+    assert ">Tangent <small>" in page.html and "forward mode keeps nothing" in page.html and "direction: " in page.html
+    data = json.loads(re.search(r"<script[^>]*json[^>]*>(.*?)</script>", page.html, re.DOTALL)[1])
+    assert data["forward"] == len(data["steps"]) - 1  # only the return is behind it
+    assert "x_dot" in {name for row in data["columns"]["adjoint"] for name in row.get("names", [])}
+    assert pb.explain(pb.grad(damped), 0.5, 3, forward=True).steps == pb.explain(damped, 0.5, 3, forward=True).steps
+    with pytest.raises(ValueError, match=r"the direction has the shapes \(3,\); the arguments that are"):
+        pb.explain(damped, x, 3, forward=True, seed=np.ones(3))
