@@ -116,7 +116,7 @@ def _set_call(x, index, name, args):
     op = REGISTRY[name]
     given = dict(zip(op.reads or (), args))
     operands = [given.get(k) for k in range(op.text.count("{"))]
-    return at_set.numpy(x, index, op.numpy(*operands))  # type: ignore[operator]
+    return at_set.numpy(x, index, op.numpy(*operands))
 
 
 # A part of an array becomes what a call of this operation gives for the operands that it reads.

@@ -197,7 +197,7 @@ class Primitive:
         """May the result lie in the memory of the first operand?"""
         return self.writes or self.kind in (Kind.VIEW, Kind.READ)
 
-    def no_derivative(self, operand: Var) -> UnsupportedFunction:
+    def no_derivative(self, operand: Any) -> UnsupportedFunction:
         return UnsupportedFunction(
             f"the derivative of {self.name} by {operand.name} is not known. Leave it out of argnums, or give the "
             "function a rule of its own with pb.custom_vjp"

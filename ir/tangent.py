@@ -229,7 +229,7 @@ class _Push:
         else:
             names = results_of(self.builder, program, [*node.args, *dots], node.vars)
             self.builder.add(Call(names, Function(program.name, program), (*node.args, *dots), node.span))
-            ends = names[len(node.vars) :]
+            ends = list(names[len(node.vars) :])
         for v, end in zip(results, ends):
             if v.name in self.flow.active:
                 self.dots[v.name] = Ref(self.builder, end)

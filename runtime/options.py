@@ -80,7 +80,7 @@ def _parallel(name: str, value: Any) -> bool | int:
 def schedule(name: str, value: Any) -> str | int | None:
     """A schedule of checkpoints."""
     if value is None or (isinstance(value, str) and value in SCHEDULES):
-        return value  # type: ignore[no-any-return]
+        return value
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         names = ", ".join(f'"{s}"' for s in SCHEDULES)
         raise TypeError(f"{name} must be None, {names} or a number of slots from 1 up, not {value!r}")

@@ -357,13 +357,13 @@ def _is_library_function(function: Any) -> bool:
     )
 
 
-_DISPATCHER = type(np.concatenate)
+_DISPATCHER: type = type(np.concatenate)
 """What NumPy puts around its functions, to ask the arguments' classes for their own."""
 
 
 def library_code(function: Any) -> types.FunctionType | None:
     """The Python of a function of NumPy or SciPy: where it is written with others, it can be traced."""
-    python = function.__wrapped__ if type(function) is _DISPATCHER else function
+    python = getattr(function, "__wrapped__", None) if isinstance(function, _DISPATCHER) else function
     if not isinstance(python, types.FunctionType) or module_of(python).partition(".")[0] not in ("numpy", "scipy"):
         return None
     solves = module_of(python).startswith(("scipy.optimize", "scipy.integrate._ivp", "scipy.sparse"))

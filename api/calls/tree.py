@@ -267,6 +267,6 @@ def _words(tree: Tree) -> str:
     if tree.kind is type(None):
         return "None"
     if tree.kind is Elements:
-        return f"a {tree.keys[1].__name__}, {tree}"
+        return f"a {getattr(tree.keys[1], '__name__', tree.keys[1])}, {tree}"
     size = "" if tree.keys else f" of {len(tree.children)}"
     return f"a {tree.kind.__name__}{size}, {tree}"

@@ -69,9 +69,9 @@ def pull_recorded(
     roots: Sequence[Node], seeds: Sequence[Tensor], select: Callable[[Layout], Sequence[Node]]
 ) -> list[tuple[Node, Tensor]]:
     """As `engine.pull`, with tensors that have a history."""
-    bars: dict[Node, Tensor] = {}
+    bars: dict[Node, Any] = {}
 
-    def add(node: Node, part: Tensor) -> None:
+    def add(node: Node, part: Any) -> None:
         before = bars.get(node)
         bars[node] = part if before is None else operator.add(before, part)
 

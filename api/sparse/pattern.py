@@ -58,7 +58,7 @@ class Pattern:
                     f"not {matrix if isinstance(matrix, str) else type(matrix).__name__!r}"
                 )
             rows, columns = np.nonzero(dense)
-            return cls(dense.shape, np.searchsorted(rows, np.arange(dense.shape[0] + 1)), columns)  # type: ignore[arg-type]
+            return cls(dense.shape, np.searchsorted(rows, np.arange(dense.shape[0] + 1)), columns)
         made = matrix.tocsr(copy=True)
         made.sum_duplicates()
         return cls(made.shape, made.indptr, made.indices)
@@ -157,7 +157,7 @@ class Pattern:
         """The pattern that `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             notes = tuple(map(str, file["notes"]))
-            return cls(tuple(file["shape"]), file["indptr"], file["indices"], notes)  # type: ignore[arg-type]
+            return cls(tuple(file["shape"]), file["indptr"], file["indices"], notes)
 
     def _facts(self) -> str:
         share = 100 * self.density

@@ -85,8 +85,8 @@ def fixed(program: Program, directions: int) -> Program:
     body = [node for node in program.body if not (isinstance(node, Let) and node.var.name == size)]
     atom, var, _ = substitution({size: literal(directions, "i64")})
     params = tuple(map(var, program.params))
-    body = substitute(body, {size: literal(directions, "i64")})
-    return replace(program, params=params, body=body, results=tuple(map(atom, program.results)))
+    settled = substitute(body, {size: literal(directions, "i64")})
+    return replace(program, params=params, body=tuple(settled), results=tuple(map(atom, program.results)))
 
 
 class Compressed:

@@ -35,7 +35,7 @@ class WithRule(Generic[P, R]):
     _kind = "function with a rule"
 
     def __init__(self, function: Callable[P, R], nondiff_argnums: int | Sequence[int] = ()):
-        functools.update_wrapper(self, function, updated=())  # type: ignore[arg-type]
+        functools.update_wrapper(self, function, updated=())
         self.__wrapped__ = function
         self._signature = _signature(function)
         self._fixed = _fixed(self._signature, nondiff_argnums, function)
@@ -61,14 +61,14 @@ class WithRule(Generic[P, R]):
         return f"<pullback.{self._kind} {self._name()}>"
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # found where a decorator has put it, as functions are
+        return str(vars(self)["__qualname__"])  # found where a decorator has put it, as functions are
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if current() is not None:  # called by code that is not staged, such as map
-            return self.__pullback_call__(*args, **kwargs)  # type: ignore[no-any-return]
+            return self.__pullback_call__(*args, **kwargs)
         return self.__wrapped__(*args, **kwargs)
 
     def __pullback_call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -341,7 +341,7 @@ def stop_gradient(x: R) -> R:
     3.0
     """
     session = current()
-    return map_leaves(functools.partial(_stopped, session), x)  # type: ignore[no-any-return]
+    return map_leaves(functools.partial(_stopped, session), x)
 
 
 def _stopped(session: Session | None, leaf: Any) -> Any:

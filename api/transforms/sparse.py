@@ -224,7 +224,7 @@ class SparseHessian(SparseJacobian):
     def _inner(
         self, form: Specialisation, wrt: tuple[int, ...]
     ) -> tuple[str, Callable[[Program], Program], int]:
-        gradient = Gradient(self.__wrapped__, self._given, self._has_aux)
+        gradient: Gradient[..., Any] = Gradient(self.__wrapped__, self._given, self._has_aux)
         gradient._kind = "hessian"
         gradient._check_result(form)
         value_at = form.results[0].k

@@ -118,6 +118,7 @@ class Scalarise:
             if isinstance(node, (Let, Check)):
                 line.append(node)
             else:
+                assert isinstance(node, (For, While, If))  # calls are written out before
                 self.straight_line(line)
                 line = []
                 self.control(node)

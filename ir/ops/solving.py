@@ -80,6 +80,7 @@ def product_dot(a_dot, x, transposed: int = 0):
     """a_dot @ x, or its transpose @ x, where a_dot may have one more axis, as the result has then."""
     rank = x.type.rank
     a_dot = swapped(a_dot, rank) if transposed else a_dot
+    assert matmul.jvp is not None
     return matmul.jvp((a_dot, None), None, x, x)
 
 

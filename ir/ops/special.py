@@ -35,26 +35,26 @@ def _unary(name: str, partial, sympy: str, domain: tuple[float, float] = (-2.0, 
 
 # -- Bessel functions ----------------------------------------------------------------------------------
 
-jv = _several(
+jv: Primitive = _several(
     "jv", NotImplemented, lambda v, x, y: (jv(v - 1.0, x) - jv(v + 1.0, x)) * 0.5, sympy="besselj({0}, {1})",
     also=("scipy.special.jn",),
 )  # fmt: skip
-yv = _several(
+yv: Primitive = _several(
     "yv", NotImplemented, lambda v, x, y: (yv(v - 1.0, x) - yv(v + 1.0, x)) * 0.5, sympy="bessely({0}, {1})",
     also=("scipy.special.yn",),
 )  # fmt: skip
-iv = _several(
+iv: Primitive = _several(
     "iv", NotImplemented, lambda v, x, y: (iv(v - 1.0, x) + iv(v + 1.0, x)) * 0.5, sympy="besseli({0}, {1})"
 )  # fmt: skip
-kv = _several(
+kv: Primitive = _several(
     "kv", NotImplemented, lambda v, x, y: (kv(v - 1.0, x) + kv(v + 1.0, x)) * -0.5, sympy="besselk({0}, {1})",
     also=("scipy.special.kn",),
 )  # fmt: skip
-ive = _several(
+ive: Primitive = _several(
     "ive", NotImplemented, lambda v, x, y: (ive(v - 1.0, x) + ive(v + 1.0, x)) * 0.5 - sign(x) * y,
     sympy="besseli({0}, {1}) * exp(-Abs({1}))",
 )  # fmt: skip
-kve = _several(
+kve: Primitive = _several(
     "kve", NotImplemented, lambda v, x, y: y - (kve(v - 1.0, x) + kve(v + 1.0, x)) * 0.5,
     sympy="besselk({0}, {1}) * exp({1})",
 )  # fmt: skip
@@ -64,22 +64,22 @@ def _of_order(function: Primitive, order: float, x: Ref) -> Ref:
     return function(constant(x, order), x)
 
 
-j0 = _unary("j0", lambda x, y: -j1(x), "besselj(0, {0})")
-j1 = _unary("j1", lambda x, y: (j0(x) - _of_order(jv, 2.0, x)) * 0.5, "besselj(1, {0})")
-y0 = _unary("y0", lambda x, y: -y1(x), "bessely(0, {0})", (0.3, 3.0))
-y1 = _unary("y1", lambda x, y: (y0(x) - _of_order(yv, 2.0, x)) * 0.5, "bessely(1, {0})", (0.3, 3.0))
-i0 = _unary("i0", lambda x, y: i1(x), "besseli(0, {0})")
-i1 = _unary("i1", lambda x, y: (i0(x) + _of_order(iv, 2.0, x)) * 0.5, "besseli(1, {0})")
-k0 = _unary("k0", lambda x, y: -k1(x), "besselk(0, {0})", (0.3, 3.0))
-k1 = _unary("k1", lambda x, y: (k0(x) + _of_order(kv, 2.0, x)) * -0.5, "besselk(1, {0})", (0.3, 3.0))
-i0e = _unary("i0e", lambda x, y: i1e(x) - sign(x) * y, "besseli(0, {0}) * exp(-Abs({0}))")
-i1e = _unary(
+j0: Primitive = _unary("j0", lambda x, y: -j1(x), "besselj(0, {0})")
+j1: Primitive = _unary("j1", lambda x, y: (j0(x) - _of_order(jv, 2.0, x)) * 0.5, "besselj(1, {0})")
+y0: Primitive = _unary("y0", lambda x, y: -y1(x), "bessely(0, {0})", (0.3, 3.0))
+y1: Primitive = _unary("y1", lambda x, y: (y0(x) - _of_order(yv, 2.0, x)) * 0.5, "bessely(1, {0})", (0.3, 3.0))
+i0: Primitive = _unary("i0", lambda x, y: i1(x), "besseli(0, {0})")
+i1: Primitive = _unary("i1", lambda x, y: (i0(x) + _of_order(iv, 2.0, x)) * 0.5, "besseli(1, {0})")
+k0: Primitive = _unary("k0", lambda x, y: -k1(x), "besselk(0, {0})", (0.3, 3.0))
+k1: Primitive = _unary("k1", lambda x, y: (k0(x) + _of_order(kv, 2.0, x)) * -0.5, "besselk(1, {0})", (0.3, 3.0))
+i0e: Primitive = _unary("i0e", lambda x, y: i1e(x) - sign(x) * y, "besseli(0, {0}) * exp(-Abs({0}))")
+i1e: Primitive = _unary(
     "i1e",
     lambda x, y: (i0e(x) + _of_order(ive, 2.0, x)) * 0.5 - sign(x) * y,
     "besseli(1, {0}) * exp(-Abs({0}))",
 )
-k0e = _unary("k0e", lambda x, y: y - k1e(x), "besselk(0, {0}) * exp({0})", (0.3, 3.0))
-k1e = _unary(
+k0e: Primitive = _unary("k0e", lambda x, y: y - k1e(x), "besselk(0, {0}) * exp({0})", (0.3, 3.0))
+k1e: Primitive = _unary(
     "k1e", lambda x, y: y - (k0e(x) + _of_order(kve, 2.0, x)) * 0.5, "besselk(1, {0}) * exp({0})", (0.3, 3.0)
 )
 
@@ -186,23 +186,23 @@ def _over_m(difference: Ref, m: Ref, at_zero: float) -> Ref:
     return where(m == 0.0, at_zero, difference / where(m == 0.0, 1.0, m) * 0.5)
 
 
-ellipk = _unary(
+ellipk: Primitive = _unary(
     "ellipk", lambda m, y: _over_m(ellipe(m) / (1.0 - m) - y, m, math.pi / 8.0), "elliptic_k({0})", (0.1, 0.9)
 )
-ellipe = _unary(
+ellipe: Primitive = _unary(
     "ellipe", lambda m, y: _over_m(y - ellipk(m), m, -math.pi / 8.0), "elliptic_e({0})", (0.1, 0.9)
 )
 
 # -- hypergeometric functions ----------------------------------------------------------------------------
 
-hyp0f1 = _several(
+hyp0f1: Primitive = _several(
     "hyp0f1", NotImplemented, lambda b, z, y: hyp0f1(b + 1.0, z) / b, sympy="hyper([], [{0}], {1})"
 )
-hyp1f1 = _several(
+hyp1f1: Primitive = _several(
     "hyp1f1", NotImplemented, NotImplemented, lambda a, b, z, y: hyp1f1(a + 1.0, b + 1.0, z) * a / b,
     sympy="hyper([{0}], [{1}], {2})",
 )  # fmt: skip
-hyp2f1 = _several(
+hyp2f1: Primitive = _several(
     "hyp2f1", NotImplemented, NotImplemented, NotImplemented,
     lambda a, b, c, z, y: hyp2f1(a + 1.0, b + 1.0, c + 1.0, z) * a * b / c, domain=(0.2, 0.6),
     sympy="hyper([{0}, {1}], [{2}], {3})",

@@ -104,7 +104,13 @@ class _Reader:
         """`@rule(count, own, vjp=(f_fwd, f_bwd), jvp=f_jvp)` or `@rule(count, own, again=True)` above a definition."""
         function, programs = self.functions[node.name], {}
         match node.decorator_list:
-            case [ast.Call(func=ast.Name(id="rule"), args=[ast.Constant(count), ast.Constant(own)], keywords=keywords)]:
+            case [
+                ast.Call(
+                    func=ast.Name(id="rule"),
+                    args=[ast.Constant(int(count)), ast.Constant(int(own))],
+                    keywords=keywords,
+                )
+            ]:
                 function.count, function.own = count, own
             case _:
                 raise self.refused(node, "above a definition stands its rule, and nothing else")

@@ -355,4 +355,4 @@ def _slice(item: Slice, axis: Dim | None, size: Dim | None) -> str:
 
 # Programs print as their text; program.py itself knows nothing of printing.
 Program.__str__ = show  # type: ignore[method-assign, assignment]
-Function.text = text_of  # type: ignore[method-assign, assignment]
+Function.text = text_of

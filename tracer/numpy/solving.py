@@ -105,8 +105,8 @@ def with_right_side(
             size, other = dims_of(x)[-back], dims_of(y)[-back]
             if 1 not in (size, other) and not session.equal_dims(size, other, shapes, what):
                 y = wrap(session, renamed(session, y.read(), y.type.rank - back, size, what))
-        lead = broadcast_dims(dims_of(x)[:-2], dims_of(y)[:-2])
-        result = solve(*(_stacked(v, lead) for v in (x, y)))
+        stack = broadcast_dims(dims_of(x)[:-2], dims_of(y)[:-2])
+        result = solve(*(_stacked(v, stack) for v in (x, y)))
     return result[..., 0] if vector else result
 
 

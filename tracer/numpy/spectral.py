@@ -275,7 +275,8 @@ def spectral_norm(v: Any, ord: Any, axes: Sequence[int], keepdims: Any) -> Any:
     """The norms of a matrix that its singular values give."""
     moved = operand(np.moveaxis(v, axes, (-2, -1)), "np.linalg.norm")
     s = singular_values(moved, "np.linalg.norm")
-    found = {2: np.max, -2: np.min, "nuc": np.sum}[ord](s, axis=-1)
+    reduce: Any = {2: np.max, -2: np.min, "nuc": np.sum}[ord]
+    found = reduce(s, axis=-1)
     return np.expand_dims(found, tuple(axes)) if keepdims else found
 
 

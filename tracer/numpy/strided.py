@@ -96,10 +96,10 @@ def _elements(session: Session, stride: Any, size: int) -> Atom:
         for name, c in form.terms:
             parts = parts + Affine.name(name).scaled(c // size)
         return session.builder.integer(parts, hint="stride")
-    rest = session.integer("mod", atom, size, hint="rest")
+    rest = session.integer("mod", atom, dim_atom(size), hint="rest")
     refusal = f"np.lib.stride_tricks.as_strided: the strides must be multiples of the {size} bytes of an element"
     session.check(session.builder.emit("eq", rest, 0), f"ValueError: {refusal}")
-    return session.integer("floordiv", atom, size, hint="stride")
+    return session.integer("floordiv", atom, dim_atom(size), hint="stride")
 
 
 def _offset(session: Session, x: Array) -> Any:
