@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.stats
 
 import pullback as pb
@@ -495,3 +496,37 @@ def test_a_shape_of_attributes(shape):
 
 def test_products_of_signals_of_sizes_that_data_decides():
     right(lambda x: np.convolve(x[x > 0.0], x[x < 0.5])[:5], X.ravel())
+
+
+# -- windows, and moments of SciPy -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [np.hanning, np.hamming, np.blackman, np.bartlett])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4])
+def test_window_functions(window, n):
+    right(lambda x: x[:n] * window(len(x[:n])) + x[0], X[0])
+    right(lambda x, n: x[:n] * window(n) + x[0], X[0], n)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, None])
+@pytest.mark.parametrize(
+    "f",
+    [
+        scipy.stats.gmean, scipy.stats.hmean, scipy.stats.zscore, scipy.stats.sem, scipy.stats.variation,
+        scipy.stats.skew, scipy.stats.kurtosis,
+        lambda x, axis: scipy.stats.skew(x, axis, bias=False),
+        lambda x, axis: scipy.stats.kurtosis(x, axis, bias=False, fisher=False),
+        lambda x, axis: scipy.stats.zscore(x, axis, ddof=1),
+        lambda x, axis: scipy.stats.entropy(x, axis=0 if axis is None else axis),
+        lambda x, axis: scipy.stats.entropy(x, x**2, base=2, axis=0 if axis is None else axis),
+        lambda x, axis: scipy.stats.gmean(x, axis, weights=x),
+    ],
+)  # fmt: skip
+def test_moments_of_scipy(f, axis):
+    right(lambda x: f(x, axis=axis), np.abs(np.vstack([X, X[::-1] + 0.3])) + 0.1)
+
+
+def test_questions_of_arrays():
+    right(lambda x: x if scipy.sparse.issparse(x) else 2.0 * x, X)
+    right(lambda x: x[0] * np.ones(3, np.common_type(x, np.ones(2, np.float32)))[0], X)
+    right(lambda x, n: x * np.arange(n), X, True)

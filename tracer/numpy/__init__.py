@@ -33,6 +33,7 @@ from . import (
     strided,
     ufunc_options,
     values,
+    windows,
     written,
 )
 
@@ -40,7 +41,7 @@ __all__ = [
     "builtins", "calculus", "compiled", "conditions", "create", "declared", "einsum", "elementwise", "grids",
     "iteration", "join", "library", "linalg", "logic", "moments", "order", "pynumbers", "ranges", "reduce",
     "repeat", "scan", "scipy_linalg", "select", "several_places", "shape", "solving", "special", "spectral",
-    "stats", "strided", "ufunc_options", "values", "written",
+    "stats", "strided", "ufunc_options", "values", "windows", "written",
 ]  # fmt: skip
 
 ufunc_options.install()  # when all of them are registered

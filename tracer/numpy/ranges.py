@@ -45,7 +45,8 @@ def arange(*limits: Any, dtype: Any = None, **options: Any) -> Any:
     refuse_options("np.arange", {k: v for k, v in options.items() if k not in ("start", "stop", "step")})
     if len(limits) == 4:
         *limits, dtype = limits  # type: ignore[assignment]
-    start, stop, step = _limits(limits, options)
+    given = _limits(limits, options)
+    start, stop, step = (int(v) if isinstance(v, (bool, np.bool_)) else v for v in given)
     session = require_session()
     atoms = [as_value(session, v, "np.arange")[0] for v in (start, stop, step)]
     if any(a.type.rank for a in atoms):
