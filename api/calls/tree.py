@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.errors import UnsupportedSyntax
 from ..tracer.lists.elements import arrays_of, columns
 from ..tracer.values.staged_list import StagedList
 from ..tracer.values.symbol import FUNCTIONS, is_symbol
@@ -217,11 +216,6 @@ def _listed(form: tuple[Any, ...], arrays: list[Any]) -> Sequence[Any]:
     template, kind = form
     if any(map(is_symbol, arrays)):
         return FUNCTIONS["list of rows"](template, arrays)
-    if any(a is not None and not isinstance(a, np.ndarray) for a in arrays):  # places of results, for compiled callers
-        raise UnsupportedSyntax(
-            "the function returns a list whose length only a run knows, which cannot be made here. Return np.array(...) "
-            "of it"
-        )
     return kind(columns(template, iter(arrays))) if any(a is not None for a in arrays) else kind()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..calls.effects import refuse_effects
 from ..calls.forms import Specialisation
 from ..calls.guards import canonical, is_drawn
-from ..calls.tree import Tree, flatten
+from ..calls.tree import Elements, Tree, flatten
 from ..ir.adjoint.reverse_mode import split_adjoint
 from ..ir.errors import UnsupportedFunction, UnsupportedSyntax
 from ..ir.program import Program
