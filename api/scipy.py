@@ -7,18 +7,23 @@ call.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .calls.ravel import Ravel
-from .ir.errors import PullbackError, TypeMismatch
+from .calls.tree import flatten
+from .ir.errors import PullbackError, TypeMismatch, UnsupportedFunction
 from .runtime.lazy import lazy
+from .tracer.calls import call_given
+from .tracer.session import current
 from .transforms.base import Jit, Transform
 from .transforms.gradient import Gradient, ValueAndGradient
 from .transforms.hessian import hvp
 from .transforms.higher import DenseJacobian
+from .transforms.implicit import Implicit
 
 __all__ = ["least_squares", "minimize", "root", "solve_ivp"]
 
@@ -42,7 +47,9 @@ def minimize(
     method, **options   as SciPy has them; bounds may be a container like x0 of (low, high) pairs or None, or SciPy's
              own; `callback(x)` gets x in its form
 
-    The result is SciPy's, with `x` and `jac` in the form of x0 and the vectors as `x_vector` and `jac_vector`.
+    The result is SciPy's, with `x` and `jac` in the form of x0 and the vectors as `x_vector` and `jac_vector`. In a
+    function that is differentiated it has `x` and `fun`, with derivatives by `args`: those of the point where the
+    gradient is zero. Bounds and constraints are refused there.
     Newton-CG, trust-ncg, trust-krylov and trust-constr get products with the Hessian, dogleg and trust-exact the
     Hessian.
 
@@ -50,6 +57,10 @@ def minimize(
     >>> round(result.x["a"], 6)
     1.0
     """
+    if current() is not None:
+        solver = lambda start, *p: minimize(fun, start, p, method, **options)
+        slope = Gradient[..., Any](_function(fun), 0)
+        return _implicit("minimize", fun, slope.__pullback_call__, solver, x0, args, options)
     optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     name = method.lower() if isinstance(method, str) else ""
@@ -77,6 +88,39 @@ def minimize(
         options["bounds"] = _bounds(options["bounds"], form)
     result = optimize.minimize(function, form.vector, jac=slope, method=method, **options)
     return _structured(result, form, "x", "jac")
+
+
+NOT_IMPLICIT = ("bounds", "constraints", "loss", "f_scale")
+
+
+def _implicit(
+    name: str, fun: Any, residual: Callable[..., Any], solver: Callable[..., Any], x0: Any, args: Sequence[Any],
+    options: dict[str, Any],
+) -> Any:  # fmt: skip
+    """The call inside of a traced function: what is found, with derivatives by the arguments."""
+    session = current()
+    assert session is not None
+    function = _function(fun)
+    given = [option for option in NOT_IMPLICIT if options.get(option) is not None]
+    if given:
+        raise session.error(
+            UnsupportedFunction, f"pb.scipy.{name} with {', '.join(given)} cannot be differentiated: where it ends "
+            "need not be a zero of a derivative. Write what holds at the solution as equations, and give pb.root these",
+        )  # fmt: skip
+    if getattr(function, "_pullback_staged_", False):
+        raise session.error(
+            UnsupportedFunction, f"the function that pb.scipy.{name} is called with is made inside of the traced "
+            "function, and cannot be called by SciPy. Define it outside, and pass what it uses as args",
+        )  # fmt: skip
+    found = Implicit(residual, solver, "dense", getattr(function, "__name__", name))
+    x = found.__pullback_call__(x0, *args)
+    value = call_given(function, (x, *args), {})
+    return lazy("scipy.optimize").OptimizeResult(x=x, fun=value, success=True)
+
+
+def _half_of_squares(fun: Callable[..., Any], x: Any, *args: Any) -> Any:
+    leaves, _ = flatten(call_given(fun, (x, *args), {}))
+    return 0.5 * sum(np.sum(leaf * leaf) for leaf in leaves)
 
 
 def _function(fun: Any) -> Callable[..., Any]:
@@ -145,8 +189,13 @@ def least_squares(fun: Callable[..., Any], x0: Any, args: Sequence[Any] = (), **
     fun      a function (x, *args) -> residuals, an array of any shape or a container of arrays
     x0       an array of any shape, a number, or a container of them
 
-    The result is SciPy's, with `x` in the form of x0 and the vector as `x_vector`; `jac` is a matrix of its columns.
+    The result is SciPy's, with `x` in the form of x0 and the vector as `x_vector`; `jac` is a matrix of its columns. In
+    a function that is differentiated it has `x` and `fun`, with derivatives by `args`, as that of `minimize` has.
     """
+    if current() is not None:
+        solver = lambda start, *p: least_squares(fun, start, p, **options)
+        slope = Gradient[..., Any](functools.partial(_half_of_squares, _function(fun)), 0)
+        return _implicit("least_squares", fun, slope.__pullback_call__, solver, x0, args, options)
     optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     residuals, jacobian = _vector_function(_function(fun), form, tuple(args))
@@ -160,9 +209,15 @@ def root(
     """scipy.optimize.root with the Jacobian, for the methods that take one (hybr, lm).
 
     fun      a function (x, *args) -> as many floats as x has, in any form
+
+    In a function that is differentiated the result has `x` and `fun`, with derivatives by `args`, see `pb.root`.
     """
     if not isinstance(method, str):
         raise TypeMismatch(f"root takes the method by its name, such as 'hybr', not {method!r}")
+    if current() is not None:
+        solver = lambda start, *p: root(fun, start, p, method, **options)
+        residual = lambda x, *p: call_given(_function(fun), (x, *p), {})
+        return _implicit("root", fun, residual, solver, x0, args, options)
     optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     values, jacobian = _vector_function(_function(fun), form, tuple(args))

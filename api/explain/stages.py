@@ -12,6 +12,7 @@ from ..calls.forms import Specialisation
 from ..calls.tree import flatten
 from ..codegen import Written
 from ..ir.adjoint.reverse_mode import Saved, computed_sizes, differentiate
+from ..ir.calls import inline_calls
 from ..ir.errors import ShapeMismatch, TypeMismatch
 from ..ir.evaluate import evaluate
 from ..ir.passes import optimise
@@ -81,11 +82,11 @@ def stages_of(
     body = (*sweeps.forward, *sweeps.reverse)
     given = (*program.params, *sweeps.seeds)
     computed = computed_sizes(program, given)
-    adjoint = optimise(Program(name, given, body, results, origins, sweeps.named, computed))
+    adjoint = optimise(inline_calls(Program(name, given, body, results, origins, sweeps.named, computed)))
     return Stages(
         getattr(function, "__name__", program.name),
         transform._traceable.span,
-        program,
+        inline_calls(program),
         adjoint,
         Compilation(adjoint).lines(),
         sweeps.saved,

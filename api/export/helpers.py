@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from ..ir.errors import IRError
+from ..ir.errors import IRError, UnsupportedFunction
 from ..ir.primitive import REGISTRY
 
 STANDARD = ("import ctypes", "import importlib", "import math", "import re")
@@ -80,6 +80,11 @@ def _text(name: str) -> str:
         return PLAIN[name]
     if name in _statements():
         return _statements()[name]
+    if name == "external":
+        raise UnsupportedFunction(
+            "a function that pb.register was given, or a solver of pb.root, lives in this process: what calls it "
+            "cannot be exported. Write it in plain NumPy"
+        )
     op = REGISTRY.get(name)
     if op is None or op.numpy != f"scipy.special.{name}":
         raise IRError(f"generated code calls support.{name}, which no helper defines")

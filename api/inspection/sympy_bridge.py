@@ -17,6 +17,7 @@ import sympy
 
 from ..calls.tree import flatten
 from ..ir.build import number
+from ..ir.calls import inline_calls
 from ..ir.errors import TypeMismatch, UnsupportedFunction
 from ..ir.evaluate import function
 from ..ir.ops import reduce
@@ -53,6 +54,7 @@ def to_sympy(program: Program, *args: Any, sizes: Mapping[str, int] | None = Non
 
 def values_of(program: Program, args: Sequence[Any]) -> tuple[Env, tuple[Any, ...]]:
     """All values of a program by name, and its results, as expressions."""
+    program = inline_calls(program)
     env = {param.name: _argument(param, arg) for param, arg in zip(program.params, args)}
     _run(program.body, env)
     return {name: _open(value) for name, value in env.items()}, tuple(_open(_value(r, env)) for r in program.results)

@@ -138,7 +138,7 @@ class Flow:
             return
         program, own = function.program, len(node.vars)
         shapes = [self.rules.shape(arg) for arg in node.args]
-        if function.rule is not None:
+        if function.rule is not None and moving:
             program = push_of(function, adjoint)
             count = function.count
             dots = [Depends(handles(v, shape)) for v, shape in zip(given[:count], shapes)]

@@ -142,3 +142,50 @@ def test_what_is_wrong_is_said():
     fewer = pb.root(lambda x, a: np.sum(x) - a, lambda x0, a: x0)
     with pytest.raises(PullbackError, match="the shape of x"):
         pb.grad(lambda a: np.sum(fewer(np.ones(2), a)))(1.0)
+
+
+# -- SciPy -------------------------------------------------------------------------------------------------
+
+
+def bowl(x, p):
+    return np.sum((x - p) ** 2) + np.sum(x**4) + 0.1 * np.sum(x) ** 2
+
+
+def misfit(x, t, y):
+    return x[0] * np.exp(-x[1] * t) - y
+
+
+T = np.linspace(0.0, 2.0, 6)
+Y = 2.0 * np.exp(-0.7 * T) + 0.1 * np.cos(9.0 * T)
+
+
+def test_the_place_of_a_minimum():
+    p = np.array([0.5, -1.0])
+    place = lambda p: pb.scipy.minimize(bowl, np.zeros(2), args=(p,), method="BFGS", tol=1e-10).x
+    x = place(p)
+    by_hand = np.linalg.solve(np.diag(2.0 + 12.0 * x**2) + 0.2, 2.0 * np.eye(2))
+    np.testing.assert_allclose(pb.jacrev(place)(p), by_hand, rtol=1e-6)
+    np.testing.assert_allclose(pb.jacfwd(place)(p), by_hand, rtol=1e-6)
+    least = lambda p: pb.scipy.minimize(bowl, np.zeros(2), args=(p,), tol=1e-10).fun
+    np.testing.assert_allclose(pb.grad(least)(p), -2.0 * (x - p), rtol=1e-5)
+
+
+def test_least_squares_by_the_data():
+    fit = lambda y: pb.scipy.least_squares(misfit, np.ones(2), args=(T, y), gtol=1e-14, xtol=1e-14, ftol=1e-14).x
+    jacobian = pb.jacrev(fit)(Y)
+    for k in (0, 3):
+        step = 1e-3 * np.eye(6)[k]
+        np.testing.assert_allclose(jacobian[:, k], (fit(Y + step) - fit(Y - step)) / 2e-3, rtol=1e-4)
+
+
+def test_root_of_scipy():
+    solve = lambda b: pb.scipy.root(residual, X0, args=(A, b), tol=1e-12).x
+    x = solve(B)
+    np.testing.assert_allclose(pb.jacfwd(solve)(B), np.linalg.inv(A + np.diag(0.3 * x**2)), rtol=1e-8)
+
+
+def test_what_has_no_such_derivative():
+    with pytest.raises(PullbackError, match="with bounds cannot be differentiated"):
+        pb.grad(lambda p: pb.scipy.minimize(bowl, np.zeros(2), args=(p,), bounds=[(0, 1)] * 2).fun)(np.ones(2))
+    with pytest.raises(PullbackError, match="is made inside of the traced function"):
+        pb.grad(lambda p: pb.scipy.minimize(lambda x, p: (x - p) ** 2, 0.0, args=(p,)).x)(1.0)

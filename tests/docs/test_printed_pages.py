@@ -18,6 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 HOW = [f"how/{path.name}" for path in sorted((DOCS / "how").glob("*.md"))]
 PAGES = (
     "inspect.md", "sympy.md", "index.md", "supported.md", "errors.md", "coming-from.md", "derivatives.md", "sparse.md",
+    "rules.md",
     *HOW,
 )  # fmt: skip
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
