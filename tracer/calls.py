@@ -113,7 +113,28 @@ def module_of(function: Any) -> str:
     return module
 
 
+UNKNOWN = object()
+"""The answer of who does not know what a call means."""
+
+
 def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a call means. Who stands first and knows it answers; what nobody knows is run as it is."""
+    result = _own(function, args, kwargs)
+    if result is not UNKNOWN:
+        return result
+    if holds_optional(args) or holds_optional(kwargs):
+        args, kwargs = _of_present(function, args, kwargs)
+    traced = has_symbol(args) or has_symbol(kwargs) or any(isinstance(a, Stream) for a in args)
+    for answer in (_numbers, _registered, _object):
+        result = answer(function, args, kwargs, traced)
+        if result is not UNKNOWN:
+            return result
+    result = _staged(function, args, kwargs)
+    return _run(function, args, kwargs, traced) if result is UNKNOWN else result
+
+
+def _own(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Transforms, classes of the user's, and what else takes arguments that may be None as they are."""
     if isinstance(function, types.MethodType) and hasattr(type(function.__func__), "__pullback_call__"):
         transform: Any = function.__func__
         return transform.__pullback_call__(function.__self__, *args, **kwargs)
@@ -125,8 +146,11 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return construct(function, args, kwargs)
     if isinstance(function, types.MethodType) and type(function.__self__) is contextlib._GeneratorContextManager:
         return FUNCTIONS["method of a manager"](function)
-    if holds_optional(args) or holds_optional(kwargs):
-        args, kwargs = _of_present(function, args, kwargs)
+    return UNKNOWN
+
+
+def _numbers(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], traced: bool) -> Any:
+    """Built-in functions that ask objects, look-ups by a traced number, random numbers."""
     asked = built_in(function, args, kwargs)
     if asked is not None:
         return asked()
@@ -136,9 +160,13 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             UnsupportedFunction,
             "a traced number cannot be looked up in a dict or set: its value is only known when the program runs",
         )
-    traced = has_symbol(args) or has_symbol(kwargs) or any(isinstance(a, Stream) for a in args)
     if drawn.generator_of(function) is not None:
         return drawn.draw(require_session(), function, args, kwargs)
+    return UNKNOWN
+
+
+def _registered(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], traced: bool) -> Any:
+    """Functions that mean something on symbols, and objects whose type says what a call means."""
     implementation = find(function)
     if implementation is not None and (traced or function in ALWAYS):
         if module_of(function).partition(".")[0] not in OF_SEQUENCES:
@@ -147,8 +175,11 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if result is not NotImplemented:
             return result
     called = CALLED.get(type(function)) or CALLED.get(f"{type(function).__module__}.{type(function).__qualname__}")
-    if called is not None:
-        return called(function, args, kwargs)
+    return UNKNOWN if called is None else called(function, args, kwargs)
+
+
+def _object(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], traced: bool) -> Any:
+    """Objects that hold the function which is meant."""
     if isinstance(function, functools._lru_cache_wrapper) and (traced or hasattr(function, "_pullback_staged_")):
         # Traced values are no keys, and a function that is made while tracing may use them.
         if any(isinstance(a, Array) for a in (*args, *kwargs.values())):
@@ -168,8 +199,11 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with reporting(require_session()):
             return function(*args, **kwargs)
     python = getattr(function, "py_func", None)
-    if python is not None:
-        return call(python, args, kwargs)
+    return UNKNOWN if python is None else call(python, args, kwargs)
+
+
+def _staged(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The user's functions and methods."""
     if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
         if is_generated(function.__func__):
             written = generated(function.__func__)
@@ -189,12 +223,17 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if getattr(function, "_pullback_staged_", False):
         with activation(require_session(), function, args, kwargs):
             return function(*args, **kwargs)
+    return UNKNOWN
+
+
+def _run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], traced: bool) -> Any:
+    """A function that is not staged, as it is; what it must not do is refused."""
     if (function is getattr or function is vars) and args and not kwargs:
         return _looked_up(function, *args)
     if _binds_attribute(function, args):
         return None
     refuse_impure(function)
-    if implementation is None and not is_pure(function):
+    if find(function) is None and not is_pure(function):
         require_session().opaque.append(_called(function))
     written = library_code(function) if traced else None
     if written is not None:

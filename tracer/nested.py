@@ -42,28 +42,9 @@ def capture(
     builder = session.builder
     # What is passed is computed by the caller: a view is read before the region of the function opens.
     given = [as_value(session, leaf) if is_number(leaf) else None for leaf in leaves]
-    values: list[Atom] = []
-    params: list[Var] = []
-    positions: list[int | None] = []
-    symbols: list[Any] = []
     before = State(session)
     with region(session) as nodes:
-        for leaf, value in zip(leaves, given):
-            if value is None:
-                symbols.append(leaf)
-                positions.append(None)
-                continue
-            atom, weak = value
-            hint = atom.name if isinstance(atom, Var) else "x"
-            if atom.type.is_float:
-                var = Var(builder.fresh(hint), atom.type)
-                positions.append(len(params))
-                params.append(var)
-                values.append(atom)
-                atom = var
-            else:
-                positions.append(None)
-            symbols.append(_argument(session, leaf, atom, weak, hint))
+        symbols, positions, params, values = _parameters(session, leaves, given)
         session.captures += 1
         session.pure.append(pure)
         try:
@@ -86,7 +67,43 @@ def capture(
     results = [atom for atom, _ in read if isinstance(atom, (Var, Lit))]
     own = len(results)
     results += changes.atoms
-    wishes = builder.wishes
+    program = _closed(session, name, nodes, params, results, values)
+    held = [changes.shares(r) for r in returned]
+    return Captured(program, values, positions, read, builder.open_regions, own, changes, held)
+
+
+def _parameters(
+    session: Session, leaves: list[Any], given: list[tuple[Atom, bool] | None]
+) -> tuple[list[Any], list[int | None], list[Var], list[Atom]]:
+    """What the function gets for each leaf, the parameter that this is; the parameters, and their values outside."""
+    symbols: list[Any] = []
+    positions: list[int | None] = []
+    params: list[Var] = []
+    values: list[Atom] = []
+    for leaf, value in zip(leaves, given):
+        if value is None:
+            symbols.append(leaf)
+            positions.append(None)
+            continue
+        atom, weak = value
+        hint = atom.name if isinstance(atom, Var) else "x"
+        if atom.type.is_float:
+            var = Var(session.builder.fresh(hint), atom.type)
+            positions.append(len(params))
+            params.append(var)
+            values.append(atom)
+            atom = var
+        else:
+            positions.append(None)
+        symbols.append(_argument(session, leaf, atom, weak, hint))
+    return symbols, positions, params, values
+
+
+def _closed(
+    session: Session, name: str, nodes: list[Node], params: list[Var], results: list[Atom], values: list[Atom]
+) -> Program:
+    """The nodes as a program. What they mention of the outer program becomes parameters; `values` gets their values."""
+    builder, wishes = session.builder, session.builder.wishes
     names = {v.name: builder.fresh(wishes[v.name], v.name) for v in bound(nodes) if v.name in wishes}
     nodes[:] = rename(nodes, names)
     results = [Var(names.get(r.name, r.name), r.type) if isinstance(r, Var) else r for r in results]
@@ -98,9 +115,7 @@ def capture(
             values.append(Var(outer, type))
     cotangents = frozenset(builder.names.cotangents)
     program = Program(name, tuple(params), tuple(nodes), tuple(results), cotangents=cotangents)
-    program = _named_as_outside(program, values)
-    held = [changes.shares(r) for r in returned]
-    return Captured(program, values, positions, read, builder.open_regions, own, changes, held)
+    return _named_as_outside(program, values)
 
 
 @dataclass(frozen=True)

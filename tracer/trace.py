@@ -134,38 +134,20 @@ def trace(
     pins     input sizes and integers to treat as static from the start
     burn     make small sizes static if the program runs over them inside a loop
     """
-    examples = Examples()
-    appended: frozenset[Any] = frozenset()
-    read: frozenset[Any] = frozenset()
+    known = _Known(pins)
     for _ in range(MAX_RESTARTS):
-        run = _Run(function, pins, examples)
-        run.session.hidden.shadows.open, run.session.hidden.shadows.read = appended - read, read
+        run = _Run(function, known.pins, known.examples)
+        run.session.hidden.shadows.open = known.appended - known.read
+        run.session.hidden.shadows.read = known.read
         try:
             with deeper():
                 traced = run.trace(leaves, names, rebuild, flatten)
-            small = {run.slots[n] for n in small_sizes(run.session, traced.program)} - pins if burn else set()
+            small = {run.slots[n] for n in small_sizes(run.session, traced.program)} - known.pins if burn else set()
             if not small:
                 return traced
-            pins |= small
-        except NeedStatic as need:
-            slots = frozenset(run.slots[n] for n in need.names if n in run.slots)
-            if not slots - pins:
-                sizes = ", ".join(sorted(need.names))
-                raise TracedValueError(
-                    f"Python needs {sizes} as a number here: give it as one (f64[5] instead of f64[n], an int "
-                    "instead of i64)", run.session.span,
-                ) from None  # fmt: skip
-            pins |= slots
-        except NeedAppend as need:
-            appended |= need.keys
-        except NeedContent as need:
-            read |= {need.key}
-        except NeedEqual as need:
-            if not examples.require(need.form):
-                raise need.error.with_traceback(None) from None
-        except ShapeMismatch as error:
-            if not run.session.examples or not examples.divisible(error):
-                raise (examples.failed or error) from None
+            known.pins |= small
+        except (NeedStatic, NeedAppend, NeedContent, NeedEqual, ShapeMismatch) as need:
+            known.add(need, run)
         except RecursionError:
             raise UnsupportedSyntax(
                 "functions call each other too deep to be traced. Write a loop instead of the recursion",
@@ -178,6 +160,39 @@ def trace(
                 f"Python needs {need.what}, but it is only known when the program runs: {need.advice}", need.span,
             ) from None  # fmt: skip
     raise AssertionError("each attempt makes more sizes static, and there are finitely many")
+
+
+class _Known:
+    """What attempts so far have found out that the next one must know from its start."""
+
+    def __init__(self, pins: frozenset[Slot]):
+        self.pins = pins
+        self.examples = Examples()
+        self.appended: frozenset[Any] = frozenset()
+        self.read: frozenset[Any] = frozenset()
+
+    def add(self, need: Exception, run: _Run) -> None:
+        """What an attempt ended with; raises it where it was known already."""
+        match need:
+            case NeedStatic():
+                slots = frozenset(run.slots[n] for n in need.names if n in run.slots)
+                if not slots - self.pins:
+                    sizes = ", ".join(sorted(need.names))
+                    raise TracedValueError(
+                        f"Python needs {sizes} as a number here: give it as one (f64[5] instead of f64[n], an int "
+                        "instead of i64)", run.session.span,
+                    ) from None  # fmt: skip
+                self.pins |= slots
+            case NeedAppend():
+                self.appended |= need.keys
+            case NeedContent():
+                self.read |= {need.key}
+            case NeedEqual():
+                if not self.examples.require(need.form):
+                    raise need.error.with_traceback(None) from None
+            case ShapeMismatch():
+                if not run.session.examples or not self.examples.divisible(need):
+                    raise (self.examples.failed or need) from None
 
 
 class _Run:
@@ -354,6 +369,24 @@ class _Run:
     ) -> Traced:
         session = self.session
         flat, out = taken_apart(session, result, flatten, static)
+        atoms, placed = self._placed(flat)
+        shared = {entry.k: value for value, entry in zip(flat, placed) if isinstance(entry, _Result)}
+        assert not session.unmade, "a transform loses what its function changes"
+        stores = collected(session, self.params, positions, shared, atoms)
+        program = self._program(atoms)
+        return Traced(
+            program, self._inputs_of(program), positions, static, session.hidden.inputs, self._guard_expression(),
+            self._size_slots(), session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed],
+            self.code, self._guarded(),
+            frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
+            (*session.opaque, *session.unstaged, *["print"][: len(session.printed)], *["stores"][: stores is not None]),
+            stores, tuple(session.written_out.items()),
+            frozenset(k for k, param in enumerate(self.params) if param.name in session.order.matters),
+        )  # fmt: skip
+
+    def _placed(self, flat: list[Any]) -> tuple[list[Atom], list[Any]]:
+        """The values that the program returns, and the leaves of the result: for those values their places."""
+        session = self.session
         atoms: list[Atom] = []
         placed: list[Any] = []
         for value in flat:
@@ -369,9 +402,11 @@ class _Run:
                 placed.append(_Result(len(atoms) - 1, weak))
             else:
                 placed.append(value)
-        shared = {entry.k: value for value, entry in zip(flat, placed) if isinstance(entry, _Result)}
-        assert not session.unmade, "a transform loses what its function changes"
-        stores = collected(session, self.params, positions, shared, atoms)
+        return atoms, placed
+
+    def _program(self, atoms: list[Atom]) -> Program:
+        """The program: its head, checks of integers, one name for sizes that are equal, names for people."""
+        session = self.session
         head = self._head()
         session.builder.region[:] = with_checks(session, session.builder.region)
         name = getattr(self.function, "__name__", "f")
@@ -389,25 +424,14 @@ class _Run:
             tuple(self.origins),
             frozenset(session.builder.names.cotangents),
         )
-        program = tidy_names(program, frozenset(self.slots), session.builder.wishes)
-        inputs = [
-            Input(
-                i.name,
-                v.type,
-                tuple(d if isinstance(d, int) else None for d in v.type.dims),
-                i.weak,
-                i.zero_dim,
-            )
+        return tidy_names(program, frozenset(self.slots), session.builder.wishes)
+
+    def _inputs_of(self, program: Program) -> list[Input]:
+        """The inputs, with the sizes that the trace has found to be equal or known."""
+        return [
+            Input(i.name, v.type, tuple(d if isinstance(d, int) else None for d in v.type.dims), i.weak, i.zero_dim)
             for i, v in zip(self.inputs, program.params)
         ]
-        return Traced(
-            program, inputs, positions, static, session.hidden.inputs, self._guard_expression(), self._size_slots(),
-            session.hidden.guards, out, [("", p, isinstance(p, _Result)) for p in placed], self.code,
-            self._guarded(), frozenset(k for k, cell in self.argument_cells.items() if cell.value != self.params[k]),
-            (*session.opaque, *session.unstaged, *["print"][: len(session.printed)], *["stores"][: stores is not None]),
-            stores, tuple(session.written_out.items()),
-            frozenset(k for k, param in enumerate(self.params) if param.name in session.order.matters),
-        )  # fmt: skip
 
     def _head(self) -> list[Node]:
         """The sizes of the inputs, and the guards."""

@@ -31,6 +31,31 @@ class Name:
     end: Array
 
 
+class CellsAfter:
+    """The cells that carried names have after a loop.
+
+    Names that show one array on entry and at the end share a cell; one without a value on entry joins them.
+    """
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.shown: dict[Cell, dict[Cell, None]] = {}
+        self._cells: dict[Any, Cell] = {}
+        self._tokens: dict[Any, Any] = {}
+
+    def cell(self, exit_var: Var, name: str, end: Array, entry: Array | None) -> Cell:
+        at_last = end.cell, end.maps
+        token = self._tokens.get(at_last, at_last) if entry is None else (*at_last, entry.cell, entry.maps)
+        self._tokens.setdefault(at_last, token)
+        if token not in self._cells:
+            self._cells[token] = Cell(self.session, exit_var, name)
+        return self._cells[token]
+
+    def settle(self) -> None:
+        for cell, bases in self.shown.items():
+            cell.show(bases)
+
+
 class AliasChecks:
     """What a LoopTracer finds out when a body has settled."""
 
@@ -46,6 +71,9 @@ class AliasChecks:
     leaves_of: Callable[[Slot, State], list[Any]]
     shown: dict[tuple[Slot, int], dict[Cell, None]]
     unwritable: dict[tuple[Slot, int], str]
+    _name: Callable[[Slot], str]
+    _entry: Callable[[Slot], Any]
+    _maybe_bound: Callable[[Slot], bool]
     _heads: dict[Cell, list[tuple[Slot, int]]]
     _held: list[tuple[Slot, Cell]]
 
@@ -200,6 +228,16 @@ class AliasChecks:
                     self.unwritable[name.slot, name.k] = reason
                     found = True
         return len(self.unwritable) > before
+
+    def _array_after(self, slot: Slot, k: int, exit_var: Var, at_end: State, after: CellsAfter) -> Array:
+        """What a carried name shows after the loop."""
+        end = self.leaves_of(slot, at_end)[k]
+        entry = self._entry(slot)[k] if self.slots[slot, k].bound or self._maybe_bound(slot) else None
+        cell = after.cell(exit_var, self._name(slot), end, entry)
+        cell.frozen = cell.frozen or self._frozen_after(slot, k, end)
+        after.shown.setdefault(cell, {}).update(self._shown_after(slot, k, end))
+        cell.origins |= self._origins.get((slot, k), frozenset())
+        return Array(self.session, cell)
 
     def _frozen_after(self, slot: Slot, k: int, end: Array) -> str | None:
         """Why what a name shows after the loop may not be written: because of the end, or of the entry."""

@@ -115,31 +115,17 @@ def trace_if(
     join = _Join(session, cond, arms, before)
     gone = _returned(before, first, second, frame)
     new_values: dict[Slot, Any] = {}
-    missing = MISSING
     for slot in changed:
-        holder = before.holder(slot)
-        if not live_slot(slot, frame, live):
-            new_values[slot] = before.get(slot, missing) if keep else missing
-            continue
-        a, b = first.get(slot, missing), second.get(slot, missing)
-        name = str(slot[1]) if isinstance(holder, Frame) else "t"
-        if isinstance(holder, (Writes, Pending)):
-            new_values[slot] = join.write(name, a, b, isinstance(holder, Writes))
-        elif gone is not None and holder is frame and not is_flag(name) and name != RESULT:
-            # Nobody reads it on the path that has returned.
-            new_values[slot] = join.either(name, a, b, gone, missing)
-        elif a is missing and b is missing:
-            new_values[slot] = missing
-        elif a is missing or b is missing:
-            new_values[slot] = join.partial(name, a, b, a is missing)
+        if live_slot(slot, frame, live):
+            new_values[slot] = join.variable(slot, frame, gone)
         else:
-            new_values[slot] = join.value(name, a, b)
+            new_values[slot] = before.get(slot, MISSING) if keep else MISSING
     for cell in dict.fromkeys([*before.written(first), *before.written(second)]):
         cell.value = join.atom(cell.name, first.cells[cell], second.cells[cell])
     join.sharing.settle()
     for slot, value in new_values.items():
         holder = before.holder(slot)
-        if value is missing:
+        if value is MISSING:
             unassign(holder, slot[1])
         else:
             assign(holder, slot[1], value)
@@ -263,6 +249,22 @@ class _Join:
             f"after this branch {what} {shown(a)} on one path and {shown(b)} on the other; "
             "a traced branch needs one type. Give both paths the same kind of value",
         )
+
+    def variable(self, slot: Slot, frame: Frame, gone: int | None) -> Any:
+        """What a variable or place holds after both arms, of which arm `gone` may have returned."""
+        holder = self.before.holder(slot)
+        a, b = (state.get(slot, MISSING) for state in self.states)
+        name = str(slot[1]) if isinstance(holder, Frame) else "t"
+        if isinstance(holder, (Writes, Pending)):
+            return self.write(name, a, b, isinstance(holder, Writes))
+        if gone is not None and holder is frame and not is_flag(name) and name != RESULT:
+            # Nobody reads it on the path that has returned.
+            return self.either(name, a, b, gone, MISSING)
+        if a is MISSING and b is MISSING:
+            return MISSING
+        if a is MISSING or b is MISSING:
+            return self.partial(name, a, b, a is MISSING)
+        return self.value(name, a, b)
 
     def value(self, name: str, a: Any, b: Any) -> Any:
         if same(a, b):

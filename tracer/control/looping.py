@@ -28,6 +28,15 @@ from .loops import LoopTracer, LoopTypeChange
 UNROLL_LIMIT = 1000
 
 
+def _too_long(session: Session, need: NeedConcrete | ContainerChange, count: int) -> Exception:
+    what = f"{need.what} is needed" if isinstance(need, NeedConcrete) else "a list or dict grows"
+    return session.error(
+        UnsupportedSyntax,
+        f"{what} in a loop of {count} iterations, which is too many to unroll (more than {UNROLL_LIMIT}). "
+        "Use an array instead of a list there",
+    )
+
+
 def _is_settled(value: Any) -> bool:
     return value is not None and type(value) not in (MaybeNone, MaybeUnbound)
 
@@ -60,10 +69,20 @@ class Looping(Streams):
         if sequence is None:
             self._unrolled(iter(iterable), body, frame, (*head, *after), stops, line)
             return
+        whole = self._over(sequence, body, frame, head, after, stored, target, flag, stops, line)
+        size = session.builder.affine(iterable.size if is_stacked(iterable) else sequence.length)
+        if whole and size != session.builder.affine(sequence.length):
+            raise session.error(UnsupportedSyntax, "a loop over a list changes how long it is. Loop over a copy of it")
+
+    def _over(
+        self, sequence: Sequence, body: Callable[[Any], None], frame: Frame, head: Any, after: Any, stored: Any,
+        target: str, flag: str | None, stops: list[tuple[Frame, str]], line: int,
+    ) -> bool:  # fmt: skip
+        """A loop of the program over a sequence, or one that Python runs; False if a list made another `for_` of it."""
+        session = require_session()
         self.at(line)
         # Names of its own for what it runs over: the body may bind the user's names to other arrays.
-        names = {f"{RUN_OVER}{k or ''}": a for k, a in enumerate(sequence.arrays)}
-        over = Frame(session, "a loop", names)
+        over = Frame(session, "a loop", {f"{RUN_OVER}{k or ''}": a for k, a in enumerate(sequence.arrays)})
         start = State(session)
         marks, flags = session.marks(), start.flags()
         count = int(sequence.length.text) if isinstance(sequence.length, Lit) else None
@@ -71,50 +90,44 @@ class Looping(Streams):
         short = count is not None and count <= SHORT
         outer, session.short_loops = session.short_loops, session.short_loops + 1 if short else 0
         try:
-            if not stops:
-                self._staged_for(sequence, body, frame, head, after, stored, target)
-            else:
+            if stops:
                 self._staged_for_with_break(sequence, body, frame, head, after, stored, stops)
+            else:
+                self._staged_for(sequence, body, frame, head, after, stored, target)
         except (NeedConcrete, ContainerChange) as need:
             session.short_loops = outer
-            session.reset(marks)
-            start.restore()
+            self._forget(start, marks, line)
             thaw(flags)
-            self.at(line)
             if not short and restaged(session, need, sequence.length):
                 try:
                     self.for_(sequence, body, frame, head, after, stored, target, flag, line)
                 finally:
                     need.holder.room = None  # type: ignore[union-attr]
-                return
+                return False
             # The number is needed, or a list grows: run the loop as Python does if its trip count is known.
             if count is None:
                 if not isinstance(need, NeedConcrete) or need.origins - session.known_names(variables):
                     session.make_static(sequence.length)
                 raise
             if count > UNROLL_LIMIT:
-                what = f"{need.what} is needed" if isinstance(need, NeedConcrete) else "a list or dict grows"
-                raise session.error(
-                    UnsupportedSyntax,
-                    f"{what} in a loop of {count} iterations, which is too many to unroll (more than {UNROLL_LIMIT}). "
-                    "Use an array instead of a list there",
-                ) from None
-            session.reset(marks)
-            start.restore()
-            self.at(line)
+                raise _too_long(session, need, count) from None
+            self._forget(start, marks, line)
             items = (sequence.item(literal(k, "i64")) for k in range(count))
             self._unrolled(items, body, frame, (*head, *after), stops, line)
         except LoopTypeChange as change:
             session.short_loops = outer
-            session.reset(marks)
-            start.restore()
-            self.at(line)
+            self._forget(start, marks, line)
             self._peeled(change, sequence, body, frame, head, after, stored, target, flag, line)
         finally:
             session.short_loops = outer
             vars(over).clear()
-        if is_stacked(iterable) and session.builder.affine(iterable.size) != session.builder.affine(sequence.length):
-            raise session.error(UnsupportedSyntax, "a loop over a list changes how long it is. Loop over a copy of it")
+        return True
+
+    def _forget(self, start: State, marks: Any, line: int) -> None:
+        """As if nothing had been traced since."""
+        require_session().reset(marks)
+        start.restore()
+        self.at(line)
 
     def _consume(
         self, stream: Stream, body: Callable[[Any], None], frame: Frame, live: set[str], flag: str | None, loop: Any
@@ -315,12 +328,11 @@ class Looping(Streams):
         start = State(session)
         marks = session.marks()
 
-        condition = lambda: self._going(test, line)
         try:
             tracer = LoopTracer(session, frame, head, after, stored)
             for other, flag in session.stops:
                 tracer.assume((id(other), flag))
-            cond = trace_while(session, tracer, condition, body)
+            cond = trace_while(session, tracer, lambda: self._going(test, line), body)
         except (NeedConcrete, LoopTypeChange, ContainerChange) as problem:
             session.reset(marks)
             start.restore()
@@ -333,7 +345,7 @@ class Looping(Streams):
         except (PullbackError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
             session.reset(marks)
             start.restore()
-            if not _never(session, condition()):
+            if not _never(session, self._going(test, line)):
                 raise
             return  # the body cannot be traced, and does not run in this call: sizes alone decide it
         if cond == literal(True, "bool"):

@@ -26,7 +26,7 @@ from ..snapshot import Frame, MaybeUnbound, Slot, State, Unbound, assign, leaves
 from ..values.convert import adapted, cast, joins, result_dtype
 from ..values.optional import MaybeNone, can_be_optional, shown, simplest, started
 from ..values.symbol import Array, Cell, PythonNumber, Scalar, Symbol, as_value
-from .aliases import AliasChecks
+from .aliases import AliasChecks, CellsAfter
 from .branches import is_number, live_slot, refuse_deleted, region
 from .carried import Carried, LoopTypeChange
 
@@ -438,7 +438,37 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
     def _exits(
         self, variables: dict[Any, Var], phis: list[Phi], cell_vars: dict[Cell, Var], at_end: State
     ) -> list[Exit]:
-        builder, session = self.builder, self.session
+        session = self.session
+        exits, ends = self._exit_variables(phis)
+        after = CellsAfter(session)
+        carried = sorted(self._by_slot().items(), key=lambda item: not self.slots[item[0], 0].bound)
+        for slot, ks in carried:
+            end_value = self.lifted(slot, at_end.get(slot))
+            fresh: list[Any] = []
+            for k in ks:
+                want, exit_var = self.slots[slot, k], ends[variables[slot, k].name]
+                if want.dims is not None:
+                    fresh.append(self._array_after(slot, k, exit_var, at_end, after))
+                else:
+                    fresh.append(Scalar(session, exit_var, want.weak) if want.fixed is MISSING else want.fixed)
+            value = self.together(slot, end_value, fresh, at_end)
+            if isinstance(end_value, MaybeNone) and isinstance(end_value.flag, Lit) and self.runs():
+                value = simplest(session, value.value, end_value.flag)
+            if ks == [0] and (slot, 0) in self._exact:
+                value = self._exact[slot, 0]
+            elif not self.slots[slot, 0].bound:
+                value = MaybeUnbound(session, value, ends[variables[(slot, 0), "bound"].name])
+            assign(self.before.holder(slot), slot[1], value)
+        for cell, var in cell_vars.items():
+            if at_end.cells[cell] is not var:  # else no iteration writes it, though an earlier loop here wrote one
+                cell.value = ends[var.name]
+        after.settle()
+        self.final_lengths()
+        return exits
+
+    def _exit_variables(self, phis: list[Phi]) -> tuple[list[Exit], dict[str, Var]]:
+        """An exit for each phi, and its variable by the phi's name."""
+        builder = self.builder
         exits: list[Exit] = []
         sizes: dict[str, str] = {}
         ends: dict[str, Var] = {}
@@ -453,47 +483,4 @@ class LoopTracer(AliasChecks, Lengths, Rebound):
                 sizes[phi.var.name] = exit_var.name
                 for bound in builder.facts.lower.get(phi.var.name, []):
                     builder.facts.bound(exit_var.name, lower=bound)
-        cells: dict[Any, Cell] = {}
-        shown: dict[Cell, dict[Cell, None]] = {}
-        # Names that show one array on entry and at the end share a cell; one without a value on entry joins them.
-        tokens: dict[Any, Any] = {}
-        carried = sorted(self._by_slot().items(), key=lambda item: not self.slots[item[0], 0].bound)
-        for slot, ks in carried:
-            end_value = self.lifted(slot, at_end.get(slot))
-            fresh: list[Any] = []
-            for k in ks:
-                exit_var = ends[variables[slot, k].name]
-                want = self.slots[slot, k]
-                if want.dims is None:
-                    fresh.append(Scalar(session, exit_var, want.weak) if want.fixed is MISSING else want.fixed)
-                    continue
-                leaf = self.leaves_of(slot, at_end)[k]
-                at_last = leaf.cell, leaf.maps
-                token = tokens.get(at_last, at_last)
-                if want.bound or self._maybe_bound(slot):
-                    entry = self._entry(slot)[k]
-                    token = (*at_last, entry.cell, entry.maps)
-                tokens.setdefault(at_last, token)
-                if token not in cells:
-                    cells[token] = Cell(session, exit_var, self._name(slot))
-                cells[token].frozen = cells[token].frozen or self._frozen_after(slot, k, leaf)
-                shown.setdefault(cells[token], {}).update(self._shown_after(slot, k, leaf))
-                cells[token].origins |= self._origins.get((slot, k), frozenset())
-                fresh.append(Array(session, cells[token]))
-            value = self.together(slot, end_value, fresh, at_end)
-            if isinstance(end_value, MaybeNone) and isinstance(end_value.flag, Lit) and self.runs():
-                value = simplest(session, value.value, end_value.flag)
-            if ks == [0] and (slot, 0) in self._exact:
-                value = self._exact[slot, 0]
-            elif not self.slots[slot, 0].bound:
-                value = MaybeUnbound(session, value, ends[variables[(slot, 0), "bound"].name])
-            assign(self.before.holder(slot), slot[1], value)
-        for cell, var in cell_vars.items():
-            if at_end.cells[cell] is not var:  # else no iteration writes it, though an earlier loop here wrote one
-                cell.value = ends[var.name]
-        for cell, bases in shown.items():
-            cell.show(bases)
-        self.final_lengths()
-        return exits
-
-
+        return exits, ends
