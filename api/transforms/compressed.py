@@ -163,7 +163,7 @@ class Compressed:
             sizes = columns
         else:
             run = self.form.compiled(
-                f"sparse value {self.wrt} {self.transform._has_aux}", self.make, outside=True
+                f"backward sparse value {self.wrt} {self.transform._has_aux}", self.make, outside=True
             )
             sizes = [np.shape(v) for v in run(*params)[: self.count]]
         found = tuple(sum(int(np.prod(s, dtype=np.int64)) for s in part) for part in (sizes, columns))
@@ -203,7 +203,7 @@ class Compressed:
     def forward(self, directions: int) -> Callable[..., Any]:
         """The compiled program of so many directions."""
         fixed = min(directions, FEW + 1)
-        kind = f"sparse {self.name} {self.wrt} {self.transform._has_aux} forward {self.values} {fixed}"
+        kind = f"backward sparse {self.name} {self.wrt} {self.transform._has_aux} forward {self.values} {fixed}"
         return self.form.compiled(kind, ahead(self.make, self.wrt, self.count, self.values, fixed), outside=True)
 
     def _pair(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -220,8 +220,8 @@ class Compressed:
 
             return made
 
-        first = self.form.compiled(f"{name} value", half(0), outside=True)
-        return first, self.form.compiled(f"{name} rows", half(1), outside=True)
+        first = self.form.compiled(f"forward {name} value", half(0), outside=True)
+        return first, self.form.compiled(f"backward {name} rows", half(1), outside=True)
 
     def run(self, plan: Plan, params: Sequence[Any]) -> tuple[Sequence[Any], np.ndarray]:
         """The results of the program itself, and the products."""

@@ -267,6 +267,26 @@ def test_where_there_can_be_none():
         pb.jacobian(lambda x, k: x * (1 // k), sparsity="detect")(X, 0)
 
 
+@pytest.mark.parametrize("mode", [pb.jacobian, pb.jacrev])
+def test_the_first_nan_is_found(mode):
+    with pb.options(check_nan=True):
+        J = mode(lambda x: np.sqrt(x) * x[::-1], sparsity="detect")
+        assert np.all(np.isfinite(J(X).data))
+        with pytest.raises(pb.PullbackError, match="sqrt"):
+            J(np.where(X > 1.0, X, -1.0))
+
+
+def test_a_rule_of_ones_own_keeps_the_pattern():
+    @pb.custom_vjp
+    def square(x):
+        return x * x
+
+    square.defvjp(lambda x: (x * x, x), lambda x, y_bar: (2.0 * x * y_bar,))
+    J = pb.jacobian(lambda x: square(x)[1:] + x[:-1], sparsity="detect")
+    np.testing.assert_allclose(J(X).toarray(), np.eye(8, 9, 1) * 2.0 * X + np.eye(8, 9))
+    assert J.colouring.sweeps == 2
+
+
 # -- colourings ----------------------------------------------------------------------------------------
 
 
