@@ -82,7 +82,7 @@ def fixed(program: Program, directions: int) -> Program:
     """With the last size of the last parameter as a number: short loops are written out when they are compiled."""
     size = program.params[-1].type.dims[-1]
     assert isinstance(size, str)
-    body = [node for node in program.body if not (isinstance(node, Let) and node.var.name == size)]
+    body = tuple(node for node in program.body if not (isinstance(node, Let) and node.var.name == size))
     atom, var, _ = substitution({size: literal(directions, "i64")})
     params = tuple(map(var, program.params))
     settled = substitute(body, {size: literal(directions, "i64")})

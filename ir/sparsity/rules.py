@@ -64,16 +64,17 @@ class Rules:
             case Kind.ELEMENTWISE:
                 return self.elementwise(let, shape)
             case Kind.VIEW | Kind.COPY:
-                return function(op)(self.handles(let.args[0]), *self.numbers(let.args[1:]))
+                try:
+                    return function(op)(self.handles(let.args[0]), *self.numbers(let.args[1:]))
+                except _NotKnown:
+                    return None
             case Kind.READ:
                 return self.got(let, shape)
             case Kind.WRITE:
                 return self.written(let)
             case Kind.REDUCE:
-                axes = let.args[1]
-                return self.sets.reduce(
-                    self.handles(let.args[0]), axes if isinstance(axes, tuple) else (axes,)
-                )  # type: ignore[arg-type]
+                axes: Any = let.args[1]
+                return self.sets.reduce(self.handles(let.args[0]), axes if isinstance(axes, tuple) else (axes,))
             case Kind.SCAN:
                 return self.sets.scan(self.handles(let.args[0]), let.args[1])  # type: ignore[arg-type]
         if op is concatenate:
@@ -81,7 +82,15 @@ class Rules:
         return self.product(let) if op is matmul else None
 
     def numbers(self, args: Any) -> Any:
-        return map_operand(args, lambda atom: int(self.read(atom)), self.size)
+        return map_operand(args, self._number, self.size)
+
+    def _number(self, atom: Any) -> Any:
+        if atom.type.is_float:
+            return 0  # no view depends on the number
+        value = self.read(atom)
+        if not is_known(value):
+            raise _NotKnown
+        return int(value)
 
     def elementwise(self, let: Let, shape: Shape) -> np.ndarray:
         if let.op is where:
@@ -134,7 +143,7 @@ class Rules:
 
     def anywhere(self, x: np.ndarray, index: Index) -> tuple[np.ndarray, tuple[Any, ...]]:
         """The array with one set along each axis whose subscript is not known, and a subscript that shows it."""
-        items = []
+        items: list[Any] = []
         axes = []
         axis = 0
         for item in index.items:

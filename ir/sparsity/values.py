@@ -18,7 +18,7 @@ import numpy as np
 class SetsOf(Protocol):
     """Sets under handles, in arrays of any shape; 0 is the empty set."""
 
-    codes: Mapping[str, int]
+    codes: Mapping[str, Any]
     """The numbers of what the machine does, by name."""
 
     def run(self, code: np.ndarray, values: np.ndarray, memory: np.ndarray) -> bool: ...

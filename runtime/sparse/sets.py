@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -95,12 +96,12 @@ class Sets:
         shift = np.repeat(starts[:-1][places] - offsets[:-1], sizes)
         return offsets, numbers[np.arange(offsets[-1]) + shift]
 
-    codes = {name: value for name, value in vars(set_loops).items() if name.isupper()}
+    codes: Mapping[str, Any] = {name: value for name, value in vars(set_loops).items() if name.isupper()}
     """The numbers of what `run` does, by name."""
 
     def run(self, code: np.ndarray, values: np.ndarray, memory: np.ndarray) -> bool:
         """Run code on integers, sets and arrays of them, which change in place. False if it gave up."""
-        return int(self._run("run_code", code, values, memory, MOST[options.current().jit])) == set_loops.DONE  # type: ignore[call-overload]
+        return int(self._run("run_code", code, values, memory, MOST[options.current().jit])) == set_loops.DONE
 
     def _run(self, name: str, *args: Any) -> np.ndarray:
         found = loop(FILE, name)(self._off, self._size, self._data, self._used, self._table, *args)
