@@ -150,6 +150,27 @@ def test_gradients_are_those_of_the_path_that_is_taken():
             assert np.isclose(pb.jit(f)(a, b), f(a, b)) and np.isclose(g(a, b)[0], slope, rtol=1e-5)
 
 
+def test_a_generator_catches_nothing_of_its_consumer():
+    def values(x):
+        try:
+            yield x
+        except ValueError:
+            yield 5.0 * x
+
+    def f(a):
+        s = 0.0
+        try:
+            for v in values(a):
+                s = s + v
+                raise ValueError
+        except ValueError:
+            s = s + 100.0
+        return s * a
+
+    with pb.options(jit=False, cache=False):
+        assert pb.jit(f)(2.0) == f(2.0) == 204.0
+
+
 @pytest.mark.compiled
 def test_compiled():
     def f(a, b):

@@ -101,12 +101,11 @@ class _Traced:
         every = tuple(one for classes in self.caught for one in classes)
         splits = self.frame is not None and times < MOST_SPLITS
         session.attempts.append(Attempt(session, every, self.conditions) if splits else None)
+        at: Splits | None = None
         try:
             end = attempt(session, self.body)
         except Splits as split:
             at = split
-        else:
-            at = None
         finally:
             session.attempts.pop()
         if at is not None:
