@@ -59,8 +59,8 @@ def minimize(
     """
     if current() is not None:
         solver = lambda start, *p: minimize(fun, start, p, method, **options)
-        slope = Gradient[..., Any](_function(fun), 0)
-        return _implicit("minimize", fun, slope.__pullback_call__, solver, x0, args, options)
+        derivative = Gradient[..., Any](_function(fun), 0)
+        return _implicit("minimize", fun, derivative.__pullback_call__, solver, x0, args, options)
     optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     name = method.lower() if isinstance(method, str) else ""
@@ -194,8 +194,8 @@ def least_squares(fun: Callable[..., Any], x0: Any, args: Sequence[Any] = (), **
     """
     if current() is not None:
         solver = lambda start, *p: least_squares(fun, start, p, **options)
-        slope = Gradient[..., Any](functools.partial(_half_of_squares, _function(fun)), 0)
-        return _implicit("least_squares", fun, slope.__pullback_call__, solver, x0, args, options)
+        derivative = Gradient[..., Any](functools.partial(_half_of_squares, _function(fun)), 0)
+        return _implicit("least_squares", fun, derivative.__pullback_call__, solver, x0, args, options)
     optimize = lazy("scipy.optimize")
     form = Ravel(x0)
     residuals, jacobian = _vector_function(_function(fun), form, tuple(args))
