@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..calls.forms import Specialisation
 from ..ir.adjoint.checkpoint import Schedule
-from ..ir.adjoint.reverse_mode import Saved, differentiate
+from ..ir.adjoint.largest import largest
+from ..ir.adjoint.reverse_mode import Saved, Sweeps, differentiate
+from ..ir.build import Builder
+from ..ir.names import Names
 from ..ir.passes import optimise
 from ..ir.program import Program
+from ..ir.walk import bound, free
 from ..stages import Compilation
 
 
@@ -27,14 +31,36 @@ class Kept:
 def kept(form: Specialisation, wrt: Sequence[int], params: Sequence[Any], checkpoint: Schedule = None) -> list[Kept]:
     """Run the forward sweep and look at the arrays it leaves behind."""
     sweeps = differentiate(form.program, wrt, seeds=True, checkpoint=checkpoint)
-    if not sweeps.saved:
-        return []
     p = form.program
+    again = _again(p, sweeps, params)
+    if not sweeps.saved:
+        return again
     arrays = tuple(s.array for s in sweeps.saved)
     forward = optimise(Program(f"{p.name}_saved", p.params, sweeps.forward, arrays, cotangents=sweeps.named))
     run = Compilation(forward).function()
     return [
         Kept(s.variable, _line(s), str(s.array.type), int(array.nbytes)) for s, array in zip(sweeps.saved, run(*params))
+    ] + again
+
+
+def _again(p: Program, sweeps: Sweeps, params: Sequence[Any]) -> list[Kept]:
+    """What parts that are done again save: the most at a time, which loops stripped to sizes find out."""
+    if not sweeps.again:
+        return []
+    builder = Builder()
+    builder.names = Names(v.name for v in (*p.params, *sweeps.seeds, *bound((*sweeps.forward, *sweeps.reverse))))
+    nodes, sizes = largest(builder, (*sweeps.forward, *sweeps.reverse), {s.array.name for s in sweeps.again})
+    known = [s for s in sweeps.again if s.array.name in sizes]
+    results = tuple(sizes[s.array.name] for s in known)
+    whole = optimise(Program(f"{p.name}_again", (*p.params, *sweeps.seeds), nodes, results))
+    if free(whole.body) & {v.name for v in sweeps.seeds}:
+        return []  # sizes that only the cotangents tell
+    run = Compilation(replace(whole, params=p.params)).function()
+    found = run(*params)
+    counts = found if isinstance(found, tuple) else (found,)
+    return [
+        Kept(s.variable, _line(s), f"{s.array.type} again", int(count) * s.array.type.numpy.itemsize)
+        for s, count in zip(known, counts)
     ]
 
 

@@ -44,6 +44,8 @@ class Part:
     kept: int
     """About how many it would save without being cut."""
     make: Callable[[Around], Reversal]
+    slots: tuple[tuple[Var, Var], ...] = ()
+    """What it carries that is kept in slots: the value, and its array."""
 
 
 @dataclass
@@ -93,7 +95,8 @@ def checkpointed(p: Program, planner: Planner, schedule: str | int, left: set[in
             count = ROOT if isinstance(schedule, str) else min(schedule, ROOT)
             carried = {v.name: count * _elements(p.var) for v, p in zip(found.left, found.flat.phis)}
             make = functools.partial(Binomial, slotted=found)
-            cut.parts.append(Part(loop, found.loop, carried, least // USUAL_TRIPS, least, make))
+            slots = tuple(zip((phi.var for phi in found.flat.phis), found.left))
+            cut.parts.append(Part(loop, found.loop, carried, least // USUAL_TRIPS, least, make, slots))
 
     if loops:
         cut.program = with_loops(p, list(loops.values()), rewrite)

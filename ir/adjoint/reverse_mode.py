@@ -244,6 +244,8 @@ class Sweeps:
     """Sizes that are known to be functions of others."""
     named: frozenset[str]
     """The names of all cotangents, see Program."""
+    again: tuple[Saved, ...] = ()
+    """What parts that are done again in the reverse sweep save, each while it lasts."""
 
 
 def differentiate(
@@ -283,6 +285,7 @@ class _Both:
     seeds: list[Var]
     cotangents: tuple[Atom, ...]
     parts: Around
+    cut: Cut
 
     def finished(self) -> Sweeps:
         p, reverse, plan = self.p, self.reverse, self.planner.plan
@@ -310,9 +313,19 @@ class _Both:
         arrays = {v.name: v for v in bound(written[:count])}
         kept_in = {s.var.name: s.array.name for s in plan.saves if s.array is not None}
         saved = tuple(Saved(n, scopes.span(n), arrays[names.get(a, a)]) for n, a in kept_in.items())
+        used = free(written[count:])
+        for value, slots in (pair for part in self.cut.parts for pair in part.slots):
+            if (array := arrays.get(names.get(slots.name, slots.name))) is not None and array.name in used:
+                saved += (Saved(value.name, scopes.span(value.name), array),)
+        later = {v.name: v for v in bound(written[count:])}
+        again = []
+        for save, part in self.parts.saved:
+            if save.array is not None and (array := later.get(names.get(save.array.name, ""))) is not None:
+                again.append(Saved(save.var.name, part.scopes.span(save.var.name), array))
         marked = builder.names.cotangents
         named = frozenset({names[n] for n in marked if n in names} | marked & kept)
-        return Sweeps(written[:count], written[count:], tuple(self.seeds), cotangents, saved, sizes, named)
+        ends = tuple(self.seeds), cotangents, saved, sizes, named, tuple(again)
+        return Sweeps(written[:count], written[count:], *ends)
 
 
 def _both(
@@ -345,7 +358,7 @@ def _both(
     facts = facts_of(p, builder.affine)
     planner = Planner(scopes, reverse, builder, facts)
     planner.run(nodes)
-    return _Both(p, reverse, nodes, facts, planner, seed_vars, cotangents, parts)
+    return _Both(p, reverse, nodes, facts, planner, seed_vars, cotangents, parts, cut or Cut(p))
 
 
 def _ends(p: Program, wrt: Sequence[int], seeds: bool) -> tuple[list[Var], list[Atom]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-GUIDES = ("derivatives.md", "njit.md", "export.md", "scipy.md", "adapters.md", "processes.md")
+GUIDES = ("derivatives.md", "memory.md", "njit.md", "export.md", "scipy.md", "adapters.md", "processes.md")
 
 
 def installed(block):
