@@ -289,7 +289,7 @@ def of_distribution(function: Any) -> Callable[..., Any] | None:
     """What a method of a distribution means on symbols, the multivariate normal's too."""
     if type(function).__name__ == "multivariate_normal_gen":
         return FrozenNormal
-    owner = getattr(function, "__self__", None)
+    owner: Any = getattr(function, "__self__", None)
     name = getattr(function, "__name__", "")
     if name in ("logpdf", "pdf") and type(owner).__name__ == "multivariate_normal_gen":
         return lambda *args, **kwargs: _log_density(name, *args, **kwargs)
