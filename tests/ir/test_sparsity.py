@@ -94,8 +94,8 @@ def test_the_pattern_of_every_operation(op, program, ranges):
         others.append([o if p.type.is_float else a for p, a, o in zip(program.params, args, other)])
     try:
         contains(program, args, others)
-    except PullbackError as error:
-        assert "forward derivative" in str(error)
+    except (PullbackError, AssertionError) as error:  # no forward mode by every float of it
+        assert "forward derivative" in str(error) or "neither partials nor a jvp" in str(error), str(error)
 
 
 @pytest.mark.parametrize("name", LOADED)
