@@ -26,7 +26,7 @@ from .sparse import SparseHessian
 
 def hessian(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
+    *, chunk_size: int | None = None, sparsity: object = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Hessian of a function that returns one float: the gradient's program, differentiated forward.
 

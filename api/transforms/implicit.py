@@ -210,7 +210,7 @@ def gmres(product: Callable[[Any], Any], b: Any) -> Any:
     return x
 
 
-def root(residual: Residual, solver: Callable[..., Any], solve: str | LinearSolve = "dense") -> Implicit:
+def root(residual: Residual, solver: Callable[..., object], solve: str | LinearSolve = "dense") -> Implicit:
     """`f(x0, *params)`: what `solver(x0, *params)` finds, x with residual(x, *params) == 0, with its derivatives.
 
     residual   in plain NumPy: as many equations as unknowns, in the form of x (an array, a number, a container)
@@ -232,7 +232,7 @@ def root(residual: Residual, solver: Callable[..., Any], solve: str | LinearSolv
 
 
 def fixed_point(
-    function: Residual, solver: Callable[..., Any] | None = None, solve: str | LinearSolve = "dense"
+    function: Residual, solver: Callable[..., object] | None = None, solve: str | LinearSolve = "dense"
 ) -> Implicit:
     """`f(x0, *params)`: x with function(x, *params) == x, as `solver(x0, *params)` finds it, with its derivatives.
 

@@ -42,7 +42,7 @@ the reverse sweeps do not."""
 
 def jacfwd(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
+    *, chunk_size: int | None = None, sparsity: object = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Jacobian by forward mode: the function runs once, with all directions of the argument beside every value.
 
@@ -67,7 +67,7 @@ def jacfwd(
 
 def jacrev(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, sparsity: Any = None, format: str = "csr",
+    *, sparsity: object = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Jacobian by reverse mode: the function runs once, and the reverse sweep once for each element of its value.
 
@@ -84,7 +84,7 @@ def jacrev(
 
 def jacobian(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
+    *, chunk_size: int | None = None, sparsity: object = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """The Jacobian by the cheaper of `jacfwd` and `jacrev`, chosen by the sizes of argument and value.
 
@@ -119,7 +119,7 @@ def jacobian(
 
 def value_and_jacobian(
     function: Callable[P, object], argnums: int | Sequence[int] | None = None, has_aux: bool = False,
-    *, chunk_size: int | None = None, sparsity: Any = None, format: str = "csr",
+    *, chunk_size: int | None = None, sparsity: object = None, format: str = "csr",
 ) -> Callable[P, Any]:
     """As `jacobian`, but returns (value, jacobian), and ((value, aux), jacobian) with has_aux.
 

@@ -156,8 +156,8 @@ def _pushed(function: Registered[..., Any], jvp: Any, primals: Any, tangents: An
 
 
 def register(
-    function: Callable[P, R], vjp: Callable[..., Any] | None = None, jvp: Callable[..., Any] | None = None,
-    shape: Any = None,
+    function: Callable[P, R], vjp: Callable[..., object] | None = None, jvp: Callable[..., object] | None = None,
+    shape: object = None,
 ) -> Registered[P, R]:  # fmt: skip
     """A function that is called as it is, through Python: a C extension, a routine or an object of SciPy's.
 
@@ -183,7 +183,7 @@ def register(
     return Registered(function, vjp, jvp, shape)
 
 
-def primitive(form: Any) -> Callable[[Callable[P, R]], CustomJVP[P, R]]:
+def primitive(form: object) -> Callable[[Callable[P, R]], CustomJVP[P, R]]:
     """A function of numbers, for each element of arrays, whose derivatives follow from a form of SymPy.
 
     form   an expression of SymPy, or its text, in the names of the function's parameters

@@ -207,6 +207,7 @@ def test_every_helper_of_generated_code_can_be_written():
     names = {name for op in REGISTRY.values() for name in re.findall(r"support\.(\w+)", template(op) or "")}
     assert {"radd", "matmul", "expit", "polygamma"} <= names
     names |= {op.name for op in REGISTRY.values() if op.reads is not None}
+    names -= {"external"}  # what lives in this process alone: refused
     for name in sorted(names | {"floor_divide"}):
         definitions, sources = helpers([f"def f(x):\n    return support.{name}(x)"])
         assert sources == [f"def f(x):\n    return {name}(x)"]

@@ -18,7 +18,7 @@ MAY_BE_ANY = {
     "debug": "the results of the last sweep that ran",
     "evaluate": "the values of a program",
     **dict.fromkeys(("jacfwd", "jacrev", "jacobian", "value_and_jacobian"), "blocks in the structure of the value"),
-    **dict.fromkeys(("hessian", "hessian_diag", "hvp"), "blocks in the structure of the argument"),
+    **dict.fromkeys(("hessian", "hessian_diag", "hvp", "vhp"), "blocks in the structure of the argument"),
     **dict.fromkeys(("jvp", "linearize"), "a tangent, or None, per leaf of the value"),
     "vmap": "arrays in the structure of the value",
     "grad": "the gradient by an argument of another number",

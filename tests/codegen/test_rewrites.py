@@ -11,7 +11,8 @@ from rewrites import FAMILIES, PARTS, PASSES, check
 GENERAL = {"scalarise", "simplify", "common", "dead_code", "bufferize", "hoist_allocations"}
 """Nothing is generated without them."""
 ELSEWHERE = {
-    "elide_checks": "test_stages.py", "preaccumulate": "test_chains.py", "fuse_and_contract": "test_contract.py",
+    "apply_calls": "test_rules.py", "lower_calls": "test_solving.py", "elide_checks": "test_stages.py",
+    "preaccumulate": "test_chains.py", "fuse_and_contract": "test_contract.py",
     "interchange": "test_interchange.py", "reorder": "test_order.py",
 }  # fmt: skip
 """Changes of the order of loops, whose proofs are tested there; and what is made of parts that are counted here."""
