@@ -23,6 +23,7 @@ from ..tracer.session import Session, current
 from ..tracer.trace import function_span
 from ..tracer.values.convert import cast
 from ..tracer.values.symbol import Scalar, Symbol, as_value, wrap
+from .base import Jit
 from .vjp import as_seed
 
 P = ParamSpec("P")
@@ -42,6 +43,15 @@ class WithRule(Generic[P, R]):
         self._forward: Callable[..., Any] | None = None
         self._backward: Callable[..., Any] | None = None
         self._push: Callable[..., Any] | None = None
+
+    @functools.cached_property
+    def _whole(self) -> Jit[P, R]:
+        """What compiled code calls: the function, compiled."""
+        return Jit(self)
+
+    @property
+    def _numba_type_(self) -> Any:
+        return self._whole._numba_type_
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """The rule for reverse mode: `fwd(*args)` gives (value, residuals), `bwd(residuals, cotangent)` a tuple with a

@@ -299,3 +299,18 @@ def test_the_way_through_python_calls_this_object_and_no_copy():
     assert call_of_python() == 1
     with pytest.raises(pickle.PicklingError):
         pickle.dumps(call_of_python)
+
+
+def test_a_function_with_a_rule():
+    @pb.custom_vjp
+    def doubled(x):
+        return 2.0 * x
+
+    doubled.defvjp(lambda x: (2.0 * x, None), lambda _, y_bar: (5.0 * y_bar,))
+    slope = pb.grad(lambda x: doubled(x) ** 2)
+
+    @njit
+    def both(x):
+        return doubled(x) + slope(x)
+
+    assert both(1.5) == doubled(1.5) + slope(1.5) == 33.0
