@@ -17,11 +17,14 @@ SHAPES = {
     "binom": (5.0, 0.3), "geom": (0.35,), "nbinom": (3.0, 0.4),
 }  # fmt: skip
 PLACES = np.array([-2.0, -0.5, 0.0, 0.3, 0.8, 1.0, 1.7, 2.0, 3.0, 5.0, 9.0, np.nan, np.inf, -np.inf])
+SHARES = np.array([0.0, 0.1, 0.5, 0.9, 1.0, -0.2, 1.3, np.nan])
+BY_INTEGRALS = ("gamma", "chi2", "invgamma", "beta", "t")
+"""Whose distribution functions have no known derivative by their shapes."""
 PRIOR = norm(0.5, 2.0)
 CASES = [
     (name, method)
     for name, law in LAWS.items()
-    for method in ("pdf", "logpdf", "pmf", "logpmf", "cdf", "sf", "logcdf", "logsf")
+    for method in ("pdf", "logpdf", "pmf", "logpmf", "cdf", "sf", "logcdf", "logsf", "ppf", "isf")
     if (method.endswith(("pdf", "pmf")) and method.endswith("pmf") == law.discrete) or _from(law, method) is not None
 ]
 
@@ -45,7 +48,7 @@ def test_values_are_scipys(name, method):
     def g(x, shapes, loc, scale):
         return function(x, *shapes, loc, scale)
 
-    for x in (PLACES, np.float64(1.0)):
+    for x in (SHARES if method in ("ppf", "isf") else PLACES, np.float64(1.0)):
         np.testing.assert_allclose(pb.jit(f)(x, shapes, 0.0), f(x, shapes, 0.0), rtol=1e-9, atol=1e-14)
         if not LAWS[name].discrete:
             for scale in (0.5, -1.0):
@@ -68,7 +71,15 @@ def test_gradients(name, method):
         check_grad(function, places, *shapes, argnums=argnums)
     else:
         places = np.array([0.3, 0.8]) if name != "pareto" else np.array([1.4, 2.2])
-        check_grad(function, places, *shapes, 0.05 if name != "pareto" else -0.1, 1.1)
+        if name in BY_INTEGRALS and not method.endswith("pdf"):
+            check_grad(lambda x, loc, scale: function(x, *shapes, loc, scale), places, 0.05, 1.1)
+        else:
+            check_grad(function, places, *shapes, 0.05 if name != "pareto" else -0.1, 1.1)
+
+
+def test_by_a_shape_without_a_formula():
+    with pytest.raises(pb.PullbackError, match="the derivative of stdtr by df is not known"):
+        pb.grad(lambda df: scipy.stats.t.cdf(0.3, df))(4.0)
 
 
 def test_frozen_with_and_without_traced_parameters():
@@ -86,7 +97,7 @@ def test_draws_are_made_at_each_call():
     np.testing.assert_allclose([g(1.0), g(1.0)], [1.0 + norm.rvs(size=2, random_state=3)] * 2)
 
 
-@pytest.mark.parametrize("call", [lambda x: norm.ppf(x), lambda x: scipy.stats.f.logpdf(x, 2.0, 3.0)])
+@pytest.mark.parametrize("call", [lambda x: scipy.stats.skewnorm.ppf(x, 1.5), lambda x: scipy.stats.f.logpdf(x, 2.0, 3.0)])
 def test_what_is_not_known_is_refused_by_name(call):
-    with pytest.raises(pb.PullbackError, match=r"scipy\.stats\.(norm\.ppf|f\.logpdf)"):
+    with pytest.raises(pb.PullbackError, match=r"scipy\.stats\.(skewnorm\.ppf|f\.logpdf)"):
         pb.grad(call)(0.3)

@@ -46,6 +46,10 @@ def _special(name: str) -> Callable[..., Any]:
 
 ndtr, log_ndtr, expit, gammaln = map(_special, ("ndtr", "log_ndtr", "expit", "gammaln"))
 xlogy, xlog1py, betaln, erf = map(_special, ("xlogy", "xlog1py", "betaln", "erf"))
+ndtri, gammainc, gammaincc, gammaincinv, gammainccinv = map(
+    _special, ("ndtri", "gammainc", "gammaincc", "gammaincinv", "gammainccinv")
+)
+betainc, betaincinv, stdtr, stdtrit = map(_special, ("betainc", "betaincinv", "stdtr", "stdtrit"))
 
 
 def _log_binomial(n: Any, k: Any) -> Any:
@@ -66,13 +70,19 @@ def _positive(*shapes: Any) -> Any:
     return good
 
 
+_QUANTILES = ("ppf", "isf")
 _NORM = {
     "cdf": ndtr, "sf": lambda z: ndtr(-z), "logcdf": log_ndtr, "logsf": lambda z: log_ndtr(-z),
+    "ppf": ndtri, "isf": lambda q: -ndtri(q),
 }  # fmt: skip
 LAWS: dict[str, Law] = {
     "norm": Law(lambda z: -0.5 * z * z - _LOG_2PI, known=_NORM),
-    "expon": Law(lambda z: -z, 0.0, known=_of_tail(lambda z: np.exp(-z), lambda z: -z)),
-    "uniform": Law(lambda z: 0.0 * z, 0.0, 1.0, known={"cdf": lambda z: z, "sf": lambda z: 1.0 - z}),
+    "expon": Law(lambda z: -z, 0.0, known=_of_tail(lambda z: np.exp(-z), lambda z: -z) | {
+        "ppf": lambda q: -np.log1p(-q), "isf": lambda q: -np.log(q),
+    }),
+    "uniform": Law(lambda z: 0.0 * z, 0.0, 1.0, known={
+        "cdf": lambda z: z, "sf": lambda z: 1.0 - z, "ppf": lambda q: q, "isf": lambda q: 1.0 - q,
+    }),
     "laplace": Law(
         lambda z: -np.abs(z) - math.log(2.0),
         known={
@@ -82,15 +92,18 @@ LAWS: dict[str, Law] = {
     ),
     "cauchy": Law(
         lambda z: -np.log1p(z * z) - math.log(math.pi),
-        known={"cdf": lambda z: 0.5 + np.arctan(z) / math.pi, "sf": lambda z: 0.5 - np.arctan(z) / math.pi},
+        known={"cdf": lambda z: 0.5 + np.arctan(z) / math.pi, "sf": lambda z: 0.5 - np.arctan(z) / math.pi,
+               "ppf": lambda q: np.tan(math.pi * q - math.pi / 2.0)},
     ),
     "logistic": Law(
         lambda z: -np.abs(z) - 2.0 * np.log1p(np.exp(-np.abs(z))),
         known={"cdf": expit, "sf": lambda z: expit(-z), "logcdf": _special("log_expit"),
-               "logsf": lambda z: SPECIAL["log_expit"](-z)},
+               "logsf": lambda z: SPECIAL["log_expit"](-z),
+               "ppf": _special("logit"), "isf": lambda q: -SPECIAL["logit"](q)},
     ),
     "gumbel_r": Law(lambda z: -z - np.exp(-z), known={
         "cdf": lambda z: np.exp(-np.exp(-z)), "logcdf": lambda z: -np.exp(-z), "sf": lambda z: -np.expm1(-np.exp(-z)),
+        "ppf": lambda q: -np.log(-np.log(q)),
     }),
     "gumbel_l": Law(lambda z: z - np.exp(z), known={
         "sf": lambda z: np.exp(-np.exp(z)), "logsf": lambda z: -np.exp(z), "cdf": lambda z: -np.expm1(-np.exp(z)),
@@ -103,28 +116,43 @@ LAWS: dict[str, Law] = {
         lambda z: np.where(z < math.inf, np.log(z) - 0.5 * z * z, -math.inf), 0.0, open_low=True,
         known=_of_tail(lambda z: np.exp(-0.5 * z * z), lambda z: -0.5 * z * z),
     ),
-    "gamma": Law(lambda z, a: xlogy(a - 1.0, z) - z - gammaln(a), 0.0, good=_positive),
+    "gamma": Law(lambda z, a: xlogy(a - 1.0, z) - z - gammaln(a), 0.0, good=_positive, known={
+        "cdf": lambda z, a: gammainc(a, z), "sf": lambda z, a: gammaincc(a, z),
+        "ppf": lambda q, a: gammaincinv(a, q), "isf": lambda q, a: gammainccinv(a, q),
+    }),
     "chi2": Law(
         lambda z, df: xlogy(df / 2.0 - 1.0, z) - z / 2.0 - gammaln(df / 2.0) - math.log(2.0) * df / 2.0, 0.0,
-        good=_positive,
+        good=_positive, known={
+            "cdf": lambda z, df: gammainc(df / 2.0, z / 2.0), "sf": lambda z, df: gammaincc(df / 2.0, z / 2.0),
+            "ppf": lambda q, df: 2.0 * gammaincinv(df / 2.0, q), "isf": lambda q, df: 2.0 * gammainccinv(df / 2.0, q),
+        },
     ),
     "invgamma": Law(
         lambda z, a: -(a + 1.0) * np.log(z) - gammaln(a) - 1.0 / z, 0.0, good=_positive, open_low=True,
+        known={"cdf": lambda z, a: gammaincc(a, 1.0 / z), "sf": lambda z, a: gammainc(a, 1.0 / z),
+               "ppf": lambda q, a: 1.0 / gammainccinv(a, q), "isf": lambda q, a: 1.0 / gammaincinv(a, q)},
     ),
     "beta": Law(
         lambda z, a, b: xlog1py(b - 1.0, -z) + xlogy(a - 1.0, z) - betaln(a, b), 0.0, 1.0, good=_positive,
+        known={"cdf": lambda z, a, b: betainc(a, b, z), "sf": lambda z, a, b: betainc(b, a, 1.0 - z),
+               "ppf": lambda q, a, b: betaincinv(a, b, q)},
     ),
     "t": Law(
         lambda z, df: gammaln((df + 1.0) / 2.0) - gammaln(df / 2.0) - 0.5 * np.log(df * math.pi)
         - (df + 1.0) / 2.0 * np.log1p(z * z / df), good=_positive,
+        known={"cdf": lambda z, df: stdtr(df, z), "sf": lambda z, df: stdtr(df, -z),
+               "ppf": lambda q, df: stdtrit(df, q), "isf": lambda q, df: -stdtrit(df, q)},
     ),
     "lognorm": Law(
         lambda z, s: -np.log(z) ** 2 / (2.0 * s * s) - np.log(s * z) - _LOG_2PI, 0.0, good=_positive, open_low=True,
-        known={name: lambda z, s, f=f: f(np.log(z) / s) for name, f in _NORM.items()},
+        known={name: lambda z, s, f=_NORM[name]: f(np.log(z) / s) for name in _NORM if name not in _QUANTILES}
+        | {name: lambda q, s, f=_NORM[name]: np.exp(s * f(q)) for name in _QUANTILES},
     ),
     "weibull_min": Law(
         lambda z, c: np.log(c) + xlogy(c - 1.0, z) - z**c, 0.0, good=_positive,
-        known=_of_tail(lambda z, c: np.exp(-(z**c)), lambda z, c: -(z**c)),
+        known=_of_tail(lambda z, c: np.exp(-(z**c)), lambda z, c: -(z**c)) | {
+            "ppf": lambda q, c: (-np.log1p(-q)) ** (1.0 / c), "isf": lambda q, c: (-np.log(q)) ** (1.0 / c),
+        },
     ),
     "pareto": Law(
         lambda z, b: np.log(b) - (b + 1.0) * np.log(z), 1.0, inner=2.0, good=_positive,
@@ -205,9 +233,22 @@ def evaluate(law: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any])
     loc, scale = operand(given["loc"], what, float), operand(given["scale"], what, float)
     shapes = [operand(given[n], what, float) for n in names if n not in ("loc", "scale")]
     z = (x - loc) / scale if not table.discrete else x - loc
+    if name in _QUANTILES:
+        return _quantile(table, name, x, loc, scale, shapes)
     good = (scale > 0.0) if table.good is None else (scale > 0.0) & table.good(*shapes)
     result = _density(table, name, z, scale, shapes) if name in _DENSITIES else _tail(table, name, z, shapes)
     return np.where(good, result, np.nan)
+
+
+def _quantile(law: Law, name: str, q: Any, loc: Any, scale: Any, shapes: list[Any]) -> Any:
+    """The place below (`isf`: above) which the share q of the distribution lies; at 0 and 1 the ends of the support."""
+    good = (scale > 0.0) if law.good is None else (scale > 0.0) & law.good(*shapes)
+    inside = (q > 0.0) & (q < 1.0)
+    z = law.known[name](np.where(inside, q, 0.5), *shapes)
+    low, high = _bound(law.low, shapes), _bound(law.high, shapes)
+    low, high = (low, high) if name == "ppf" else (high, low)
+    ends = np.where(q == 0.0, low * scale + loc, np.where(q == 1.0, high * scale + loc, np.nan))
+    return np.where(good, np.where(inside, z * scale + loc, ends), np.nan)
 
 
 def _bound(value: Formula | float, shapes: list[Any]) -> Any:
