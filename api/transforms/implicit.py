@@ -241,7 +241,7 @@ def fixed_point(
     >>> f = fixed_point(lambda x, a: np.cos(a * x))
     >>> from .public import grad
     >>> x = f(0.5, 1.0)
-    >>> round(grad(f, 1)(0.5, 1.0), 9), round(-x * np.sin(x) / (1.0 + np.sin(x)), 9)
+    >>> round(grad(f, 1)(0.5, 1.0), 9), round(float(-x * np.sin(x) / (1.0 + np.sin(x))), 9)
     (-0.297474342, -0.297474342)
     """
 

@@ -38,9 +38,9 @@ def lower_calls(program: Program) -> Program:
         k: i64 = dim(b, 1)
         m: i64 = n + 1
         lu_1: f64[m, n] = empty((m, n), f64)
-        lu: f64[m, n] = lu_1.at[0:m, 0:n].set_call(lu, (a,))
+        lu: f64[m, n] = lu_1.at[:, :].set_call(lu, (a,))
         x_1: f64[n, k] = empty((n, k), f64)
-        x: f64[n, k] = x_1.at[0:n, 0:k].set_call(lu_solve, (lu, b, 0))
+        x: f64[n, k] = x_1.at[:, :].set_call(lu_solve, (lu, b, 0))
         return x
     """
     if not any(isinstance(n, Let) and _is_lowered(n) for n in walk.walk(program.body)):

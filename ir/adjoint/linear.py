@@ -44,7 +44,7 @@ def require_linear(program: Program, params: Iterable[Var], results: Iterable[At
     ...     b: f64 = a * v
     ...     c: f64 = b + 1.0
     ...     return c''')
-    >>> require_linear(p, p.params[1:], p.body[1].values[:1])
+    >>> require_linear(p, p.params[1:], (p.body[1].var,))
     >>> try:
     ...     require_linear(p, p.params[1:], p.results)
     ... except NotLinear as why:

@@ -63,9 +63,17 @@ copy = Primitive(
     vjp=lambda y_bar, y, x: (y_bar,), samples=("f64[4]",),
     kind=Kind.COPY, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
+
+
+def _again_jvp(x_dots, y, x, bar):
+    x_dot, bar_dot = x_dots
+    # What it waits for does not move it.
+    return x_dot if x_dot is not None else zeros((*x.shape, *bar_dot.shape[bar.type.rank :]), x.type.dtype)
+
+
 again = Primitive(
     "again", "again({0}, {1})", lambda x, bar: x, lambda x, bar: x, linear=(0,), cost=0,
-    vjp=lambda y_bar, y, x, bar: (y_bar, None), samples=("f64[4], f64", "f64[2, 3], f64[4]"),
+    vjp=lambda y_bar, y, x, bar: (y_bar, None), jvp=_again_jvp, samples=("f64[4], f64", "f64[2, 3], f64[4]"),
     kind=Kind.VIEW, traits=Trait.QUIET | Trait.CONTIGUOUS,
 )  # fmt: skip
 """The same array, once there is a cotangent: for what is to be computed another time, and not before it is needed."""

@@ -120,7 +120,8 @@ def test_compiled_scalar_operations():
         (wanted,) = evaluate(program, *args)
         for jit in (False, True):
             (found,) = run(program, *args, jit=jit)
-            np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-7)
+            # SciPy's own functions of float32 are right to 1e-5, compiled code calls those of float64.
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
 COMPILED = ("loops/growing", "loops/lu", "straight/gather", "straight/reductions", "while/everything")

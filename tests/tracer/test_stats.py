@@ -97,7 +97,9 @@ def test_draws_are_made_at_each_call():
     np.testing.assert_allclose([g(1.0), g(1.0)], [1.0 + norm.rvs(size=2, random_state=3)] * 2)
 
 
-@pytest.mark.parametrize("call", [lambda x: scipy.stats.skewnorm.ppf(x, 1.5), lambda x: scipy.stats.f.logpdf(x, 2.0, 3.0)])
+@pytest.mark.parametrize(
+    "call", [lambda x: scipy.stats.skewnorm.ppf(x, 1.5), lambda x: scipy.stats.f.logpdf(x, 2.0, 3.0)]
+)
 def test_what_is_not_known_is_refused_by_name(call):
     with pytest.raises(pb.PullbackError, match=r"scipy\.stats\.(skewnorm\.ppf|f\.logpdf)"):
         pb.grad(call)(0.3)
