@@ -473,3 +473,10 @@ def test_a_length_repeats_lists():
         for n in (2, 3):
             expected = np.arange(n)[:, None] + 2.0 * n * n
             np.testing.assert_allclose(pb.grad(f)(np.ones((n, 2))), np.broadcast_to(expected, (n, 2)))
+
+
+def test_lambdas_of_one_line_that_differ_in_the_name_of_an_argument():
+    one, two = (lambda x: np.sum(x, axis=1), lambda x: np.sum(x, keepdims=1))  # fmt: skip
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(pb.jit(one)(x), one(x))
+    np.testing.assert_array_equal(pb.jit(two)(x), two(x))

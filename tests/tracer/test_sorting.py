@@ -118,6 +118,13 @@ def test_derivatives(name):
         assert pb.jvp(loss, (TABLE,), (u,))[1] == pytest.approx(along, rel=1e-12)
 
 
+@pytest.mark.parametrize("x", [(50 * INTS).astype(np.int8), INTS > 0])
+def test_the_middle_of_short_integers_and_truths(x):
+    for function in CASES["median all"], CASES["median first"], CASES["nanmedian last"]:
+        with pb.options(jit=False):
+            np.testing.assert_array_equal(pb.jit(function)(x), function(x))
+
+
 def test_in_place_and_methods():
     def f(x):
         y = x.copy()

@@ -204,6 +204,8 @@ def _median(a: Any, axis: Any, keepdims: Any, what: str, skip: bool) -> Any:
     skip = skip and x.type.is_float
     n = _require_sample(x, what)
     ordered = _sorted(x, 0)
+    if not x.type.is_float:
+        ordered = ordered.astype(np.float64)  # the mean of two, where short integers would wrap and booleans join
     number = _numbers(x) if skip else n
     high, low = number // 2, (number - 1) // 2
     if skip:
@@ -370,6 +372,9 @@ def _edges(values: Any, bins: Any, range: Any) -> Any:
     if range is None:
         require_elements(values.session, dims_of(values), "np.histogram of an empty array needs `range`")
         low, high = np.min(values), np.max(values)
+        if values.type.is_float:
+            finite = operand(np.isfinite(low) & np.isfinite(high), "np.histogram")
+            values.session.check(finite.read(), "ValueError: autodetected range is not finite")
     else:
         low, high = range
     wide = operand(np.where(low == high, 0.5, 0.0), "np.histogram", dtype if range is None else None)

@@ -403,5 +403,5 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     below = heights[0] if left is None else left
     above = heights[n - 1] if right is None else right
     result = np.where(values < grid[0], below, np.where(values > grid[n - 1], above, inside))
-    return np.where(np.isnan(values), values, result)
+    return result if isinstance(n, int) and n == 1 else np.where(np.isnan(values), values, result)
 

@@ -130,8 +130,9 @@ def _gammaln(x: Any) -> Any:
 def comb(N: Any, k: Any, *, exact: Any = False, repetition: Any = False) -> Any:
     _refuse_exact("comb", exact or repetition)
     n, chosen = operand(N, "scipy.special.comb", float), operand(k, "scipy.special.comb", float)
-    outside = (n < 0) | (chosen < 0) | (chosen > n)
-    return np.where(outside, 0.0, apply("binom", [n, np.where(outside, n, chosen)], "scipy.special.comb"))[()]
+    outside = ~((n >= 0) & (chosen >= 0) & (chosen <= n))
+    inside = [np.where(outside, 1.0, n), np.where(outside, 1.0, chosen)]
+    return np.where(outside, 0.0, apply("binom", inside, "scipy.special.comb"))[()]
 
 
 def factorial(n: Any, exact: Any = False, extend: Any = "zero") -> Any:

@@ -59,7 +59,9 @@ def _instructions(code: types.CodeType) -> list[Any]:
         name, value = step.opname.replace("LOAD_METHOD", "LOAD_ATTR"), step.argval
         if name in ("PUSH_NULL", "PRECALL", "NOP", "EXTENDED_ARG", "CACHE"):
             continue
-        if step.opcode in dis.hasjrel or step.opcode in dis.hasjabs:
+        if name == "KW_NAMES":  # which `dis` of Python 3.11 does not look up
+            value = code.co_consts[step.arg or 0]
+        elif step.opcode in dis.hasjrel or step.opcode in dis.hasjabs:
             value = None
         elif isinstance(value, types.CodeType):
             value = _instructions(value)
