@@ -72,36 +72,43 @@ def _allocate(context: Any, builder: Any, array: Any, shape: Any, value: Any, ze
     sizes = arrayobj._parse_shape(context, builder, shape, value)
     made = arrayobj._empty_nd_impl(context, builder, array, sizes)
     count = builder.mul(made.nitems, made.itemsize)
-    if sys.platform.startswith("linux"):
-        with builder.if_then(builder.icmp_unsigned(">=", count, count.type(LARGE)), likely=False):
-            start = builder.ptrtoint(made.data, count.type)
-            skipped = builder.sub(count.type(_PAGE), builder.urem(start, count.type(_PAGE)))
-            kind = ll.FunctionType(ll.IntType(32), [count.type, count.type, ll.IntType(32)])
-            madvise = cgutils.get_or_insert_function(builder.module, kind, "madvise")
-            advice = ll.IntType(32)(_HUGE)
-            builder.call(madvise, [builder.add(start, skipped), builder.sub(count, skipped), advice])
-    made.data = _apart(builder, made.data)
+    made.data = _apart(builder, made.data, count)
     if zeros:
         cgutils.memset(builder, made.data, count, 0)
     return made._getvalue()
 
 
-def _apart(builder: Any, data: Any) -> Any:
-    """The same address, of which LLVM knows that no other array has it: loops need not test for overlaps.
+def _apart(builder: Any, data: Any, count: Any) -> Any:
+    """The same address, advised, of which LLVM knows that no other array has it: loops need not test for overlaps.
 
     It would know of `malloc`, but not of what lies behind the header that numba allocates. The function is not to be
-    looked into: inlined, its promise is lost.
+    looked into: inlined, its promise is lost. Nor may a branch stand beside the call: LLVM would write the call twice,
+    once for large arrays and once for small ones, and not know any more which of the two an address is of.
     """
     byte = ll.PointerType(ll.IntType(8))
     function = builder.module.globals.get("pullback.fresh")
     if function is None:
-        function = ll.Function(builder.module, ll.FunctionType(byte, [byte]), "pullback.fresh")
+        function = ll.Function(builder.module, ll.FunctionType(byte, [byte, count.type]), "pullback.fresh")
         function.linkage = "internal"
         function.return_value.add_attribute("noalias")
         for attribute in ("noinline", "optnone"):
             function.attributes.add(attribute)
-        ll.IRBuilder(function.append_basic_block()).ret(function.args[0])
-    return builder.bitcast(builder.call(function, [builder.bitcast(data, byte)]), data.type)
+        body = ll.IRBuilder(function.append_basic_block())
+        if sys.platform.startswith("linux"):
+            _advise(body, *function.args)
+        body.ret(function.args[0])
+    return builder.bitcast(builder.call(function, [builder.bitcast(data, byte), count]), data.type)
+
+
+def _advise(builder: Any, data: Any, count: Any) -> None:
+    """Linux is told of large memory that it may have large pages."""
+    with builder.if_then(builder.icmp_unsigned(">=", count, count.type(LARGE)), likely=False):
+        start = builder.ptrtoint(data, count.type)
+        skipped = builder.sub(count.type(_PAGE), builder.urem(start, count.type(_PAGE)))
+        kind = ll.FunctionType(ll.IntType(32), [count.type, count.type, ll.IntType(32)])
+        madvise = cgutils.get_or_insert_function(builder.module, kind, "madvise")
+        advice = ll.IntType(32)(_HUGE)
+        builder.call(madvise, [builder.add(start, skipped), builder.sub(count, skipped), advice])
 
 
 def _allocator(zeros: bool) -> tuple[Any, Any]:
